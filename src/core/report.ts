@@ -1,0 +1,125 @@
+/**
+ * The report: the one shape that every renderer takes and that the endpoint serves as JSON.
+ * Published as a JSON Schema in `report.schema.json`; `test/report/schema.test.ts` keeps the two together.
+ */
+import type { Condition, Direction, EventType, KernelState, Kind, Phase, Sensor, Verdict } from './vocabulary.js'
+
+export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
+
+/** One end of a connection. A pipe has a path and no port. */
+export interface Endpoint {
+  readonly address: string
+  readonly port: number | null
+}
+
+/** The HTTP request that a socket serves, or that opened it. Never a query string, never a header. */
+export interface RequestInfo {
+  readonly method: string
+  readonly path: string
+}
+
+export interface Owner {
+  /** Where leaks are grouped: a route, an upgrade path, a listening port, a remote host, a place in the code. */
+  readonly site: string
+  readonly label: string | null
+  readonly request: RequestInfo | null
+  /** What the context provider knew when the socket was opened or last used. */
+  readonly context: Readonly<Record<string, string>>
+  /** Where the socket was created, innermost frame first; `null` unless `stacks` is on. */
+  readonly stack: readonly string[] | null
+}
+
+/** What a verdict rests on beyond Node's streams. `null` means: no sensor could tell. */
+export interface Evidence {
+  /** Does the peer's kernel still answer? */
+  readonly peer: 'alive' | 'gone' | 'unknown'
+  /** What `peer` rests on, in words. */
+  readonly peerBasis: string
+  readonly lastDataReceivedMs: number | null
+  readonly lastDataSentMs: number | null
+  readonly lastAckReceivedMs: number | null
+  readonly retransmits: number | null
+  readonly probes: number | null
+  readonly rttMs: number | null
+  /** Who set keep-alive on this socket, if anybody. */
+  readonly keepAlive: 'off' | 'guard' | 'application'
+}
+
+export interface SocketReport {
+  readonly id: number
+  readonly direction: Direction
+  readonly kind: Kind
+  readonly local: Endpoint | null
+  readonly remote: Endpoint | null
+  readonly phase: Phase
+  readonly condition: Condition | null
+  readonly verdict: Verdict
+  readonly kernelState: KernelState | null
+  readonly seenBy: Sensor
+  /** Milliseconds since the condition began (for a healthy socket: since it was first seen). */
+  readonly sinceMs: number
+  /** Milliseconds since a byte last moved in either direction, as far as was observed. */
+  readonly idleMs: number
+  readonly unreadBytes: number
+  readonly unsentBytes: number
+  readonly owner: Owner
+  /** One plain sentence: what happened, since when, whose code, what to do. */
+  readonly diagnosis: string
+  readonly evidence: Evidence
+}
+
+export interface SiteReport {
+  readonly site: string
+  readonly count: number
+  readonly oldestMs: number
+  readonly conditions: Readonly<Partial<Record<Condition, number>>>
+}
+
+/** `tracked`, `suspect`, `leaked` and `exempt` are now; the others count since the guard was installed. */
+export interface Totals {
+  readonly tracked: number
+  readonly suspect: number
+  readonly leaked: number
+  readonly recovered: number
+  readonly reclaimed: number
+  readonly dead: number
+  readonly exempt: number
+}
+
+export interface Report {
+  readonly schema: typeof REPORT_SCHEMA
+  readonly generatedAt: string
+  readonly process: {
+    readonly pid: number
+    readonly node: string
+    readonly platform: string
+    readonly uptimeSeconds: number
+  }
+  readonly kernel: { readonly probe: string; readonly reason: string | null }
+  readonly totals: Totals
+  /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
+  readonly sites: readonly SiteReport[]
+  /** Oldest first. Those whose verdict is not `none`; healthy ones only when asked for. */
+  readonly sockets: readonly SocketReport[]
+  /** The `after` value of the next page, or `null` on the last one. */
+  readonly nextAfter: number | null
+}
+
+/** What to put into a report. */
+export interface SnapshotQuery {
+  /** List healthy sockets too. @default false */
+  readonly all?: boolean
+  /** At most so many sockets, 1 to 10000. @default 1000 */
+  readonly limit?: number
+  /** Only sockets after the one with this id in the report's order (paging). */
+  readonly after?: number
+}
+
+/** A verdict that changed, as `guard.subscribe()` and the diagnostics channels tell it. */
+export interface GuardEvent {
+  readonly type: EventType
+  /** Wall-clock time, ISO 8601. */
+  readonly at: string
+  /** The socket as it was at that moment. */
+  readonly socket: SocketReport
+}

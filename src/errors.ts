@@ -1,0 +1,40 @@
+/**
+ * One error class, many codes. The code is API (see docs/errors.md); the message names the option,
+ * what was expected and what came.
+ */
+export type ErrorCode =
+  | 'SLG_ERR_UNKNOWN_OPTION'
+  | 'SLG_ERR_INVALID_OPTION'
+  | 'SLG_ERR_INVALID_ENV'
+  | 'SLG_ERR_ALREADY_INSTALLED'
+  | 'SLG_ERR_UNINSTALLED'
+  | 'SLG_ERR_UNSUPPORTED_NODE'
+  | 'SLG_ERR_WRONG_SERVER'
+  | 'SLG_ERR_NOT_A_SOCKET'
+  | 'SLG_ERR_NO_SUCH_SOCKET'
+  | 'SLG_ERR_MISSING_PEER'
+  | 'SLG_ERR_REPORT_LISTEN'
+  | 'SLG_ERR_REPORT_NEEDS_TOKEN'
+  | 'SLG_ERR_LEAKS_FOUND'
+
+export class SocketLeakGuardError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  static {
+    this.prototype.name = 'SocketLeakGuardError'
+  }
+}
+
+/** A value as an error message shows it: short, with its type, never an object's contents. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'string') return `${JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)} (string)`
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'object') return `${Array.isArray(value) ? 'array' : (value.constructor?.name ?? 'object')} (object)`
+  return `${String(value)} (${typeof value})`
+}
