@@ -32,9 +32,19 @@ export class SocketLeakGuardError extends Error {
 
 /** A value as an error message shows it: short, with its type, never an object's contents. */
 export function describeValue(value: unknown): string {
-  if (typeof value === 'string') return `${JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)} (string)`
+  if (typeof value === 'string')
+    return `${JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)} (string)`
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'object') return `${Array.isArray(value) ? 'array' : (value.constructor?.name ?? 'object')} (object)`
+  if (typeof value === 'object')
+    return `${Array.isArray(value) ? 'array' : (value.constructor?.name ?? 'object')} (object)`
   return `${String(value)} (${typeof value})`
+}
+
+/** For adapters: the thing to guard is not what the adapter guards. */
+export function wrongServer(expected: string, got: unknown): SocketLeakGuardError {
+  return new SocketLeakGuardError(
+    'SLG_ERR_WRONG_SERVER',
+    `server must be ${expected}, got ${describeValue(got)}`,
+  )
 }

@@ -2,7 +2,16 @@
  * The report: the one shape that every renderer takes and that the endpoint serves as JSON.
  * Published as a JSON Schema in `report.schema.json`; `test/report/schema.test.ts` keeps the two together.
  */
-import type { Condition, Direction, EventType, KernelState, Kind, Phase, Sensor, Verdict } from './vocabulary.js'
+import type {
+  Condition,
+  Direction,
+  EventType,
+  KernelState,
+  Kind,
+  Phase,
+  Sensor,
+  Verdict,
+} from './vocabulary.js'
 
 export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 

@@ -50,6 +50,8 @@ export interface KernelProbe {
   /** Why there is no better view; `null` when nothing is missing. */
   readonly reason: string | null
   ask(targets: readonly ProbeTarget[]): ProbeRun
+  /** Milliseconds until the next question is affordable (a probe whose cost grows with the machine asks for rest). */
+  restMs?(): number
   /** Sets TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT and reads them back; false when it did not hold. */
   setKeepAlive?(fd: number, times: KeepAliveTimes): boolean
   /** The three values now in force, or `null` when keep-alive is off or can't be read. */

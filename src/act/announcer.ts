@@ -1,0 +1,45 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+import type { GuardEvent, SocketReport } from '../core/report.js'
+import { EVENT_TYPES, type EventType } from '../core/vocabulary.js'
+import { messageOf, warnOnce } from '../warnings.js'
+
+export type GuardListener = (event: GuardEvent) => void
+
+export interface Announcer {
+  /** @param describe called only when somebody listens */
+  announce(type: EventType, describe: () => SocketReport): void
+  subscribe(listener: GuardListener): () => void
+}
+
+/** Tells verdict changes to subscribers and to the diagnostics channels `socket-leak-guard:<type>`. */
+export function createAnnouncer(): Announcer {
+  const listeners = new Set<GuardListener>()
+  const channels = Object.fromEntries(
+    EVENT_TYPES.map((type) => [type, channel(`socket-leak-guard:${type}`)]),
+  ) as Record<EventType, Channel>
+
+  return {
+    announce(type, describe) {
+      if (listeners.size === 0 && !channels[type].hasSubscribers) return
+      const event: GuardEvent = { type, at: new Date().toISOString(), socket: describe() }
+      for (const listener of [...listeners]) {
+        try {
+          listener(event)
+        } catch (error) {
+          warnOnce('SLG_WARN_LISTENER', `a subscriber of the guard threw on "${type}": ${messageOf(error)}`)
+        }
+      }
+      channels[type].publish(event)
+    },
+    subscribe(listener) {
+      // A wrapper of its own, so that the same function may subscribe twice and leave once.
+      const own: GuardListener = (event) => {
+        listener(event)
+      }
+      listeners.add(own)
+      return function unsubscribe() {
+        listeners.delete(own)
+      }
+    },
+  }
+}

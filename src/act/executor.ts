@@ -1,0 +1,65 @@
+/**
+ * The deeds. While one is under way the executor says so, because our own `end()` and `destroy()` come back through
+ * our own seam. `destroy()` never gets an error argument: with one it would emit `'error'` and could crash the host.
+ */
+import type { Deed } from '../core/policy.js'
+import type { KeepAliveSettings } from './keep-alive.js'
+import { armKeepAlive, disarmKeepAlive } from './keep-alive.js'
+import type { Socket } from 'node:net'
+import { resetSocket } from '../observe/socket-fields.js'
+
+export interface Executor {
+  isActing(): boolean
+  perform(socket: Socket, deed: Deed): void
+  setKeepAlive(socket: Socket, settings: KeepAliveSettings | null): void
+}
+
+/** @param onFailure told what a deed threw; nothing is ever thrown into the host */
+export function createExecutor(onFailure: (error: unknown) => void): Executor {
+  let acting = false
+
+  function guarded(deed: () => void): void {
+    const before = acting
+    acting = true
+    try {
+      deed()
+    } catch (error) {
+      onFailure(error)
+    } finally {
+      acting = before
+    }
+  }
+
+  return {
+    isActing: () => acting,
+    perform(socket, deed) {
+      guarded(() => {
+        carryOut(socket, deed)
+      })
+    },
+    setKeepAlive(socket, settings) {
+      guarded(() => {
+        if (settings === null) disarmKeepAlive(socket)
+        else armKeepAlive(socket, settings)
+      })
+    },
+  }
+}
+
+function carryOut(socket: Socket, deed: Deed): void {
+  switch (deed) {
+    case 'end':
+      socket.end()
+      return
+    case 'resume-end':
+      socket.resume()
+      socket.end()
+      return
+    case 'destroy':
+      socket.destroy()
+      return
+    case 'reset':
+      if (!resetSocket(socket)) socket.destroy()
+      return
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Moves events one way: what a sensor saw goes through `step()`, and the effects that come out go to the executor.
+ * Nothing flows back except as a new event (our own `end()` and `destroy()` return through the seam).
+ */
+import type { Ledger } from '../core/ledger.js'
+import { step, type Case, type Effect, type JudgementPolicy, type LifecycleEvent } from '../core/lifecycle.js'
+import type { ActionChooser } from '../core/policy.js'
+import type { SocketReport } from '../core/report.js'
+import { ACTIONS, type Action } from '../core/vocabulary.js'
+import { describeValue } from '../errors.js'
+import { isKeepAliveOn, isTcp } from '../observe/socket-fields.js'
+import type { TrackedSocket } from '../observe/tracked-socket.js'
+import { messageOf, warnOnce } from '../warnings.js'
+import type { Announcer } from './announcer.js'
+import type { Executor } from './executor.js'
+
+export interface JudgeHooks {
+  readonly ledger: Ledger<TrackedSocket>
+  readonly executor: Executor
+  readonly announcer: Announcer
+  now(): number
+  describe(record: TrackedSocket): SocketReport
+  /** The grace that holds right now, which pressure may have shortened. */
+  effectiveGraceMs(graceMs: number): number
+  /** Something falls due in so many milliseconds: the next sweep should not be later. */
+  urge(delayMs: number): void
+}
+
+/** A proven death is confirmed by a second look; there is no reason to let it wait for the next regular sweep. */
+const CONFIRM_DEATH_MS = 50
+
+export interface Judge {
+  apply(record: TrackedSocket, event: LifecycleEvent): void
+  setKeepAlive(record: TrackedSocket, on: boolean): void
+}
+
+export function createJudge(hooks: JudgeHooks): Judge {
+  const { executor, announcer, ledger } = hooks
+
+  function apply(record: TrackedSocket, event: LifecycleEvent): void {
+    const policy = policyOf(record)
+    const { state, effects } = step(record.case, event, policy)
+    // Before the effects: a deed comes back through the seam at once.
+    record.case = state
+    for (const effect of effects) carryOut(record, effect)
+    if (record.case !== null && event.type !== 'closed') urgeFor(record.case, event, policy)
+  }
+
+  function urgeFor(state: Case, event: LifecycleEvent, policy: JudgementPolicy): void {
+    if (state.acted !== 'no') {
+      if (state.ladder.length > 0) hooks.urge(state.nextDeedMs - event.nowMs)
+    } else if (event.type === 'observed' && state.deadTurn === event.turn) {
+      hooks.urge(CONFIRM_DEATH_MS)
+    } else if (state.verdict === 'suspect') {
+      hooks.urge(state.progressMs + policy.graceMs - event.nowMs)
+    }
+  }
+
+  function policyOf(record: TrackedSocket): JudgementPolicy {
+    const { policy, isExempt } = record
+    return { ...policy, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
+  }
+
+  function carryOut(record: TrackedSocket, effect: Effect): void {
+    switch (effect.type) {
+      case 'announce':
+        ledger.count(effect.event)
+        announcer.announce(effect.event, () => hooks.describe(record))
+        return
+      case 'keep-alive':
+        setKeepAlive(record, effect.on)
+        return
+      case 'deed':
+        executor.perform(record.socket, effect.deed)
+        return
+      case 'decide':
+        apply(record, {
+          type: 'decided',
+          nowMs: hooks.now(),
+          action: actionFor(record),
+          localEnded: record.socket.writableEnded,
+        })
+        return
+    }
+  }
+
+  function actionFor(record: TrackedSocket): Action {
+    const { action } = record.policy
+    return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
+  }
+
+  /** The application's own keep-alive stays as it is; ours goes when the suspicion goes. */
+  function setKeepAlive(record: TrackedSocket, on: boolean): void {
+    const { keepAlive } = record.policy
+    const { socket } = record
+    if (keepAlive === false || socket.destroyed || socket.connecting || !isTcp(socket)) return
+    if (on) {
+      if (record.keepAlive !== 'off') return
+      if (isKeepAliveOn(socket)) {
+        record.keepAlive = 'application'
+        return
+      }
+      executor.setKeepAlive(socket, keepAlive)
+      record.keepAlive = 'guard'
+    } else if (record.keepAlive === 'guard' && keepAlive.when === 'suspect') {
+      executor.setKeepAlive(socket, null)
+      record.keepAlive = 'off'
+    }
+  }
+
+  return { apply, setKeepAlive }
+}
+
+function choose(chooser: ActionChooser, socket: SocketReport): Action {
+  try {
+    const action: unknown = chooser(socket)
+    if ((ACTIONS as readonly unknown[]).includes(action)) return action as Action
+    warnOnce(
+      'SLG_WARN_ACTION',
+      `the action function must return ${ACTIONS.join(', ')}, got ${describeValue(action)}`,
+    )
+  } catch (error) {
+    warnOnce('SLG_WARN_ACTION', `the action function threw: ${messageOf(error)}`)
+  }
+  return 'report'
+}

@@ -1,0 +1,148 @@
+/**
+ * One pass over everything that is tracked, in small steps:
+ *
+ * 1. every socket: is anything odd? (JavaScript fields only, see `isOdd`)
+ * 2. what is odd: the liveness oracle
+ * 3. what stays odd and only the kernel can judge: the probe, about all of them at once
+ */
+import type { Ledger } from '../core/ledger.js'
+import type { KernelProbe, ProbeRun } from '../observe/kernel/probe.js'
+import { KernelView } from '../observe/kernel/view.js'
+import { endsOf } from '../observe/describe-socket.js'
+import {
+  isDisconnected,
+  isHandedOver,
+  isOdd,
+  isSelfConnected,
+  isTcp,
+  readFacts,
+} from '../observe/socket-fields.js'
+import type { TrackedSocket } from '../observe/tracked-socket.js'
+import { messageOf, warnOnce } from '../warnings.js'
+import type { Judge } from './judge.js'
+import type { Pass } from './sweeper.js'
+
+export interface SweepHooks {
+  readonly ledger: Ledger<TrackedSocket>
+  readonly judge: Judge
+  readonly probe: KernelProbe
+  now(): number
+  turn(): number
+  /** A socket that left by another door: handed to a child process, or gone without `destroy()`. */
+  forget(record: TrackedSocket): void
+}
+
+const KERNEL_SLICE_MS = 1
+
+export function beginSweepPass(hooks: SweepHooks): Pass {
+  const { ledger, judge, probe } = hooks
+  let cursor = ledger.size - 1
+  let asked: TrackedSocket[] = []
+  let run: ProbeRun | null = null
+
+  function walk(): boolean {
+    // Downwards: removal swaps with the last entry, so nothing that was not yet visited can move out of the way.
+    cursor = Math.min(cursor, ledger.size - 1)
+    const record = ledger.at(cursor)
+    if (record === undefined) return false
+    cursor -= 1
+    look(record)
+    return true
+  }
+
+  function look(record: TrackedSocket): void {
+    const { socket } = record
+    if (socket.destroyed || isHandedOver(socket)) {
+      hooks.forget(record)
+      return
+    }
+    if (socket.connecting) return
+    if (
+      record.keepAlive === 'off' &&
+      record.policy.keepAlive !== false &&
+      record.policy.keepAlive.when === 'always'
+    ) {
+      judge.setKeepAlive(record, true)
+    }
+    record.selfConnected ??= record.direction === 'outbound' && isSelfConnected(socket)
+    const odd = isOdd(socket) || record.selfConnected
+    if (!odd) {
+      if (record.case !== null) observe(record, null)
+      if (record.case?.verdict === 'none') record.case = null
+      return
+    }
+    if (record.case !== null && isWorthAsking(record)) asked.push(record)
+    else observe(record, isDisconnected(socket))
+    endsOf(record)
+  }
+
+  function isWorthAsking({ socket }: TrackedSocket): boolean {
+    return probe.name !== 'none' && isTcp(socket)
+  }
+
+  function askKernel(): boolean {
+    if (asked.length === 0) return false
+    try {
+      if (run === null) {
+        if ((probe.restMs?.() ?? 0) > 0) return true
+        run = probe.ask(asked.map(viewOf))
+      }
+      if (!run.advance(KERNEL_SLICE_MS)) return false
+      run.samples.forEach((sample, i) => {
+        asked[i]?.kernel?.hear(sample)
+      })
+    } catch (error) {
+      warnOnce('SLG_WARN_KERNEL', `the kernel probe "${probe.name}" failed: ${messageOf(error)}`)
+    }
+    return true
+  }
+
+  let stage: 'walk' | 'kernel' | 'judge' = 'walk'
+
+  function observeAsked(): boolean {
+    const record = asked.pop()
+    if (record === undefined) return false
+    if (record.index === -1 || record.socket.destroyed) return true
+    observe(record, isDisconnected(record.socket))
+    return true
+  }
+
+  function observe(record: TrackedSocket, disconnected: boolean | null): void {
+    const { socket } = record
+    judge.apply(record, {
+      type: 'observed',
+      nowMs: hooks.now(),
+      turn: hooks.turn(),
+      facts: readFacts(socket, record.selfConnected === true, disconnected, record.kernel?.believed ?? null),
+      endedMs: endedMsOf(record),
+    })
+  }
+
+  return {
+    step() {
+      switch (stage) {
+        case 'walk':
+          if (walk()) return true
+          if (asked.length === 0) return false
+          stage = 'kernel'
+          return true
+        case 'kernel':
+          if (askKernel()) stage = 'judge'
+          return true
+        case 'judge':
+          return observeAsked()
+      }
+    },
+  }
+}
+
+function viewOf(record: TrackedSocket): KernelView {
+  record.kernel ??= new KernelView(record.socket)
+  return record.kernel
+}
+
+/** When the condition can have begun: with the second end when both sides have ended. */
+function endedMsOf({ peerEndedMs, localEndedMs }: TrackedSocket): number | null {
+  const ended = Math.max(peerEndedMs, localEndedMs)
+  return ended === 0 ? null : ended
+}

@@ -1,0 +1,104 @@
+/**
+ * One timer for everything. A pass walks in slices of about a millisecond, so that it never holds the event loop for
+ * long, and neither the timer nor the slices keep the process alive.
+ */
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
+import { performance } from 'node:perf_hooks'
+
+const SLICE_MS = 1
+/** How many steps are taken between two looks at the clock. */
+const STEPS_PER_LOOK = 64
+
+/** A pass in progress: `step()` does a small piece and returns false when there is nothing left. */
+export interface Pass {
+  step(): boolean
+}
+
+export interface SweeperHooks {
+  begin(): Pass
+  /** After every pass: how long to wait for the next one. */
+  nextDelayMs(): number
+  /** A pass threw; it is given up and the next one is scheduled. */
+  onFailure(error: unknown): void
+}
+
+export interface Sweeper {
+  /** Runs a whole pass now, in one go; a sliced pass under way is given up. */
+  sweepNow(): void
+  /** Brings the next pass forward when it is further away than this. */
+  hurry(delayMs: number): void
+  stop(): void
+}
+
+export function startSweeper(hooks: SweeperHooks): Sweeper {
+  let timer: NodeJS.Timeout | null = null
+  let dueMs = 0
+  let slice: NodeJS.Immediate | null = null
+  let pass: Pass | null = null
+  let stopped = false
+
+  function schedule(delayMs: number): void {
+    if (stopped) return
+    if (timer !== null) clearTimeout(timer)
+    dueMs = performance.now() + delayMs
+    timer = setTimeout(onTimer, delayMs).unref()
+  }
+
+  function onTimer(): void {
+    timer = null
+    if (pass === null) runSlice()
+  }
+
+  function runSlice(): void {
+    slice = null
+    const until = performance.now() + SLICE_MS
+    try {
+      pass ??= hooks.begin()
+      for (;;) {
+        for (let i = 0; i < STEPS_PER_LOOK; i += 1) {
+          if (!pass.step()) {
+            pass = null
+            schedule(hooks.nextDelayMs())
+            return
+          }
+        }
+        if (performance.now() >= until) break
+      }
+    } catch (error) {
+      pass = null
+      hooks.onFailure(error)
+      schedule(hooks.nextDelayMs())
+      return
+    }
+    slice = setImmediate(runSlice)
+    slice.unref()
+  }
+
+  schedule(hooks.nextDelayMs())
+
+  return {
+    sweepNow() {
+      if (stopped) return
+      if (slice !== null) clearImmediate(slice)
+      slice = null
+      pass = hooks.begin()
+      try {
+        while (pass.step());
+      } catch (error) {
+        hooks.onFailure(error)
+      }
+      pass = null
+      schedule(hooks.nextDelayMs())
+    },
+    hurry(delayMs) {
+      if (!stopped && pass === null && timer !== null && performance.now() + delayMs < dueMs)
+        schedule(delayMs)
+    },
+    stop() {
+      stopped = true
+      if (timer !== null) clearTimeout(timer)
+      if (slice !== null) clearImmediate(slice)
+      pass = null
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import type { EventType } from './vocabulary.js'
+
+/** What the ledger needs of an entry: a place to remember its own position. */
+export interface Entry {
+  index: number
+}
+
+/**
+ * The list of everything that is tracked, and what has happened since the start. Removal is a swap with the last
+ * entry, so a walk that may be interrupted must go from the end to the beginning: then no entry is ever missed.
+ */
+export class Ledger<T extends Entry> {
+  readonly #entries: T[] = []
+  readonly counts: Record<EventType, number> = { suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0 }
+
+  get size(): number {
+    return this.#entries.length
+  }
+
+  at(index: number): T | undefined {
+    return this.#entries[index]
+  }
+
+  add(entry: T): void {
+    entry.index = this.#entries.push(entry) - 1
+  }
+
+  remove(entry: T): void {
+    if (this.#entries[entry.index] !== entry) return
+    const last = this.#entries.pop()!
+    if (last !== entry) {
+      this.#entries[entry.index] = last
+      last.index = entry.index
+    }
+    entry.index = -1
+  }
+
+  count(event: EventType): void {
+    this.counts[event] += 1
+  }
+
+  [Symbol.iterator](): IterableIterator<T> {
+    return this.#entries.values()
+  }
+}

@@ -1,0 +1,74 @@
+/** Puts a report together from described sockets. Order, paging, sites and totals are decided here. */
+import {
+  REPORT_SCHEMA,
+  type Report,
+  type SiteReport,
+  type SnapshotQuery,
+  type SocketReport,
+  type Totals,
+} from './report.js'
+import type { EventType } from './vocabulary.js'
+
+export const DEFAULT_LIMIT = 1000
+export const MAX_LIMIT = 10_000
+
+export interface SnapshotParts {
+  readonly generatedAt: string
+  readonly process: Report['process']
+  readonly kernel: Report['kernel']
+  readonly tracked: number
+  readonly counts: Readonly<Record<EventType, number>>
+  /** Every socket to be considered, described, in any order. */
+  readonly sockets: readonly SocketReport[]
+}
+
+export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
+  const listed = parts.sockets.filter((socket) => query.all === true || socket.verdict !== 'none')
+  const ordered = listed.sort(oldestFirst)
+  const limit = Math.min(Math.max(1, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
+  const start = query.after === undefined ? 0 : ordered.findIndex((socket) => socket.id === query.after) + 1
+  const page = ordered.slice(start, start + limit)
+  return {
+    schema: REPORT_SCHEMA,
+    generatedAt: parts.generatedAt,
+    process: parts.process,
+    kernel: parts.kernel,
+    totals: totalsOf(parts),
+    sites: sitesOf(parts.sockets),
+    sockets: page,
+    nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
+  }
+}
+
+function oldestFirst(a: SocketReport, b: SocketReport): number {
+  return b.sinceMs - a.sinceMs || a.id - b.id
+}
+
+function totalsOf({ tracked, counts, sockets }: SnapshotParts): Totals {
+  let suspect = 0
+  let leaked = 0
+  let exempt = 0
+  for (const { verdict } of sockets) {
+    if (verdict === 'suspect') suspect += 1
+    else if (verdict === 'leaked') leaked += 1
+    else if (verdict === 'exempt') exempt += 1
+  }
+  const { recovered, reclaimed, dead } = counts
+  return { tracked, suspect, leaked, recovered, reclaimed, dead, exempt }
+}
+
+/** Groups what is suspect or leaked by where it comes from, worst first. */
+export function sitesOf(sockets: readonly SocketReport[]): SiteReport[] {
+  const bySite = new Map<string, { count: number; oldestMs: number; conditions: Record<string, number> }>()
+  for (const { verdict, condition, owner, sinceMs } of sockets) {
+    if ((verdict !== 'suspect' && verdict !== 'leaked') || condition === null) continue
+    let entry = bySite.get(owner.site)
+    if (entry === undefined) bySite.set(owner.site, (entry = { count: 0, oldestMs: 0, conditions: {} }))
+    entry.count += 1
+    entry.oldestMs = Math.max(entry.oldestMs, sinceMs)
+    entry.conditions[condition] = (entry.conditions[condition] ?? 0) + 1
+  }
+  return [...bySite]
+    .map(([site, entry]) => ({ site, ...entry }))
+    .sort((a, b) => b.count - a.count || b.oldestMs - a.oldestMs)
+}

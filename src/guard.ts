@@ -1,0 +1,69 @@
+import type { Server, Socket } from 'node:net'
+import type { GuardListener } from './act/announcer.js'
+import type { Report, SnapshotQuery } from './core/report.js'
+import type { Action, Kind } from './core/vocabulary.js'
+import type { PolicyOptions, ResolvedOptions } from './options.js'
+import type { RequestLike } from './observe/attribution.js'
+
+/** Settings of one server: any of the per-socket options, and a name for the report. */
+export interface ServerOptions extends PolicyOptions {
+  /** What this server is for, shown with each of its sockets. */
+  label?: string | undefined
+}
+
+/** What an adapter tells about a socket. What is left out stays as it was. */
+export interface SocketUse {
+  readonly kind?: Kind
+  /** The request that the socket now serves; method and path are read from it when a report is made. */
+  readonly request?: RequestLike | null
+}
+
+/**
+ * The guard of this process, as `install()` returns it. Calls about a socket accept any `net.Socket` or
+ * `tls.TLSSocket` and throw `SLG_ERR_NOT_A_SOCKET` for anything else; after `uninstall()` every call that would
+ * change something throws `SLG_ERR_UNINSTALLED`.
+ */
+export interface Guard {
+  /** The options in force, with their defaults. */
+  readonly options: ResolvedOptions
+  /** Where the report endpoint listens; rejects with `SLG_ERR_REPORT_LISTEN`. `null` without the option `report`. */
+  readonly listening: Promise<{ readonly url: string }> | null
+
+  /** The report as of the last sweep. Costs about a microsecond for each odd socket. */
+  snapshot(query?: SnapshotQuery): Report
+  /** Looks at every socket now, in one go, instead of waiting for the next sweep; then as `snapshot()`. */
+  sweep(query?: SnapshotQuery): Report
+  /** Calls `listener` at every verdict change. @returns what unsubscribes it */
+  subscribe(listener: GuardListener): () => void
+
+  /** This half-close is meant: no grace runs for this socket. Only proven death is still acted on. */
+  exempt(socket: Socket): void
+  /** A name for the report: what this socket is for. */
+  label(socket: Socket, text: string): void
+  /** Other settings for this socket. @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
+  configure(socket: Socket, options: PolicyOptions): void
+  /**
+   * Settings and a name for every socket that this server has accepted and will accept, its upgraded ones included.
+   * A later call for the same server replaces the earlier one.
+   *
+   * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+   * @returns what takes the settings back
+   */
+  configureServer(server: Server, options: ServerOptions): () => void
+  /** The open sockets that this server has accepted: upgraded ones too, TLS folded with its raw socket. */
+  socketsOf(server: Server): Socket[]
+  /** For adapters: what this socket is used for. */
+  attribute(socket: Socket, use: SocketUse): void
+  /**
+   * Closes one socket, whatever its verdict, and counts it as reclaimed.
+   *
+   * @param id as the report shows it
+   * @param action @default 'end'
+   * @throws `SLG_ERR_NO_SUCH_SOCKET`
+   */
+  reclaim(id: number, action?: Exclude<Action, 'report'>): void
+
+  /** Takes every patch and listener out again and stops the timer; sockets stay as they are. */
+  uninstall(): void
+  [Symbol.dispose](): void
+}

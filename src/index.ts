@@ -1,0 +1,35 @@
+/** The public names, nothing else. */
+export { install } from './install.js'
+export { installedGuard } from './registry.js'
+export type { Guard, ServerOptions, SocketUse } from './guard.js'
+export { drainServer } from './act/drain.js'
+export type { DrainOptions, DrainResult, DrainSteps } from './act/drain.js'
+export type { InstallOptions, KeepAliveOptions, PolicyOptions, ResolvedOptions } from './options.js'
+export type { GuardListener } from './act/announcer.js'
+export { SocketLeakGuardError, wrongServer } from './errors.js'
+export type { ErrorCode } from './errors.js'
+export type { ActionChooser } from './core/policy.js'
+export type {
+  Endpoint,
+  Evidence,
+  GuardEvent,
+  Owner,
+  Report,
+  RequestInfo,
+  SiteReport,
+  SnapshotQuery,
+  SocketReport,
+  Totals,
+} from './core/report.js'
+export { CONDITIONS, VERDICTS } from './core/vocabulary.js'
+export type {
+  Action,
+  Condition,
+  Direction,
+  EventType,
+  KernelState,
+  Kind,
+  Phase,
+  Sensor,
+  Verdict,
+} from './core/vocabulary.js'

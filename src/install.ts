@@ -1,0 +1,294 @@
+/**
+ * The composition root: options in, a working guard out. Everything that listens, times or acts is made here and
+ * taken down here again.
+ */
+import { Server, Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import { createAnnouncer } from './act/announcer.js'
+import { createExecutor } from './act/executor.js'
+import { createJudge } from './act/judge.js'
+import { beginSweepPass } from './act/sweep-pass.js'
+import { startSweeper } from './act/sweeper.js'
+import { Ledger } from './core/ledger.js'
+import type { Report, SnapshotQuery } from './core/report.js'
+import { buildReport } from './core/snapshot.js'
+import { ACTIONS } from './core/vocabulary.js'
+import { describeValue, SocketLeakGuardError } from './errors.js'
+import type { Guard } from './guard.js'
+import { Attribution } from './observe/attribution.js'
+import { describeSocket } from './observe/describe-socket.js'
+import { observeHttpRequests } from './observe/http-requests.js'
+import { selectKernelProbe } from './observe/kernel/select.js'
+import { directionOf, hasReadableFields, serverOf } from './observe/socket-fields.js'
+import { TrackedSocket } from './observe/tracked-socket.js'
+import { startTracker, type SocketSettings } from './observe/tracker.js'
+import { createTurnCounter } from './observe/turns.js'
+import {
+  resolveOptions,
+  resolvePolicy,
+  sameOptions,
+  type InstallOptions,
+  type ResolvedOptions,
+  type SocketPolicy,
+} from './options.js'
+import { installedGuard, registerGuard } from './registry.js'
+import { openReportEndpoint } from './server/open-endpoint.js'
+import { isReportSocket } from './server/endpoint.js'
+import { messageOf, warnOnce } from './warnings.js'
+
+const SHORTEST_SWEEP_MS = 10
+
+/**
+ * Installs the guard in this process. A second call with the same options (or none) returns the guard that is there.
+ *
+ * Cost: six patched methods, two subscriptions and one unref'd timer; a healthy socket pays one small record.
+ *
+ * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`,
+ *   `SLG_ERR_ALREADY_INSTALLED` when a guard with other options is there, `SLG_ERR_UNSUPPORTED_NODE`
+ * @example
+ * import { install } from 'socket-leak-guard'
+ * const guard = install({ graceMs: 30_000, action: 'end' })
+ */
+export function install(input?: InstallOptions): Guard {
+  const options = resolveOptions(input)
+  const present = installedGuard()
+  if (present !== null) {
+    if (isEmpty(input) || sameOptions(present.options as ResolvedOptions, options)) return present
+    throw new SocketLeakGuardError(
+      'SLG_ERR_ALREADY_INSTALLED',
+      'a guard with other options is already installed in this process; use installedGuard(), or uninstall() it first',
+    )
+  }
+  if (!hasReadableFields(new Socket())) {
+    throw new SocketLeakGuardError(
+      'SLG_ERR_UNSUPPORTED_NODE',
+      `the sockets of this runtime (${process.version}) can't be observed: their state is not where Node keeps it`,
+    )
+  }
+  const guard = createGuard(options)
+  registerGuard(guard)
+  return guard
+}
+
+function isEmpty(input: InstallOptions | undefined): boolean {
+  return input === undefined || Object.values(input).every((value) => value === undefined)
+}
+
+function createGuard(options: ResolvedOptions): Guard {
+  const endpoint = openReportEndpoint(options.report, options.reportToken, {
+    read: (query) => guard.sweep(query),
+    subscribe: (listener) => guard.subscribe(listener),
+  })
+  const startedMs = performance.now()
+  // Never 0, which stands for "not yet".
+  const now = (): number => Math.trunc(performance.now() - startedMs) + 1
+  const turn = createTurnCounter()
+  const ledger = new Ledger<TrackedSocket>()
+  const announcer = createAnnouncer()
+  const probe = selectKernelProbe(options.kernel, (reason) => {
+    warnOnce('SLG_WARN_KERNEL', reason)
+  })
+  const executor = createExecutor((error) => {
+    warnOnce('SLG_WARN_INTERNAL', `closing a socket failed: ${messageOf(error)}`)
+  })
+  const defaults: SocketSettings = { policy: options, label: null }
+  const servers = new WeakMap<object, SocketSettings>()
+  let shortestGraceMs = options.graceMs
+  let urgentMs = Infinity
+
+  function serverSettings(server: Server | null): SocketSettings {
+    return server === null ? defaults : (servers.get(server) ?? defaults)
+  }
+
+  const judge = createJudge({
+    ledger,
+    executor,
+    announcer,
+    now,
+    describe: (record) => describeSocket(record, now()),
+    effectiveGraceMs: (graceMs) => graceMs,
+    urge(delayMs) {
+      urgentMs = Math.min(urgentMs, delayMs)
+    },
+  })
+  const tracker = startTracker({
+    ledger,
+    settingsFor: (socket) => serverSettings(serverOf(socket)),
+    now,
+    isForeign: isReportSocket,
+    isActing: executor.isActing,
+    onReleased(record) {
+      if (record.case !== null) judge.apply(record, { type: 'closed', nowMs: now() })
+    },
+    onFailure(error) {
+      warnOnce('SLG_WARN_INTERNAL', `observing a socket failed: ${messageOf(error)}`)
+    },
+  })
+  const stopObservingHttp = observeHttpRequests((socket) => tracker.adopt(socket, 'inbound'))
+  const sweeper = startSweeper({
+    begin: () => beginSweepPass({ ledger, judge, probe, now, turn, forget: tracker.forget }),
+    nextDelayMs: takeSweepDelayMs,
+    onFailure(error) {
+      warnOnce('SLG_WARN_INTERNAL', `a sweep failed: ${messageOf(error)}`)
+    },
+  })
+  let installed = true
+
+  /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
+  function takeSweepDelayMs(): number {
+    const delayMs = Math.min(options.sweepMs, shortestGraceMs / 4, urgentMs)
+    urgentMs = Infinity
+    return Math.max(SHORTEST_SWEEP_MS, Math.ceil(delayMs))
+  }
+
+  function recordFor(socket: unknown): TrackedSocket {
+    if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
+    if (!(socket instanceof Socket)) {
+      throw new SocketLeakGuardError(
+        'SLG_ERR_NOT_A_SOCKET',
+        `socket must be a net.Socket or tls.TLSSocket, got ${describeValue(socket)}`,
+      )
+    }
+    const record = tracker.adopt(socket, directionOf(socket))
+    // What is already closed takes every call and forgets it.
+    return record ?? new TrackedSocket(0, socket, 'inbound', now(), options)
+  }
+
+  function shortenGrace({ graceMs }: SocketPolicy): void {
+    shortestGraceMs = Math.min(shortestGraceMs, graceMs)
+    sweeper.hurry(shortestGraceMs / 4)
+  }
+
+  function applySettings(server: Server, { policy, label }: SocketSettings): void {
+    for (const record of ledger) {
+      if (serverOf(record.socket) !== server) continue
+      record.policy = policy
+      if (label !== null || record.attribution !== null)
+        (record.attribution ??= new Attribution()).label = label
+    }
+  }
+
+  function attributionFor(socket: unknown): Attribution {
+    const record = recordFor(socket)
+    return (record.attribution ??= new Attribution())
+  }
+
+  function snapshot(query: SnapshotQuery = {}): Report {
+    const at = now()
+    const sockets = []
+    for (const record of ledger) {
+      if (query.all === true || record.isExempt || (record.case !== null && record.case.verdict !== 'none')) {
+        sockets.push(describeSocket(record, at))
+      }
+    }
+    return buildReport(
+      {
+        generatedAt: new Date().toISOString(),
+        process: {
+          pid: process.pid,
+          node: process.version,
+          platform: process.platform,
+          uptimeSeconds: Math.round(process.uptime()),
+        },
+        kernel: { probe: probe.name, reason: probe.reason },
+        tracked: ledger.size,
+        counts: ledger.counts,
+        sockets,
+      },
+      query,
+    )
+  }
+
+  function uninstall(): void {
+    if (!installed) return
+    installed = false
+    sweeper.stop()
+    stopObservingHttp()
+    tracker.stop()
+    probe.close?.()
+    void endpoint?.close()
+    if (installedGuard() === guard) registerGuard(null)
+  }
+
+  const guard: Guard = {
+    options,
+    listening: endpoint === null ? null : endpoint.ready,
+    snapshot,
+    sweep(query) {
+      if (installed) sweeper.sweepNow()
+      return snapshot(query)
+    },
+    subscribe: announcer.subscribe,
+    exempt(socket) {
+      recordFor(socket).isExempt = true
+    },
+    label(socket, text) {
+      attributionFor(socket).label = checkedLabel(text)
+    },
+    configure(socket, policy) {
+      const record = recordFor(socket)
+      record.policy = resolvePolicy(policy, record.policy)
+      shortenGrace(record.policy)
+    },
+    configureServer(server, { label, ...policy }) {
+      if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
+      if (!(server instanceof Server)) {
+        throw new SocketLeakGuardError(
+          'SLG_ERR_WRONG_SERVER',
+          `server must be a net.Server, got ${describeValue(server)}`,
+        )
+      }
+      const settings: SocketSettings = {
+        policy: resolvePolicy(policy, options),
+        label: label === undefined ? null : checkedLabel(label),
+      }
+      servers.set(server, settings)
+      applySettings(server, settings)
+      shortenGrace(settings.policy)
+      return function releaseServer() {
+        if (servers.get(server) !== settings) return
+        servers.delete(server)
+        applySettings(server, defaults)
+      }
+    },
+    socketsOf: (server) =>
+      Array.from(ledger, ({ socket }) => socket).filter((socket) => serverOf(socket) === server),
+    attribute(socket, { kind, request }) {
+      const attribution = attributionFor(socket)
+      if (kind !== undefined) attribution.kind = kind
+      if (request !== undefined) attribution.request = request
+    },
+    reclaim(id, action = 'end') {
+      if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
+      if (!ACTIONS.includes(action) || (action as string) === 'report') {
+        throw new SocketLeakGuardError(
+          'SLG_ERR_INVALID_OPTION',
+          `action must be "end", "destroy" or "reset", got ${describeValue(action)}`,
+        )
+      }
+      const record = find(ledger, id)
+      const localEnded = record.socket.writableEnded
+      judge.apply(record, { type: 'decided', nowMs: now(), action, localEnded })
+      sweeper.hurry(record.policy.escalateMs)
+    },
+    uninstall,
+    [Symbol.dispose]: uninstall,
+  }
+  return guard
+}
+
+function checkedLabel(label: unknown): string {
+  if (typeof label === 'string') return label
+  throw new SocketLeakGuardError(
+    'SLG_ERR_INVALID_OPTION',
+    `label must be a string, got ${describeValue(label)}`,
+  )
+}
+
+function find(ledger: Ledger<TrackedSocket>, id: number): TrackedSocket {
+  for (const record of ledger) if (record.id === id) return record
+  throw new SocketLeakGuardError(
+    'SLG_ERR_NO_SUCH_SOCKET',
+    `no tracked socket has the id ${describeValue(id)}`,
+  )
+}

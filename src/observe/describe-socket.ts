@@ -1,0 +1,99 @@
+/** From a record to its entry in the report. Runs only when somebody asks, or when a verdict changes. */
+import { diagnose, formatEndpoint } from '../core/diagnose.js'
+import { phaseOf, type Facts } from '../core/facts.js'
+import type { Evidence, Owner, SocketReport } from '../core/report.js'
+import type { Kind, Sensor } from '../core/vocabulary.js'
+import { requestInfoOf, routePatternOf } from './attribution.js'
+import { isTcp, isTls, readEnds, readFacts } from './socket-fields.js'
+import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
+
+const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
+
+export function describeSocket(record: TrackedSocket, nowMs: number): SocketReport {
+  const { socket, case: kase } = record
+  const kernel = record.kernel?.believed ?? null
+  const disconnected = kase !== null && kase.deadTurn !== -1
+  const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel)
+  const ends = endsOf(record)
+  const kind = kindOf(record)
+  const undiagnosed = {
+    id: record.id,
+    direction: record.direction,
+    kind,
+    local: ends.local,
+    remote: ends.remote,
+    phase: phaseOf(facts),
+    condition: kase?.verdict === 'none' ? null : (kase?.condition ?? null),
+    verdict: record.isExempt ? ('exempt' as const) : (kase?.verdict ?? 'none'),
+    kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
+    seenBy: kase?.seenBy ?? ('stream' as Sensor),
+    sinceMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs)),
+    idleMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.progressMs)),
+    unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
+    unsentBytes: Math.max(facts.unsentBytes, facts.unsentBytes + (kernel?.unsentBytes ?? 0)),
+    owner: ownerOf(record, kind, ends),
+    evidence: evidenceOf(record, facts),
+  }
+  return { ...undiagnosed, diagnosis: diagnose(undiagnosed) }
+}
+
+/** Both ends, remembered for as long as something is odd: a dead connection has none any more. */
+export function endsOf(record: TrackedSocket): SocketEnds {
+  if (record.ends !== null) return record.ends
+  const ends = readEnds(record.socket)
+  if (record.case !== null && ends.remote !== null) record.ends = ends
+  return ends
+}
+
+function kindOf(record: TrackedSocket): Kind {
+  const told = record.attribution?.kind
+  if (told !== null && told !== undefined) return told
+  if (isTls(record.socket)) return 'tls'
+  return isTcp(record.socket) || record.ends !== null ? 'tcp' : 'pipe'
+}
+
+function ownerOf(record: TrackedSocket, kind: Kind, ends: SocketEnds): Owner {
+  const { attribution } = record
+  return {
+    site: siteOf(record, kind, ends),
+    label: attribution?.label ?? null,
+    request: attribution === null ? null : requestInfoOf(attribution),
+    context: attribution?.context ?? NO_CONTEXT,
+    stack: attribution?.stack ?? null,
+  }
+}
+
+/** Where leaks of this kind are grouped: route, upgrade path, remote host, listening port. */
+function siteOf(record: TrackedSocket, kind: Kind, { local, remote }: SocketEnds): string {
+  const request = record.attribution === null ? null : requestInfoOf(record.attribution)
+  if (request !== null) {
+    if (kind === 'upgrade' || kind === 'websocket') return `upgrade ${request.path}`
+    if (kind === 'connect') return `CONNECT ${request.path}`
+    const route = routePatternOf(record.attribution!)
+    return `${request.method} ${route === '' ? request.path : route}`
+  }
+  if (record.direction === 'outbound') return remote === null ? 'outgoing' : `to ${formatEndpoint(remote)}`
+  return local === null ? 'unknown listener' : `listener :${local.port}`
+}
+
+function evidenceOf(record: TrackedSocket, { disconnected }: Facts): Evidence {
+  const kernel = record.kernel?.believed ?? null
+  const { peer, peerBasis } = peerOf(record, disconnected === true)
+  return {
+    peer,
+    peerBasis,
+    lastDataReceivedMs: kernel?.lastDataReceivedMs ?? null,
+    lastDataSentMs: kernel?.lastDataSentMs ?? null,
+    lastAckReceivedMs: kernel?.lastAckReceivedMs ?? null,
+    retransmits: kernel?.retransmits ?? null,
+    probes: kernel?.probes ?? null,
+    rttMs: kernel?.rttMs ?? null,
+    keepAlive: record.keepAlive,
+  }
+}
+
+function peerOf(record: TrackedSocket, disconnected: boolean): Pick<Evidence, 'peer' | 'peerBasis'> {
+  if (disconnected)
+    return { peer: 'gone', peerBasis: 'the kernel has closed the connection (getpeername: ENOTCONN)' }
+  return { peer: 'unknown', peerBasis: record.keepAlive === 'off' ? '' : 'keep-alive probes are on' }
+}

@@ -1,0 +1,31 @@
+import type { Socket } from 'node:net'
+import { descriptorOf } from '../socket-fields.js'
+import type { KernelSample, ProbeTarget } from './probe.js'
+
+/**
+ * What the kernel said about one socket, over time. One sample may catch a connection in the middle of a change, so a
+ * sample is believed only when the next one agrees with it; until then the last believed one stands.
+ */
+export class KernelView implements ProbeTarget {
+  socket: Socket
+  inode = 0
+  #last: KernelSample | null = null
+  believed: KernelSample | null = null
+
+  constructor(socket: Socket) {
+    this.socket = socket
+  }
+
+  fd(): number {
+    return this.socket.destroyed ? -1 : descriptorOf(this.socket)
+  }
+
+  hear(sample: KernelSample | null): void {
+    if (sample !== null && this.#last !== null && agree(sample, this.#last)) this.believed = sample
+    this.#last = sample
+  }
+}
+
+function agree(a: KernelSample, b: KernelSample): boolean {
+  return a.state === b.state && a.peerEnded === b.peerEnded
+}

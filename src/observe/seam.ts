@@ -1,0 +1,107 @@
+/**
+ * The seam: four methods of `net.Socket.prototype` through which the whole life of a plain socket passes.
+ *
+ * - `push(null)`: the peer's FIN has reached Node (lib/internal/stream_base_commons.js `onStreamRead`)
+ * - `end`: our FIN; `destroy`: release (lib/internal/streams/destroy.js)
+ * - `connect`: an outgoing socket is born. The channel `net.client.socket` says so too, but on Node 20 only for
+ *   `net.connect()`, not for `new Socket().connect()`, tls or https
+ * - `setKeepAlive`: the application's own choice, which wins over ours
+ *
+ * A wrapper costs one property load on a healthy socket and never throws. An inherited method is looked up anew at
+ * every call, so that somebody else's later patch further up the chain still takes part. Taking the seam out turns
+ * every wrapper into a pass-through; a slot is restored only if it still holds our wrapper.
+ */
+import { Socket } from 'node:net'
+
+export interface SeamListener {
+  onPeerEnded(socket: Socket): void
+  /** Data came from a socket: cheap enough to be asked at every chunk. */
+  onData(socket: Socket): void
+  onLocalEnded(socket: Socket): void
+  onDestroy(socket: Socket): void
+  onConnect(socket: Socket): void
+  onKeepAlive(socket: Socket, enabled: boolean): void
+}
+
+type Method = (this: Socket, ...args: unknown[]) => unknown
+type MethodName = 'push' | 'end' | 'destroy' | 'connect' | 'setKeepAlive'
+
+/** Puts the seam in. @returns what takes it out again */
+export function patchSocketPrototype(listener: SeamListener): () => void {
+  let active = true
+  const parent = Object.getPrototypeOf(Socket.prototype) as Record<MethodName, Method>
+
+  function originalOf(name: MethodName): Method {
+    const own = Object.getOwnPropertyDescriptor(Socket.prototype, name)
+    if (typeof own?.value === 'function') return own.value as Method
+    return function inherited(this: Socket, ...args: unknown[]): unknown {
+      return parent[name].apply(this, args)
+    }
+  }
+
+  const pushOwn = Object.hasOwn(Socket.prototype, 'push') ? Socket.prototype.push : null
+  const end = originalOf('end')
+  const destroy = originalOf('destroy')
+  const connect = originalOf('connect')
+  const setKeepAlive = originalOf('setKeepAlive')
+
+  const wrappers: Record<MethodName, unknown> = {
+    // The only hot one: written out, without rest arguments.
+    push: function push(this: Socket, chunk: unknown, encoding?: BufferEncoding): boolean {
+      if (active) {
+        if (chunk === null) listener.onPeerEnded(this)
+        else listener.onData(this)
+      }
+      return (pushOwn ?? (parent.push as unknown as typeof Socket.prototype.push)).call(this, chunk, encoding)
+    },
+    end: function end_(this: Socket, ...args: unknown[]): unknown {
+      if (active && !this.writableEnded) listener.onLocalEnded(this)
+      return end.apply(this, args)
+    },
+    destroy: function destroy_(this: Socket, ...args: unknown[]): unknown {
+      if (active && !this.destroyed) listener.onDestroy(this)
+      return destroy.apply(this, args)
+    },
+    connect: function connect_(this: Socket, ...args: unknown[]): unknown {
+      const result = connect.apply(this, args)
+      if (active) listener.onConnect(this)
+      return result
+    },
+    setKeepAlive: function setKeepAlive_(this: Socket, ...args: unknown[]): unknown {
+      if (active) listener.onKeepAlive(this, isKeepAliveEnabled(args[0]))
+      return setKeepAlive.apply(this, args)
+    },
+  }
+
+  const undo = (Object.keys(wrappers) as MethodName[]).map((name) => replaceMethod(name, wrappers[name]))
+  return function unpatchSocketPrototype(): void {
+    active = false
+    for (const restore of undo) restore()
+  }
+}
+
+/** Node 24.19+ and 26.4+ also take an options object as the first argument. */
+function isKeepAliveEnabled(argument: unknown): boolean {
+  return typeof argument === 'object' && argument !== null && 'enable' in argument
+    ? Boolean(argument.enable)
+    : Boolean(argument)
+}
+
+function replaceMethod(name: MethodName, wrapper: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(Socket.prototype, name)
+  const original = (Socket.prototype as unknown as Record<string, unknown>)[name] as Method
+  const named = wrapper as Method
+  Object.defineProperty(named, 'name', { value: original.name, configurable: true })
+  Object.defineProperty(named, 'length', { value: original.length, configurable: true })
+  Object.defineProperty(Socket.prototype, name, {
+    value: named,
+    writable: true,
+    configurable: true,
+    enumerable: before?.enumerable ?? true,
+  })
+  return function restore(): void {
+    if ((Socket.prototype as unknown as Record<string, unknown>)[name] !== named) return
+    if (before === undefined) delete (Socket.prototype as unknown as Record<string, unknown>)[name]
+    else Object.defineProperty(Socket.prototype, name, before)
+  }
+}

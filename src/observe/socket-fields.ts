@@ -1,0 +1,198 @@
+/**
+ * The one file that reads private fields of Node's sockets, each behind a capability check.
+ *
+ * What it rests on (checked on Node 20.20, 22.23, 24.21 and 26.10):
+ * - `_handle`: lib/net.js; null before connect, after destroy and after a hand-over to another process
+ * - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; false once the handle was told to stop
+ *   (stale `true` after EOF; http2 sessions up to Node 24 leave it `true` while they don't read)
+ * - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
+ * - `_handle.writeQueueSize`: libuv's queue in bytes; `_handle.bytesWritten`: handed to libuv so far
+ * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
+ */
+import { constants } from 'node:os'
+import type { Server, Socket } from 'node:net'
+import type { Facts, KernelFacts } from '../core/facts.js'
+import type { Endpoint } from '../core/report.js'
+import type { Direction } from '../core/vocabulary.js'
+import type { SocketEnds } from './tracked-socket.js'
+
+/** What is used of a TCP, Pipe or TLS handle; everything may be missing. */
+interface Handle {
+  readonly fd?: number
+  readonly reading?: boolean
+  readonly writeQueueSize?: number
+  readonly bytesRead?: number
+  readonly bytesWritten?: number
+  getpeername?(out: PeerName): number
+  getsockname?(out: PeerName): number
+  reset?(callback?: () => void): number
+  close?(callback?: () => void): void
+  setKeepAlive?(enable: boolean, delaySeconds: number, intervalSeconds?: number, count?: number): number
+  readonly _parent?: Handle
+}
+
+interface PeerName {
+  address?: string
+  port?: number
+}
+
+interface SocketFields {
+  readonly _handle?: Handle | null
+  readonly _parent?: Socket | null
+  readonly _readableState?: { readonly ended?: boolean }
+}
+
+const ENOTCONN = -(constants.errno.ENOTCONN ?? 107)
+
+function fieldsOf(socket: Socket): SocketFields {
+  return socket as unknown as SocketFields
+}
+
+function handleOf(socket: Socket): Handle | null {
+  return fieldsOf(socket)._handle ?? null
+}
+
+/** Can this version of Node's handles be read at all? Asked once, of a socket that was never connected. */
+export function hasReadableFields(socket: Socket): boolean {
+  const fields = fieldsOf(socket)
+  return '_handle' in fields && typeof fields._readableState?.ended === 'boolean'
+}
+
+/**
+ * The sweep's only question to a healthy socket: is anything odd? Four property reads, no allocation, no system call.
+ * Not reading is no fault (it is how back-pressure works), but Node is blind then, so the oracle must be asked.
+ */
+export function isOdd(socket: Socket): boolean {
+  const fields = fieldsOf(socket)
+  return fields._readableState?.ended === true || socket.writableEnded || fields._handle?.reading === false
+}
+
+/** The socket was handed to another process: it keeps no handle, and `'close'` will never come (`child.send`). */
+export function isHandedOver(socket: Socket): boolean {
+  return handleOf(socket) === null && !socket.destroyed && !socket.connecting
+}
+
+/** The descriptor at this very moment, -1 when there is none. Windows has none to show. */
+export function descriptorOf(socket: Socket): number {
+  return handleOf(socket)?.fd ?? -1
+}
+
+/** TCP, or TLS over TCP: anything that has a peer address. Pipes and terminals have not. */
+export function isTcp(socket: Socket): boolean {
+  return typeof handleOf(socket)?.getpeername === 'function'
+}
+
+/** The raw socket under a TLSSocket, when there is one as a JavaScript object. */
+export function rawSocketOf(socket: Socket): Socket | null {
+  return fieldsOf(socket)._parent ?? null
+}
+
+/** The server that accepted the socket (lib/net.js `onconnection`); an outgoing one has none. */
+export function serverOf(socket: Socket): Server | null {
+  return (socket as { server?: Server | null }).server ?? null
+}
+
+export function directionOf(socket: Socket): Direction {
+  return serverOf(socket) === null ? 'outbound' : 'inbound'
+}
+
+export function isTls(socket: Socket): boolean {
+  return (socket as { encrypted?: boolean }).encrypted === true
+}
+
+/**
+ * The liveness oracle: ENOTCONN exactly when the kernel has closed the connection. About 2 us, nothing is consumed.
+ * Does not go through `socket.remoteAddress`, which is cached and goes on "working" on a dead socket.
+ *
+ * @returns `null` when it can't be asked: still connecting, no handle, or not TCP
+ */
+export function isDisconnected(socket: Socket): boolean | null {
+  const handle = handleOf(socket)
+  if (handle === null || socket.connecting || typeof handle.getpeername !== 'function') return null
+  return handle.getpeername({}) === ENOTCONN
+}
+
+/** A client that met itself: local and remote address and port are equal (TCP simultaneous open, RFC 9293, 3.5). */
+export function isSelfConnected(socket: Socket): boolean {
+  const handle = handleOf(socket)
+  if (typeof handle?.getpeername !== 'function' || typeof handle.getsockname !== 'function') return false
+  const peer: PeerName = {}
+  const local: PeerName = {}
+  if (handle.getpeername(peer) !== 0 || handle.getsockname(local) !== 0) return false
+  return peer.port !== undefined && peer.port === local.port && peer.address === local.address
+}
+
+let keepAliveSymbol: symbol | null | undefined
+
+/** Is keep-alive on, through whatever API the application used? lib/net.js keeps it under `kSetKeepAlive`. */
+export function isKeepAliveOn(socket: Socket): boolean {
+  if (keepAliveSymbol === undefined) {
+    keepAliveSymbol =
+      Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kSetKeepAlive') ?? null
+  }
+  return keepAliveSymbol !== null && (socket as unknown as Record<symbol, unknown>)[keepAliveSymbol] === true
+}
+
+/**
+ * Both ends, asked of the handle: `socket.remoteAddress` would cache the answer on the socket, where the application
+ * would then still find it after the close.
+ */
+export function readEnds(socket: Socket): SocketEnds {
+  const handle = handleOf(socket)
+  return { local: readEnd(handle, 'getsockname'), remote: readEnd(handle, 'getpeername') }
+}
+
+function readEnd(handle: Handle | null, question: 'getsockname' | 'getpeername'): Endpoint | null {
+  const name: PeerName = {}
+  if (handle?.[question]?.(name) !== 0 || name.address === undefined) return null
+  return { address: name.address, port: name.port ?? null }
+}
+
+export function readFacts(
+  socket: Socket,
+  selfConnected: boolean,
+  disconnected: boolean | null,
+  kernel: KernelFacts | null,
+): Facts {
+  const fields = fieldsOf(socket)
+  const handle = fields._handle ?? null
+  const queued = handle?.writeQueueSize ?? 0
+  return {
+    connecting: socket.connecting,
+    destroyed: socket.destroyed,
+    readable: socket.readable || fields._readableState?.ended === true,
+    writable: socket.writable || socket.writableEnded,
+    eofReceived: fields._readableState?.ended === true,
+    eofConsumed: socket.readableEnded,
+    localEnded: socket.writableEnded,
+    localFinished: socket.writableFinished,
+    reading: handle?.reading !== false,
+    unreadBytes: socket.readableLength,
+    unsentBytes: Math.max(socket.writableLength, queued),
+    bytesRead: handle?.bytesRead ?? 0,
+    bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
+    selfConnected,
+    disconnected,
+    kernel,
+  }
+}
+
+/**
+ * Closes with RST. `socket.resetAndDestroy()` refuses TLS, so there the TCP handle below is told to reset when it is
+ * closed (lib/internal/tls/wrap.js `TLSWrap.close`). Resetting the raw socket instead would fail the TLSSocket's
+ * pending writes, and that emits `'error'`.
+ *
+ * @returns false where a connection can't be reset (pipes)
+ */
+export function resetSocket(socket: Socket): boolean {
+  if (isTls(socket)) {
+    const tcp = handleOf(socket)?._parent
+    if (typeof tcp?.reset !== 'function') return false
+    tcp.close = tcp.reset.bind(tcp)
+    socket.destroy()
+    return true
+  }
+  if (!isTcp(socket)) return false
+  socket.resetAndDestroy()
+  return true
+}

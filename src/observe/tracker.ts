@@ -1,0 +1,153 @@
+/**
+ * Knows every socket of the process, from its first sign of life to its release. It listens at the seam and at the
+ * diagnostics channel of accepted sockets, marks when each side ended, and judges nothing.
+ *
+ * A socket is adopted at whatever is seen of it first: the channel `net.server.socket` speaks only after the server's
+ * `'connection'` handlers have run, and not at all of sockets handed over from another process or made from a handle.
+ */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import type { Ledger } from '../core/ledger.js'
+import type { Direction } from '../core/vocabulary.js'
+import type { SocketPolicy } from '../options.js'
+import { Attribution } from './attribution.js'
+import { patchSocketPrototype, type SeamListener } from './seam.js'
+import { directionOf, isTcp, isTls, rawSocketOf } from './socket-fields.js'
+import { attachRecord, detachRecord, recordOf, TrackedSocket } from './tracked-socket.js'
+
+export interface SocketSettings {
+  readonly policy: SocketPolicy
+  readonly label: string | null
+}
+
+export interface TrackerHooks {
+  readonly ledger: Ledger<TrackedSocket>
+  /** What holds for a socket that is new: its server's settings, or the default. */
+  settingsFor(socket: Socket): SocketSettings
+  /** Milliseconds since the guard started. */
+  now(): number
+  /** Sockets that are none of the application's: the report's own. */
+  isForeign(socket: Socket): boolean
+  /** The guard itself is ending or destroying something right now. */
+  isActing(): boolean
+  onReleased(record: TrackedSocket): void
+  onFailure(error: unknown): void
+}
+
+export interface Tracker {
+  /** The record of a socket, made now if there is none; `null` for what can't be tracked (destroyed, foreign). */
+  adopt(socket: Socket, direction: Direction): TrackedSocket | null
+  /** Forgets a socket that left by another door (handed to a child process). */
+  forget(record: TrackedSocket): void
+  stop(): void
+}
+
+export function startTracker(hooks: TrackerHooks): Tracker {
+  let nextId = 1
+
+  function adopt(socket: Socket, direction: Direction): TrackedSocket | null {
+    const known = recordOf(socket)
+    if (known !== undefined) return known
+    if (socket.destroyed || hooks.isForeign(socket)) return null
+    const raw = isTls(socket) ? rawSocketOf(socket) : null
+    const folded = raw === null ? undefined : recordOf(raw)
+    if (folded !== undefined) {
+      foldInto(folded, socket)
+      return folded
+    }
+    const { policy, label } = hooks.settingsFor(socket)
+    const record = new TrackedSocket(nextId++, socket, direction, hooks.now(), policy)
+    if (label !== null) (record.attribution = new Attribution()).label = label
+    attachRecord(socket, record)
+    hooks.ledger.add(record)
+    return record
+  }
+
+  /** One connection, one record: a TLSSocket takes over what was known of the raw socket under it. */
+  function foldInto(record: TrackedSocket, outer: Socket): void {
+    record.socket = outer
+    record.kernel = null
+    attachRecord(outer, record)
+  }
+
+  function release(record: TrackedSocket, socket: Socket): void {
+    hooks.ledger.remove(record)
+    detachRecord(socket)
+    if (record.socket !== socket) detachRecord(record.socket)
+    const raw = rawSocketOf(record.socket)
+    if (raw !== null) detachRecord(raw)
+  }
+
+  /** Only TCP is adopted on the way: a pipe may be a child's stdio, which is nobody's connection. */
+  function adoptOnTheWay(socket: Socket): TrackedSocket | null {
+    return recordOf(socket) ?? (isTcp(socket) ? adopt(socket, directionOf(socket)) : null)
+  }
+
+  // Everything below runs inside the host's own calls, so nothing may come out of it.
+  function shielded(observe: () => void): void {
+    try {
+      observe()
+    } catch (error) {
+      hooks.onFailure(error)
+    }
+  }
+
+  const listener: SeamListener = {
+    onPeerEnded(socket) {
+      shielded(() => {
+        const record = adoptOnTheWay(socket)
+        if (record !== null && record.socket === socket) record.peerEndedMs ||= hooks.now()
+      })
+    },
+    onData(socket) {
+      if (recordOf(socket) !== undefined) return
+      shielded(() => {
+        adoptOnTheWay(socket)
+      })
+    },
+    onLocalEnded(socket) {
+      shielded(() => {
+        const record = adoptOnTheWay(socket)
+        if (record !== null && record.socket === socket) record.localEndedMs ||= hooks.now()
+      })
+    },
+    onDestroy(socket) {
+      shielded(() => {
+        const record = recordOf(socket)
+        if (record === undefined) return
+        release(record, socket)
+        hooks.onReleased(record)
+      })
+    },
+    onConnect(socket) {
+      shielded(() => {
+        if (socket.connecting) adopt(socket, 'outbound')
+      })
+    },
+    onKeepAlive(socket, enabled) {
+      if (hooks.isActing()) return
+      const record = recordOf(socket)
+      if (record !== undefined) record.keepAlive = enabled ? 'application' : 'off'
+    },
+  }
+
+  function onServerSocket(message: unknown): void {
+    shielded(() => {
+      adopt((message as { socket: Socket }).socket, 'inbound')
+    })
+  }
+
+  const unpatch = patchSocketPrototype(listener)
+  subscribe('net.server.socket', onServerSocket)
+
+  return {
+    adopt,
+    forget(record) {
+      release(record, record.socket)
+    },
+    stop() {
+      unsubscribe('net.server.socket', onServerSocket)
+      unpatch()
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** Trouble inside a hook is counted, told once per code as a process warning, and never thrown into the host. */
+import type { ErrorCode } from './errors.js'
+
+const told = new Set<string>()
+
+export function warnOnce(
+  code: ErrorCode | 'SLG_WARN_INTERNAL' | 'SLG_WARN_KERNEL' | 'SLG_WARN_LISTENER' | 'SLG_WARN_ACTION',
+  message: string,
+): void {
+  if (told.has(code)) return
+  told.add(code)
+  process.emitWarning(message, { type: 'SocketLeakGuardWarning', code })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
