@@ -103,9 +103,7 @@ function observed(
   const found = classify(facts, !progressed && settled)
   const next: Case = {
     ...state,
-    condition: found?.condition ?? null,
-    seenBy: found?.seenBy ?? 'stream',
-    sinceMs: sinceOf(state, found, event),
+    ...nameOf(state, found, event),
     progressMs,
     bytesRead: facts.bytesRead,
     bytesAccepted: facts.bytesAccepted,
@@ -243,12 +241,17 @@ function hasProgressed(state: Case, facts: Facts): boolean {
   )
 }
 
-/** The same trouble keeps its beginning even when a better sensor renames it. */
-function sinceOf(
+/**
+ * What the trouble is called, and since when. It keeps its beginning even when a better sensor renames it, and once the
+ * guard has acted it keeps its name too: our own `end()` must not make it look like another.
+ */
+function nameOf(
   state: Case,
   found: Classification | null,
   event: Extract<LifecycleEvent, { type: 'observed' }>,
-): number {
-  if (found === null || state.condition !== null) return state.sinceMs
-  return event.endedMs ?? event.nowMs
+): Pick<Case, 'condition' | 'seenBy' | 'sinceMs'> {
+  const { condition, seenBy, sinceMs } = state
+  if (state.acted !== 'no') return { condition, seenBy, sinceMs }
+  if (found === null) return { condition: null, seenBy: 'stream', sinceMs }
+  return { ...found, sinceMs: condition === null ? (event.endedMs ?? event.nowMs) : sinceMs }
 }
