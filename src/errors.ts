@@ -30,15 +30,23 @@ export class SocketLeakGuardError extends Error {
   }
 }
 
-/** A value as an error message shows it: short, with its type, never an object's contents. */
+/** A value as an error message shows it: short, with its type, never an object's contents. Never throws. */
 export function describeValue(value: unknown): string {
-  if (typeof value === 'string')
-    return `${JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)} (string)`
-  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value === 'string') return `${JSON.stringify(shortened(value))} (string)`
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'object')
-    return `${Array.isArray(value) ? 'array' : (value.constructor?.name ?? 'object')} (object)`
-  return `${String(value)} (${typeof value})`
+  if (typeof value !== 'object' && typeof value !== 'function')
+    return `${shortened(String(value as number | bigint | boolean | symbol))} (${typeof value})`
+  try {
+    if (typeof value === 'function') return `function ${shortened(value.name) || '(anonymous)'}`
+    return `${Array.isArray(value) ? 'array' : shortened(value.constructor?.name ?? 'object')} (object)`
+  } catch {
+    // A getter that throws, a name that is not a string, a revoked proxy.
+    return typeof value
+  }
+}
+
+function shortened(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 
 /** For adapters: the thing to guard is not what the adapter guards. */
