@@ -8,7 +8,10 @@ const LONGEST_NAME = 64
 /** The shortest fragment that counts as a part of a name; "ms" is in half of them. */
 const SHORTEST_FRAGMENT = 3
 
-/** The one of `names` that is nearest to `name`, upper and lower case alike; the first of equals. `names` is not empty. */
+/**
+ * The one of `names` that is nearest to `name`, upper and lower case alike; the first of equals. `names` is
+ * not empty.
+ */
 export function nearestName(name: string, names: readonly string[]): string {
   const wanted = name.slice(0, LONGEST_NAME).toLowerCase()
   let nearest = ''
@@ -23,12 +26,15 @@ export function nearestName(name: string, names: readonly string[]): string {
   return nearest
 }
 
-/** "timeout" for userTimeoutMs is six edits away and yet no doubt what was meant: a fragment is nearer than any edit. */
+/**
+ * Edits, but a fragment is never farther than three: "timeout" for userTimeoutMs is six edits away and yet no
+ * doubt what was meant, while "reportTokn" holds "report" and is nearer to reportToken.
+ */
 function distanceBetween(a: string, b: string): number {
-  if (a === b) return 0
+  const edits = editsBetween(a, b)
   const [short, long] = a.length < b.length ? [a, b] : [b, a]
-  if (short.length >= SHORTEST_FRAGMENT && long.includes(short)) return 1 - short.length / long.length
-  return editsBetween(a, b)
+  if (short.length < SHORTEST_FRAGMENT || !long.includes(short)) return edits
+  return Math.min(edits, 3 - short.length / long.length)
 }
 
 /** Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours, one each. */
