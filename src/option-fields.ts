@@ -28,7 +28,6 @@ export function record<T extends object>(rule: RecordRule<T>): Rule<T> {
   return {
     expects: rule.expects,
     envExpects: rule.envExpects,
-    fields: fields as Readonly<Record<string, Rule<unknown>>>,
     describe: describeValue,
     read(value, path, base) {
       if (takesTrue && value === true) return defaults
@@ -55,8 +54,9 @@ export function record<T extends object>(rule: RecordRule<T>): Rule<T> {
 
 /**
  * Reads an object of options by its rules into a new frozen one. Each property is read once and the input is
- * never written to, so a getter that changes its mind is believed once. `undefined` stands for what `base` has.
- * Only own enumerable keys can be unknown: what some library put on Object.prototype is not the caller's mistake.
+ * never written to, so a getter that changes its mind is believed once. `undefined` stands for what `base`
+ * has. Only own enumerable keys can be unknown: what some library put on Object.prototype is not the caller's
+ * mistake.
  */
 export function readFields<T extends object>(
   input: object,
@@ -107,8 +107,8 @@ export function invalidOption(path: string, expects: string, got: string): Socke
 }
 
 /**
- * Can this hold options? An array, a Map or the promise of a configuration can't: they have none of the names,
- * and would pass for an empty object. A namespace (`import * as options`) can.
+ * Can this hold options? An array, a Map or the promise of a configuration can't: they have none of the
+ * names, and would pass for an empty object. A namespace (`import * as options`) can.
  */
 export function isOptionBag(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false

@@ -9,13 +9,12 @@ export interface Rule<T> {
   readonly expects: string
   /** Completes "SOCKET_LEAK_GUARD_GRACE_MS must be ...". */
   readonly envExpects: string
-  /** The rules for the parts of a value that has any. */
-  readonly fields?: Readonly<Record<string, Rule<unknown>>>
   /** A value as an error message may show it. */
   describe(value: unknown): string
   /**
-   * The resolved value, or `undefined` when the raw one does not fit. Throws a SocketLeakGuardError when it has
-   * parts and one of them does not fit. What is left out of an object comes from `base`.
+   * The resolved value, or `undefined` when the raw one does not fit; `undefined` never does. Throws a
+   * SocketLeakGuardError when it has parts and one of them does not fit. What an object leaves out comes from
+   * `base`.
    */
   read(value: unknown, path: string, base: T): T | undefined
   /** The raw value that the text of a variable stands for, or `undefined` when it stands for none. */
@@ -96,7 +95,10 @@ export function text(expects: string): Rule<string> {
   })
 }
 
-/** A string that no message ever shows, and that an HTTP header can carry (RFC 9110, section 5.5: no line ends, no controls). */
+/**
+ * A string that no message ever shows, and that an HTTP header can carry (RFC 9110, section 5.5: visible
+ * characters).
+ */
 export function secret(minLength: number): Rule<string> {
   const expects = `a string of at least ${minLength} visible ASCII characters without spaces`
   return {

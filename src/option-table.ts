@@ -20,10 +20,16 @@ export interface Option<T> {
   readonly doc: string
 }
 
-/** The longest delay of a Node timer (lib/internal/timers.js, TIMEOUT_MAX), and of what the kernel takes as an int. */
+/**
+ * The longest delay of a Node timer (lib/internal/timers.js, TIMEOUT_MAX), and of what the kernel takes as an
+ * int.
+ */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** The kernel counts keep-alive in whole seconds, and no further (include/net/tcp.h, MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL). */
+/**
+ * The kernel counts keep-alive in whole seconds, and no further (include/net/tcp.h, MAX_TCP_KEEPIDLE,
+ * MAX_TCP_KEEPINTVL).
+ */
 const SHORTEST_KEEP_ALIVE_MS = 1000
 const LONGEST_KEEP_ALIVE_MS = 32767 * 1000
 

@@ -1,10 +1,11 @@
 /**
- * What can be asked of the guard, and the one reader of raw options. The table behind it is `option-table.ts`.
+ * What can be asked of the guard, and the one reader of raw options. The table behind it is
+ * `option-table.ts`.
  *
  * Everything that can be off takes `'off'`; where off means "no value", `false` and `null` mean the same.
  * `undefined` is the same as leaving the option out.
  */
-import type { SocketReport } from './core/report.js'
+import type { ActionChooser } from './core/policy.js'
 import type { Action } from './core/vocabulary.js'
 import { describeValue } from './errors.js'
 import { asOptionError, invalidOption, isOptionBag, readFields } from './option-fields.js'
@@ -14,12 +15,7 @@ import { OPTION_NAMES, OPTIONS } from './option-table.js'
 import type { ContextProvider } from './observe/context/provider.js'
 import type { KeepAliveTimes, KernelProbe } from './observe/kernel/probe.js'
 
-/**
- * Chooses what is done to one leaked socket. Called once for each, inside a timer of the guard: should it throw,
- * or return anything but an action, the socket is only reported.
- */
-export type ActionChooser = (socket: SocketReport) => Action
-
+export type { ActionChooser }
 export type KernelChoice = 'auto' | 'ffi' | 'proc' | 'off'
 export type ContextChoice = 'auto' | 'async-local-storage' | 'cls-hooked' | 'off'
 export type StacksChoice = 'off' | 'sampled' | 'always'
@@ -28,8 +24,9 @@ export type StacksChoice = 'off' | 'sampled' | 'always'
 export type Off = 'off' | false | null
 
 /**
- * Keep-alive as the guard sets it. The kernel counts whole seconds: milliseconds are rounded up to them. What is
- * left out has its default.
+ * Keep-alive as the guard sets it. The kernel counts whole seconds: milliseconds are rounded up to them. What
+ * is left out has its default. Node takes interval and count from 24.19 and 26.4 on; before, it forces 1 s and
+ * 10 (deps/uv, uv_tcp_keepalive), and only the `ffi` probe can set the two.
  */
 export interface KeepAliveOptions {
   /** Milliseconds without traffic before the first probe (TCP_KEEPIDLE), 1000 to 32767000. @default 30000 */
@@ -38,7 +35,10 @@ export interface KeepAliveOptions {
   intervalMs?: number | undefined
   /** Unanswered probes after which the kernel closes the connection (TCP_KEEPCNT), 1 to 127. @default 4 */
   count?: number | undefined
-  /** `suspect`: only on suspects, so that a healthy socket sends nothing more; `always`: on every socket. @default 'suspect' */
+  /**
+   * `suspect`: only on suspects, so that a healthy socket sends nothing more; `always`: on every socket.
+   * @default 'suspect'
+   */
   when?: 'suspect' | 'always' | undefined
 }
 
@@ -50,69 +50,80 @@ export interface PressureOptions {
   to?: number | undefined
   /** The shortest grace in milliseconds, 0 to 2147483647. @default 1000 */
   floorMs?: number | undefined
-  /** The most suspects that may wait out their grace at the same time, 1 to 2147483647, or off. @default null */
+  /**
+   * The most suspects that may wait out their grace at the same time, 1 to 2147483647, or off.
+   * @default null
+   */
   maxSuspects?: number | Off | undefined
 }
 
-/** What may differ from server to server: `guardServer(server, options)` and `guard.configure()` take these. */
+/**
+ * What may differ from server to server: `guardServer(server, options)` and `guard.configure()` take these.
+ */
 export interface PolicyOptions {
   /**
-   * Idle time, in milliseconds, after which a suspect is leaked: it starts again whenever a byte moves in either
-   * direction, so a half-close that makes progress is never called a leak. 0 to 2147483647; 0 means at once.
+   * Idle time, in milliseconds, after which a suspect is leaked: it starts again whenever a byte moves in
+   * either direction, so a half-close that makes progress is never called a leak. 0 to 2147483647; 0 means at
+   * once.
    * @default 60000
    */
   graceMs?: number | undefined
 
   /**
-   * Absolute cap, in milliseconds, on a half-close, progress or not. 1 to 2147483647, or off. Cuts legal, slow
-   * transfers short: set it only where you know how long one may last.
+   * Absolute cap, in milliseconds, on a half-close, progress or not. 1 to 2147483647, or off. Cuts legal,
+   * slow transfers short: set it only where you know how long one may last.
    * @default null
    */
   maxHalfClosedMs?: number | Off | undefined
 
   /**
-   * What is done with a leaked socket. `report`: nothing but saying so. `end`: the graceful remedy that really
-   * closes this condition, then `destroy`, then `reset`, each after `escalateMs`. `destroy`: `socket.destroy()`.
-   * `reset`: RST. A function chooses for each socket. All but `report` may lose bytes that were not yet sent.
+   * What is done with a leaked socket. `report`: nothing but saying so. `end`: the graceful remedy that
+   * really closes this condition, then `destroy`, then `reset`, each after `escalateMs`. `destroy`:
+   * `socket.destroy()`. `reset`: RST. A function chooses for each socket. All but `report` may lose bytes
+   * that were not yet sent.
    * @default 'report'
    */
   action?: Action | ActionChooser | undefined
 
   /**
-   * Milliseconds that a remedy has to close the socket before the next stronger one is taken; 0 to 2147483647.
+   * Milliseconds that a remedy has to close the socket before the next stronger one is taken; 0 to
+   * 2147483647.
    * @default 5000
    */
   escalateMs?: number | undefined
 
   /**
-   * Destroy sockets that are proven dead (the kernel has closed the connection), where it loses nothing (the end
-   * of the stream was consumed). Does not wait for the grace, and does not depend on `action`.
+   * Destroy sockets that are proven dead (the kernel has closed the connection), where it loses nothing (the
+   * end of the stream was consumed). Does not wait for the grace, and does not depend on `action`.
    * @default true
    */
   reclaimDead?: boolean | undefined
 
   /**
    * Keep-alive probes: the evidence that separates a legal half-close, whose peer answers, from a dead peer.
-   * Where the application has set keep-alive itself, its values stay. Costs one small packet and its answer for
-   * each probe. `false`: the guard sets none, and a peer that vanished in silence is not found out.
+   * Where the application has set keep-alive itself, its values stay. Costs one small packet and its answer
+   * for each probe. `false`: the guard sets none, and a peer that vanished in silence is not found out.
    * @default { idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
    */
   keepAlive?: KeepAliveOptions | Off | undefined
 }
 
-/** What `install()` takes. Each may also come from the environment: `SOCKET_LEAK_GUARD_GRACE_MS` and so on. */
+/**
+ * What `install()` takes. The preload entry takes the same from the environment: `SOCKET_LEAK_GUARD_GRACE_MS`
+ * and so on.
+ */
 export interface InstallOptions extends PolicyOptions {
   /**
-   * Milliseconds between two looks at all tracked sockets, 10 to 2147483647. A look reads fields of JavaScript
-   * objects, in slices of about a millisecond; the timer does not keep the process alive.
+   * Milliseconds between two looks at all tracked sockets, 10 to 2147483647. A look reads fields of
+   * JavaScript objects, in slices of about a millisecond; the timer does not keep the process alive.
    * @default 5000
    */
   sweepMs?: number | undefined
 
   /**
    * How the kernel is asked about suspects: `ffi` (koffi, if installed: TCP_INFO and poll), `proc` (Linux:
-   * /proc/self/net), `off`, or a probe of your own; `auto` takes the best there is. Never asked about a healthy
-   * socket.
+   * /proc/self/net), `off`, or a probe of your own; `auto` takes the best there is. Never asked about a
+   * healthy socket.
    * @default 'auto'
    */
   kernel?: KernelChoice | KernelProbe | undefined
@@ -139,24 +150,24 @@ export interface InstallOptions extends PolicyOptions {
   report?: string | false | null | undefined
 
   /**
-   * Bearer token that the report endpoint requires: at least 8 visible ASCII characters, or off. An address that
-   * is not loopback needs one. Never shown in a message.
+   * Bearer token that the report endpoint requires: at least 8 visible ASCII characters, or off. An address
+   * that is not loopback needs one. Never shown in a message.
    * @default null
    */
   reportToken?: string | false | null | undefined
 
   /**
    * TCP_USER_TIMEOUT (tcp(7)) in milliseconds: how long sent bytes may stay unacknowledged before the kernel
-   * closes the connection. 1 to 2147483647, or off, which leaves the kernel's own limit. Needs the `ffi` probe:
-   * Node has no interface for it.
+   * closes the connection. 1 to 2147483647, or off, which leaves the kernel's own limit. Needs the `ffi`
+   * probe: Node has no interface for it.
    * @default null
    */
   userTimeoutMs?: number | Off | undefined
 
   /**
    * Shortens the grace as the process runs out of descriptors: from `graceMs` at the share `from` of
-   * RLIMIT_NOFILE in straight proportion down to `floorMs` at the share `to`. `true`: with the defaults. Off: the
-   * grace is the same however few are left.
+   * RLIMIT_NOFILE in straight proportion down to `floorMs` at the share `to`. `true`: with the defaults. Off:
+   * the grace is the same however few are left.
    * @default null
    */
   pressure?: true | PressureOptions | Off | undefined
@@ -183,7 +194,9 @@ export interface SocketPolicy {
   readonly keepAlive: KeepAlivePolicy | false
 }
 
-/** Every option with its value: frozen, but for a probe, a provider or a function of the application's own. */
+/**
+ * Every option with its value: frozen, but for a probe, a provider or a function of the application's own.
+ */
 export interface ResolvedOptions extends SocketPolicy {
   readonly sweepMs: number
   readonly kernel: KernelChoice | KernelProbe
@@ -208,8 +221,9 @@ export const DEFAULTS: ResolvedOptions = Object.freeze(
 )
 
 /**
- * Checks what was given to `install()`. What is left out, also inside of `keepAlive` and `pressure`, is as in `base`:
- * so that options in the code can stand on those of the environment, `resolveOptions(input, resolveOptions(fromEnv))`.
+ * Checks what was given to `install()`. What is left out, also inside of `keepAlive` and `pressure`, is as in
+ * `base`: so that options in the code can stand on those of the environment, `resolveOptions(input,
+ * resolveOptions(fromEnv))`.
  *
  * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` or `SLG_ERR_UNKNOWN_OPTION`, and nothing else.
  */
@@ -246,8 +260,8 @@ function resolve<T extends object>(
 }
 
 /**
- * Do both ask for the same? Objects with fields are compared by their fields; functions, probes and providers are
- * the same only when they are the very same.
+ * Do both ask for the same? Objects with fields are compared by their fields; functions, probes and providers
+ * are the same only when they are the very same.
  */
 export function sameOptions(a: ResolvedOptions, b: ResolvedOptions): boolean {
   return OPTION_NAMES.every((name) => (OPTIONS[name].rule as Rule<unknown>).isSame(a[name], b[name]))
