@@ -1,7 +1,7 @@
 /**
  * Options from the environment: `SOCKET_LEAK_GUARD_` and the option's name in upper snake case. Nothing here
- * throws: who preloads the guard would rather run without one option than not at all, so what can't be used is
- * returned as problems.
+ * throws: who preloads the guard would rather run without one option than not at all, so what can't be used
+ * is returned as problems.
  */
 import { SocketLeakGuardError } from './errors.js'
 import { nearestName } from './nearest-name.js'
@@ -72,7 +72,7 @@ function problemWith(
 ): SocketLeakGuardError | null {
   const complaint = `${variable} must be ${rule.envExpects}, got ${rule.describe(text)}`
   try {
-    if (raw !== undefined && rule.read(raw, '', base) !== undefined) return null
+    if (rule.read(raw, '', base) !== undefined) return null
     return new SocketLeakGuardError('SLG_ERR_INVALID_ENV', complaint)
   } catch (error) {
     // Only a value with parts throws, to say which part is wrong.
