@@ -115,7 +115,7 @@ function observed(
   if (policy.reclaimDead && next.deadTurn !== -1 && event.turn > next.deadTurn && isProvablyLossFree(facts)) {
     return { state: { ...next, acted: 'dead' }, effects: [{ type: 'deed', deed: 'destroy' }] }
   }
-  if (progressed && next.verdict === 'leaked') return recover(next, nowMs)
+  if (progressed && next.verdict === 'leaked' && !isOverCap(next, nowMs, policy)) return recover(next, nowMs)
   return judge(next, nowMs, settled, policy)
 }
 
@@ -124,7 +124,8 @@ function judge(state: Case, nowMs: number, settled: boolean, policy: JudgementPo
   if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
   const effects: Effect[] = []
   let verdict = state.verdict
-  if ((verdict === 'none' || verdict === 'recovered' || verdict === 'exempt') && settled) {
+  const isCalm = verdict === 'none' || verdict === 'recovered' || verdict === 'exempt'
+  if (isCalm && (settled || isOverCap(state, nowMs, policy))) {
     verdict = 'suspect'
     effects.push({ type: 'keep-alive', on: true }, { type: 'announce', event: 'suspect' })
   }
@@ -136,9 +137,13 @@ function judge(state: Case, nowMs: number, settled: boolean, policy: JudgementPo
 }
 
 function isOverdue(state: Case, nowMs: number, policy: JudgementPolicy): boolean {
-  if (nowMs - state.progressMs >= policy.graceMs) return true
+  return nowMs - state.progressMs >= policy.graceMs || isOverCap(state, nowMs, policy)
+}
+
+/** The absolute cap on a half-close, progress or not. */
+function isOverCap(state: Case, nowMs: number, { maxHalfClosedMs }: JudgementPolicy): boolean {
   const isHalfClosed = state.condition !== 'window-closed' && state.condition !== 'self-connected'
-  return policy.maxHalfClosedMs !== null && isHalfClosed && nowMs - state.sinceMs >= policy.maxHalfClosedMs
+  return maxHalfClosedMs !== null && isHalfClosed && nowMs - state.sinceMs >= maxHalfClosedMs
 }
 
 function decided(

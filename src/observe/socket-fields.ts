@@ -178,21 +178,20 @@ export function readFacts(
 }
 
 /**
- * Closes with RST. `socket.resetAndDestroy()` refuses TLS, so there the TCP handle below is told to reset when it is
- * closed (lib/internal/tls/wrap.js `TLSWrap.close`). Resetting the raw socket instead would fail the TLSSocket's
- * pending writes, and that emits `'error'`.
+ * Closes with RST: the handle is told to reset when it is closed, then the socket is destroyed.
  *
- * @returns false where a connection can't be reset (pipes)
+ * Not `socket.resetAndDestroy()`: that refuses TLS, and resetting the raw socket under a TLSSocket fails its pending
+ * writes, which emits `'error'`: an application without a listener for it would be crashed by its own guard.
+ *
+ * @returns false where a connection can't be reset: pipes, and for the moment in which a shutdown is under way, when
+ *   libuv refuses (deps/uv `uv_tcp_close_reset`) and Node then loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`)
  */
 export function resetSocket(socket: Socket): boolean {
-  if (isTls(socket)) {
-    const tcp = handleOf(socket)?._parent
-    if (typeof tcp?.reset !== 'function') return false
-    tcp.close = tcp.reset.bind(tcp)
-    socket.destroy()
-    return true
-  }
-  if (!isTcp(socket)) return false
-  socket.resetAndDestroy()
+  const handle = handleOf(socket)
+  const tcp = isTls(socket) ? handle?._parent : handle
+  const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
+  if (typeof tcp?.reset !== 'function' || isShuttingDown) return false
+  tcp.close = tcp.reset.bind(tcp)
+  socket.destroy()
   return true
 }
