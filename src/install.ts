@@ -12,12 +12,14 @@ import { startSweeper } from './act/sweeper.js'
 import { Ledger } from './core/ledger.js'
 import type { Report, SnapshotQuery } from './core/report.js'
 import { buildReport } from './core/snapshot.js'
+import { createStallLog } from './core/stalls.js'
 import { ACTIONS } from './core/vocabulary.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
 import { Attribution } from './observe/attribution.js'
 import { describeSocket } from './observe/describe-socket.js'
 import { observeHttpRequests } from './observe/http-requests.js'
+import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { selectKernelProbe } from './observe/kernel/select.js'
 import { directionOf, hasReadableFields, serverOf } from './observe/socket-fields.js'
 import { TrackedSocket } from './observe/tracked-socket.js'
@@ -93,6 +95,7 @@ function createGuard(options: ResolvedOptions): Guard {
   })
   const defaults: SocketSettings = { policy: options, label: null }
   const servers = new WeakMap<object, SocketSettings>()
+  const stalls = createStallLog()
   let shortestGraceMs = options.graceMs
   let urgentMs = Infinity
 
@@ -128,6 +131,11 @@ function createGuard(options: ResolvedOptions): Guard {
   const sweeper = startSweeper({
     begin: () => beginSweepPass({ ledger, judge, probe, now, turn, forget: tracker.forget }),
     nextDelayMs: takeSweepDelayMs,
+    onStall(blockedMs) {
+      stalls.note(blockedMs, now())
+      for (const record of ledger)
+        if (record.case !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
+    },
     onFailure(error) {
       warnOnce('SLG_WARN_INTERNAL', `a sweep failed: ${messageOf(error)}`)
     },
@@ -191,6 +199,8 @@ function createGuard(options: ResolvedOptions): Guard {
           uptimeSeconds: Math.round(process.uptime()),
         },
         kernel: { probe: probe.name, reason: probe.reason },
+        stalls: stalls.report(at),
+        ephemeralPorts: ephemeralPortCount(),
         tracked: ledger.size,
         counts: ledger.counts,
         sockets,

@@ -6,6 +6,8 @@ import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:tim
 import { performance } from 'node:perf_hooks'
 
 const SLICE_MS = 1
+/** A timer that is this late tells of a blocked event loop, not of an ordinary busy one. */
+const STALL_MS = 100
 /** How many steps are taken between two looks at the clock. */
 const STEPS_PER_LOOK = 64
 
@@ -18,6 +20,8 @@ export interface SweeperHooks {
   begin(): Pass
   /** After every pass: how long to wait for the next one. */
   nextDelayMs(): number
+  /** The timer came this much too late: the event loop was blocked. Called before the pass begins. */
+  onStall(blockedMs: number): void
   /** A pass threw; it is given up and the next one is scheduled. */
   onFailure(error: unknown): void
 }
@@ -46,7 +50,15 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
 
   function onTimer(): void {
     timer = null
-    if (pass === null) runSlice()
+    const lateMs = performance.now() - dueMs
+    if (lateMs < STALL_MS) {
+      if (pass === null) runSlice()
+      return
+    }
+    hooks.onStall(lateMs)
+    // Timers come before I/O: what arrived during the stall is delivered first, and only then judged.
+    slice = setImmediate(runSlice)
+    slice.unref()
   }
 
   function runSlice(): void {

@@ -52,6 +52,8 @@ export type LifecycleEvent =
       readonly endedMs: number | null
     }
   | { readonly type: 'closed'; readonly nowMs: number }
+  /** The event loop was blocked: in that time nobody could have read, so it does not count as idle. */
+  | { readonly type: 'stalled'; readonly nowMs: number; readonly blockedMs: number }
   | {
       readonly type: 'decided'
       readonly nowMs: number
@@ -84,6 +86,11 @@ export function step(state: Case | null, event: LifecycleEvent, policy: Judgemen
       return observed(state, event, policy)
     case 'closed':
       return closed(state)
+    case 'stalled':
+      return {
+        state: state === null ? null : excuse(state, event.nowMs, event.blockedMs),
+        effects: NO_EFFECTS,
+      }
     case 'decided':
       return decided(state ?? blankCase(event.nowMs), event, policy)
   }
@@ -161,6 +168,10 @@ function escalate(state: Case, nowMs: number, policy: JudgementPolicy): Step {
   if (deed === undefined || nowMs < state.nextDeedMs) return { state, effects: NO_EFFECTS }
   const next: Case = { ...state, ladder: rest, nextDeedMs: nowMs + policy.escalateMs }
   return { state: next, effects: [{ type: 'deed', deed }] }
+}
+
+function excuse(state: Case, nowMs: number, blockedMs: number): Case {
+  return { ...state, progressMs: Math.min(nowMs, state.progressMs + blockedMs) }
 }
 
 /** Nothing is odd any more. A leak that healed is told once and stays visible for one grace period. */

@@ -2,6 +2,8 @@
  * The report: the one shape that every renderer takes and that the endpoint serves as JSON.
  * Published as a JSON Schema in `report.schema.json`; `test/report/schema.test.ts` keeps the two together.
  */
+import type { PortsReport } from './ports.js'
+import type { StallReport } from './stalls.js'
 import type {
   Condition,
   Direction,
@@ -106,6 +108,10 @@ export interface Report {
   }
   readonly kernel: { readonly probe: string; readonly reason: string | null }
   readonly totals: Totals
+  /** Blocked event loops: a socket that looked stuck meanwhile is not counted as a leak. */
+  readonly stalls: StallReport
+  /** For each remote address: how many of its ports half-closed sockets of ours hold. Worst first. */
+  readonly ports: readonly PortsReport[]
   /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
   readonly sites: readonly SiteReport[]
   /** Oldest first. Those whose verdict is not `none`; healthy ones only when asked for. */

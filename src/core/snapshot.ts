@@ -7,6 +7,8 @@ import {
   type SocketReport,
   type Totals,
 } from './report.js'
+import { portsHeld } from './ports.js'
+import type { StallReport } from './stalls.js'
 import type { EventType } from './vocabulary.js'
 
 export const DEFAULT_LIMIT = 1000
@@ -16,6 +18,9 @@ export interface SnapshotParts {
   readonly generatedAt: string
   readonly process: Report['process']
   readonly kernel: Report['kernel']
+  readonly stalls: StallReport
+  /** How many ports a peer chooses from. */
+  readonly ephemeralPorts: number
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
   /** Every socket to be considered, described, in any order. */
@@ -34,6 +39,8 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     process: parts.process,
     kernel: parts.kernel,
     totals: totalsOf(parts),
+    stalls: parts.stalls,
+    ports: portsHeld(parts.sockets, parts.ephemeralPorts),
     sites: sitesOf(parts.sockets),
     sockets: page,
     nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,

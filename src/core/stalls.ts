@@ -1,0 +1,34 @@
+/** How often and for how long the event loop was blocked, as far as the sweep's own timer noticed. */
+export interface StallReport {
+  readonly count: number
+  readonly longestMs: number
+  readonly lastMs: number
+  /** Milliseconds since the last one ended; `null` when there was none. */
+  readonly lastEndedMs: number | null
+}
+
+export interface StallLog {
+  note(blockedMs: number, nowMs: number): void
+  report(nowMs: number): StallReport
+}
+
+export function createStallLog(): StallLog {
+  let count = 0
+  let longestMs = 0
+  let lastMs = 0
+  let lastAtMs: number | null = null
+  return {
+    note(blockedMs, nowMs) {
+      count += 1
+      lastMs = Math.round(blockedMs)
+      longestMs = Math.max(longestMs, lastMs)
+      lastAtMs = nowMs
+    },
+    report: (nowMs) => ({
+      count,
+      longestMs,
+      lastMs,
+      lastEndedMs: lastAtMs === null ? null : nowMs - lastAtMs,
+    }),
+  }
+}
