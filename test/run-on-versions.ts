@@ -31,7 +31,11 @@ for (const major of asked.length === 0 ? MAJORS : asked) {
   console.log(`# Node ${execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()}`)
   const path = `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`
   const tap = join(ROOT, 'node_modules', '.bin', 'tap')
-  const { status } = spawnSync(node, [tap], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, PATH: path } })
+  const { status } = spawnSync(node, [tap], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, PATH: path },
+  })
   failed ||= status !== 0
 }
 process.exit(failed ? 1 : 0)

@@ -1,0 +1,33 @@
+import t from 'tap'
+import { createLeakLog } from '../../src/act/leak-log.js'
+import type { EventType, GuardEvent } from '../../src/index.js'
+
+function event(type: EventType, id: number, site: string): GuardEvent {
+  return { type, at: '', socket: { id, owner: { site }, diagnosis: `diagnosis ${id}` } } as GuardEvent
+}
+
+t.test('once per site and interval, with a count, and once when it is over', async (t) => {
+  const lines: string[] = []
+  let nowMs = 0
+  const log = createLeakLog(
+    (line) => lines.push(line),
+    1000,
+    () => nowMs,
+  )
+  for (let id = 1; id <= 5; id += 1) log.hear(event('leaked', id, 'GET /a'))
+  log.hear(event('leaked', 6, 'GET /b'))
+  t.same(lines, [
+    'socket-leak-guard: leaked at GET /a: diagnosis 1',
+    'socket-leak-guard: leaked at GET /b: diagnosis 6',
+  ])
+  nowMs = 1000
+  log.hear(event('leaked', 7, 'GET /a'))
+  t.match(lines[2], /leaked at GET \/a \(5 since the last line, 6 open\): diagnosis 7/)
+  lines.length = 0
+  for (const id of [1, 2, 3, 4, 5]) log.hear(event('reclaimed', id, 'GET /renamed'))
+  t.same(lines, [], 'not before the last one is gone')
+  log.hear(event('recovered', 7, 'GET /a'))
+  t.same(lines, ['socket-leak-guard: recovered at GET /a: nothing leaked there any more'])
+  log.hear(event('reclaimed', 99, 'GET /never-told'))
+  t.equal(lines.length, 1)
+})
