@@ -120,6 +120,17 @@ export interface Report {
   readonly nextAfter: number | null
 }
 
+/** Descriptors against their limit; `null` where the platform does not tell. */
+export interface PressureReport {
+  readonly openDescriptors: number | null
+  /** The soft RLIMIT_NOFILE. */
+  readonly descriptorLimit: number | null
+  /** 0: none, grace is as configured; 1: the top, the oldest suspects go. `null`: the option `pressure` is off. */
+  readonly pressure: number | null
+  /** Sockets reclaimed because of pressure, since the start. */
+  readonly reclaimed: number
+}
+
 /** What to put into a report. */
 export interface SnapshotQuery {
   /** List healthy sockets too. @default false */

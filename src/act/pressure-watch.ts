@@ -1,0 +1,104 @@
+/**
+ * Watches how close the process is to its limit of descriptors, once a sweep, and makes half-closed sockets hurry.
+ * At the top of the pressure the oldest suspects are reclaimed, before accept() and connect() fail with EMFILE.
+ */
+import type { Ledger } from '../core/ledger.js'
+import {
+  graceUnderPressure,
+  overload,
+  pressureOf,
+  reclaimOrder,
+  type PressureSettings,
+} from '../core/pressure.js'
+import type { PressureReport } from '../core/report.js'
+import type { Action } from '../core/vocabulary.js'
+import type { TrackedSocket } from '../observe/tracked-socket.js'
+
+export interface DescriptorLoad {
+  readonly open: number
+  readonly softLimit: number | null
+}
+
+export interface PressureWatch {
+  /** The grace that holds right now. */
+  graceMs(graceMs: number): number
+  /** Takes a new measurement, and reclaims what must go. To be called after each sweep. */
+  measure(): void
+  report(): PressureReport
+}
+
+export interface PressureHooks {
+  readonly ledger: Ledger<TrackedSocket>
+  countDescriptors(): DescriptorLoad | null
+  reclaim(record: TrackedSocket, action: Action): void
+}
+
+/** Under pressure nobody waits for a graceful end: the descriptor is what is missing. */
+const REMEDY_AT_THE_TOP: Action = 'destroy'
+
+/** @param settings `null`: only measures, for the report */
+export function createPressureWatch(settings: PressureSettings | null, hooks: PressureHooks): PressureWatch {
+  let pressure = 0
+  let reclaimed = 0
+
+  function suspects(): TrackedSocket[] {
+    return [...hooks.ledger].filter(
+      (record) =>
+        !record.isExempt &&
+        record.case !== null &&
+        record.case.acted === 'no' &&
+        (record.case.verdict === 'suspect' || record.case.verdict === 'leaked'),
+    )
+  }
+
+  function load(found: readonly TrackedSocket[]): {
+    usage: number | null
+    limit: number | null
+    suspects: number
+  } {
+    const counted = hooks.countDescriptors()
+    const limit = counted?.softLimit ?? null
+    return {
+      usage: counted === null || limit === null ? null : counted.open / limit,
+      limit,
+      suspects: found.length,
+    }
+  }
+
+  return {
+    graceMs: (graceMs) => (settings === null ? graceMs : graceUnderPressure(graceMs, pressure, settings)),
+    measure() {
+      if (settings === null) return
+      const found = suspects()
+      const now = load(found)
+      pressure = pressureOf(now, settings)
+      if (pressure < 1) return
+      const tooMany = Math.min(found.length, Math.max(1, overload(now, now.limit, settings)))
+      for (const record of found.sort(byUrgency).slice(0, tooMany)) {
+        reclaimed += 1
+        hooks.reclaim(record, REMEDY_AT_THE_TOP)
+      }
+    },
+    report() {
+      const counted = hooks.countDescriptors()
+      return {
+        openDescriptors: counted?.open ?? null,
+        descriptorLimit: counted?.softLimit ?? null,
+        pressure: settings === null ? null : pressure,
+        reclaimed,
+      }
+    },
+  }
+}
+
+function byUrgency(a: TrackedSocket, b: TrackedSocket): number {
+  return reclaimOrder(urgencyOf(a), urgencyOf(b))
+}
+
+function urgencyOf({ case: kase }: TrackedSocket): Parameters<typeof reclaimOrder>[0] {
+  return {
+    condition: kase?.condition ?? null,
+    disconnected: (kase?.deadTurn ?? -1) !== -1,
+    sinceMs: kase?.sinceMs ?? 0,
+  }
+}
