@@ -1,0 +1,45 @@
+/**
+ * HTML that can't be built without escaping: whatever is put between the literal parts is text,
+ * unless it is markup itself.
+ */
+import { makePrintable } from './printable.js'
+
+export class Markup {
+  readonly source: string
+
+  constructor(source: string) {
+    this.source = source
+  }
+}
+
+/** `null` and `false` leave nothing behind, so that parts can be optional in place. */
+type Part = Markup | readonly Markup[] | string | number | null | false
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** Safe as text and inside a quoted attribute value. Unprintable characters are shown as escapes. */
+export function escapeHtml(text: string): string {
+  return makePrintable(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+}
+
+/** `markup\`<p class="${name}">${text}</p>\``: every text part is escaped. Quote attribute values. */
+export function markup(literals: TemplateStringsArray, ...parts: readonly Part[]): Markup {
+  let source = literals[0] ?? ''
+  parts.forEach((part, i) => {
+    source += sourceOf(part) + (literals[i + 1] ?? '')
+  })
+  return new Markup(source)
+}
+
+function sourceOf(part: Part): string {
+  if (part === null || part === false) return ''
+  if (part instanceof Markup) return part.source
+  if (typeof part === 'object') return part.map((item) => item.source).join('')
+  return escapeHtml(String(part))
+}

@@ -1,0 +1,38 @@
+/**
+ * The only script of the page, in the language of browsers of 2020. It listens for verdict changes and offers to
+ * reload; it never rewrites what the reader is reading. Holds no data, so that its hash is a constant.
+ *
+ * The address of the events is made from the page's own path: `/leaks` and `/leaks/` are the same report, but a relative
+ * address would leave the first one's prefix. Closing on `pagehide` frees one of the few connections that a browser
+ * opens to a host, and one of the places of the endpoint.
+ */
+export const PAGE_SCRIPT = `
+(() => {
+  'use strict'
+  const news = document.getElementById('news')
+  if (!news || !window.EventSource || !location.protocol.startsWith('http')) return
+  const reload = document.querySelector('.banner a.button').cloneNode(true)
+  const words = document.createElement('span')
+  const counts = new Map()
+  let source = null
+
+  const tell = (event) => {
+    counts.set(event.type, (counts.get(event.type) || 0) + 1)
+    const list = [...counts].map(([type, count]) => count + ' ' + type).join(', ')
+    words.textContent = 'Since this page was made: ' + list + '.'
+    if (news.hidden) {
+      news.replaceChildren(words, ' ', reload)
+      news.hidden = false
+    }
+  }
+  const listen = () => {
+    source = new EventSource(location.origin + location.pathname.replace(/\\/*$/, '/') + 'events')
+    source.addEventListener('open', () => document.documentElement.classList.add('live'))
+    source.addEventListener('error', () => document.documentElement.classList.remove('live'))
+    for (const type of ['suspect', 'leaked', 'recovered', 'reclaimed', 'dead']) source.addEventListener(type, tell)
+  }
+  addEventListener('pagehide', () => source && source.close())
+  addEventListener('pageshow', (event) => event.persisted && listen())
+  listen()
+})()
+`

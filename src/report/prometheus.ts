@@ -1,0 +1,111 @@
+/**
+ * Prometheus text exposition, version 0.0.4. Every label comes from a closed set of words (the probe's name, which the
+ * application chooses, is one per process): never an address, a path, a label or a site, because a time series that
+ * appears for every client outlives the client.
+ */
+import type { Report, SocketReport } from '../core/report.js'
+import { CONDITIONS, type Condition, type Verdict } from '../core/vocabulary.js'
+import { makePrintable } from './printable.js'
+
+export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+const PREFIX = 'socket_leak_guard_'
+const STANDING = ['suspect', 'leaked', 'exempt'] as const satisfies readonly Verdict[]
+const OUTCOMES = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Verdict[]
+
+/** Without a view of the kernel these can't be seen at all: an absent series says so, a zero would lie. */
+const SEEN_BY_KERNEL_ONLY: ReadonlySet<Condition> = new Set(['fin-unseen', 'window-closed'])
+
+type Labels = Readonly<Record<string, string>>
+type Sample = readonly [labels: Labels, value: number]
+
+/**
+ * Counts per condition, ages and bytes are taken from `report.sockets`: give it a report of all sockets in trouble,
+ * not one page of them (a comment in the output says so otherwise).
+ */
+export function renderPrometheus(report: Report): string {
+  const { totals, kernel } = report
+  const bytes = (field: 'unreadBytes' | 'unsentBytes') => (sum: number, socket: SocketReport) =>
+    sum + socket[field]
+  const oldest = (longest: number, socket: SocketReport) => Math.max(longest, socket.sinceMs / 1000)
+  return [
+    report.nextAfter === null
+      ? ''
+      : '# This is one page of the sockets: conditions, ages and bytes are incomplete.\n',
+    family('tracked_sockets', 'gauge', 'Open sockets that the guard tracks.', [[{}, totals.tracked]]),
+    family(
+      'sockets',
+      'gauge',
+      'Open sockets by verdict: suspect (grace runs), leaked (grace is over), exempt (declared as meant).',
+      STANDING.map((verdict) => [{ verdict }, totals[verdict]]),
+    ),
+    family(
+      'outcomes_total',
+      'counter',
+      'Sockets since the guard was installed that the application put right (recovered), ' +
+        'that the guard closed (reclaimed), or that were proven dead and closed at once (dead).',
+      OUTCOMES.map((verdict) => [{ verdict }, totals[verdict]]),
+    ),
+    family(
+      'condition_sockets',
+      'gauge',
+      'Open sockets by condition and verdict. A condition that can not be seen on this system is absent.',
+      countConditions(report),
+    ),
+    family('oldest_seconds', 'gauge', 'Age of the oldest condition by verdict.', byVerdict(report, oldest)),
+    family(
+      'unread_bytes',
+      'gauge',
+      'Received bytes that nobody has read, by verdict.',
+      byVerdict(report, bytes('unreadBytes')),
+    ),
+    family(
+      'unsent_bytes',
+      'gauge',
+      'Written bytes that the peer has not taken, by verdict.',
+      byVerdict(report, bytes('unsentBytes')),
+    ),
+    family('kernel_probe_info', 'gauge', 'The view of the kernel in use; none: there is no such view.', [
+      [{ probe: kernel.probe }, 1],
+    ]),
+  ].join('')
+}
+
+function countConditions(report: Report): Sample[] {
+  const counts = new Map<string, number>()
+  for (const { condition, verdict } of report.sockets) {
+    const key = `${condition} ${verdict}`
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
+  const samples: Sample[] = []
+  for (const condition of CONDITIONS) {
+    const isBlind = report.kernel.probe === 'none' && SEEN_BY_KERNEL_ONLY.has(condition)
+    for (const verdict of STANDING) {
+      const count = counts.get(`${condition} ${verdict}`) ?? 0
+      if (count > 0 || !isBlind) samples.push([{ condition, verdict }, count])
+    }
+  }
+  return samples
+}
+
+function byVerdict(report: Report, fold: (value: number, socket: SocketReport) => number): Sample[] {
+  return STANDING.map((verdict) => [
+    { verdict },
+    report.sockets.filter((socket) => socket.verdict === verdict).reduce(fold, 0),
+  ])
+}
+
+function family(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {
+  const lines = [`# HELP ${PREFIX}${name} ${help}`, `# TYPE ${PREFIX}${name} ${type}`]
+  for (const [labels, value] of samples) lines.push(`${PREFIX}${name}${formatLabels(labels)} ${value}`)
+  return `${lines.join('\n')}\n`
+}
+
+function formatLabels(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+}
+
+function escapeLabel(value: string): string {
+  return makePrintable(value, 100).replaceAll('\\', '\\\\').replaceAll('"', '\\"')
+}

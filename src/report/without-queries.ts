@@ -1,0 +1,41 @@
+/**
+ * A query string may hold a session token. Sensors cut queries off before they record a path; every renderer
+ * cuts once more, so that one forgetful sensor does not put secrets on a dashboard.
+ */
+import type { GuardEvent, Report, SiteReport, SocketReport } from '../core/report.js'
+
+export function withoutQueries(report: Report): Report {
+  return {
+    ...report,
+    sites: report.sites.map(siteWithoutQuery),
+    sockets: report.sockets.map(socketWithoutQuery),
+  }
+}
+
+export function eventWithoutQueries(event: GuardEvent): GuardEvent {
+  return { ...event, socket: socketWithoutQuery(event.socket) }
+}
+
+function siteWithoutQuery(site: SiteReport): SiteReport {
+  return { ...site, site: cutQueries(site.site) }
+}
+
+function socketWithoutQuery(socket: SocketReport): SocketReport {
+  const { owner } = socket
+  const request = owner.request && { method: owner.request.method, path: cutPath(owner.request.path) }
+  return {
+    ...socket,
+    owner: { ...owner, site: cutQueries(owner.site), request },
+    diagnosis: cutQueries(socket.diagnosis),
+  }
+}
+
+function cutPath(path: string): string {
+  const end = path.search(/[?#]/)
+  return end === -1 ? path : path.slice(0, end)
+}
+
+/** In running text a query ends at the next space: a request target can't hold one (RFC 9112, section 3.2). */
+function cutQueries(text: string): string {
+  return text.includes('?') ? text.replace(/\?[^ ]+/g, '') : text
+}

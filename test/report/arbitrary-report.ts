@@ -1,0 +1,108 @@
+/** Reports as bad as the network and the application could make them. */
+import fc from 'fast-check'
+import type { Evidence, Report, SiteReport, SocketReport } from '../../src/core/report.js'
+import { REPORT_SCHEMA } from '../../src/core/report.js'
+import { CONDITIONS, KERNEL_STATES, KINDS, PHASES, VERDICTS } from '../../src/core/vocabulary.js'
+
+const HOSTILE = [
+  '</script><script>alert(1)</script>',
+  '</style><img src=x onerror=alert(1)>',
+  '" onmouseover="alert(1)',
+  "' autofocus onfocus='alert(1)",
+  '<!--',
+  ']]>',
+  '&lt;&#0;',
+  '\x1b[2J\x1b]0;title\x07',
+  '\x9b31m',
+  'line\nbreak\r\n# TYPE evil counter\nevil 1',
+  'label"} 1\nevil{a="',
+  'back\\slash\\',
+  '\u202egnp.exe',
+  '\u2028\u2029',
+  '\ud800',
+  '\0',
+  '/path?token=secret&x=1',
+  'x'.repeat(3000),
+  '',
+] as const
+
+export const hostileText: fc.Arbitrary<string> = fc.oneof(
+  fc.constantFrom(...HOSTILE),
+  fc.string({ unit: 'binary', maxLength: 60 }),
+  fc.string({ unit: 'grapheme-ascii', maxLength: 60 }),
+  fc.tuple(fc.string({ maxLength: 10 }), fc.constantFrom(...HOSTILE)).map((parts) => parts.join('')),
+)
+
+const count = fc.nat({ max: 1_000_000 })
+const ms = fc.oneof(count, fc.double({ min: 0, max: 1e12, noNaN: true }))
+const ageOrNull = fc.option(ms)
+const endpoint = fc.option(fc.record({ address: hostileText, port: fc.option(fc.nat({ max: 65_535 })) }))
+
+const evidence: fc.Arbitrary<Evidence> = fc.record({
+  peer: fc.constantFrom('alive', 'gone', 'unknown'),
+  peerBasis: hostileText,
+  lastDataReceivedMs: ageOrNull,
+  lastDataSentMs: ageOrNull,
+  lastAckReceivedMs: ageOrNull,
+  retransmits: fc.option(count),
+  probes: fc.option(count),
+  rttMs: ageOrNull,
+  keepAlive: fc.constantFrom('off', 'guard', 'application'),
+})
+
+export const arbitrarySocket: fc.Arbitrary<SocketReport> = fc.record({
+  id: count,
+  direction: fc.constantFrom('inbound', 'outbound'),
+  kind: fc.constantFrom(...KINDS),
+  local: endpoint,
+  remote: endpoint,
+  phase: fc.constantFrom(...PHASES),
+  condition: fc.option(fc.constantFrom(...CONDITIONS)),
+  verdict: fc.constantFrom(...VERDICTS),
+  kernelState: fc.option(fc.constantFrom(...KERNEL_STATES)),
+  seenBy: fc.constantFrom('stream', 'oracle', 'kernel'),
+  sinceMs: ms,
+  idleMs: ms,
+  unreadBytes: count,
+  unsentBytes: count,
+  owner: fc.record({
+    site: hostileText,
+    label: fc.option(hostileText),
+    request: fc.option(fc.record({ method: hostileText, path: hostileText })),
+    context: fc.dictionary(hostileText, hostileText, { maxKeys: 3, noNullPrototype: true }),
+    stack: fc.option(fc.array(hostileText, { maxLength: 3 })),
+  }),
+  diagnosis: hostileText,
+  evidence,
+})
+
+const site: fc.Arbitrary<SiteReport> = fc.record({
+  site: hostileText,
+  count,
+  oldestMs: ms,
+  conditions: fc
+    .uniqueArray(fc.tuple(fc.constantFrom(...CONDITIONS), count), {
+      selector: ([name]) => name,
+      maxLength: 9,
+    })
+    .map((entries) => Object.fromEntries(entries)),
+})
+
+export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
+  schema: fc.constant(REPORT_SCHEMA),
+  generatedAt: fc.constant('2026-02-03T14:05:06.789Z'),
+  process: fc.record({ pid: count, node: hostileText, platform: hostileText, uptimeSeconds: ms }),
+  kernel: fc.record({ probe: hostileText.map((text) => text || 'ffi'), reason: fc.option(hostileText) }),
+  totals: fc.record({
+    tracked: count,
+    suspect: count,
+    leaked: count,
+    recovered: count,
+    reclaimed: count,
+    dead: count,
+    exempt: count,
+  }),
+  sites: fc.array(site, { maxLength: 4 }),
+  sockets: fc.array(arbitrarySocket, { maxLength: 4 }),
+  nextAfter: fc.option(count),
+})

@@ -1,0 +1,153 @@
+import { Script } from 'node:vm'
+import fc from 'fast-check'
+import t from 'tap'
+import { CONDITIONS } from '../../src/core/vocabulary.js'
+import { renderHtml } from '../../src/report/html.js'
+import { escapeHtml } from '../../src/report/markup.js'
+import { PAGE_SCRIPT } from '../../src/report/page-script.js'
+import { PAGE_STYLE } from '../../src/report/page-style.js'
+import { arbitraryReport } from './arbitrary-report.js'
+import { HEALTHY, LEAKY, sampleReport, sampleSocket } from './sample-reports.js'
+
+const ATTRIBUTES = new Set(
+  (
+    'aria-hidden aria-label aria-labelledby charset class content data-name datetime height hidden href id lang name ' +
+    'rel role scope title width'
+  ).split(' '),
+)
+const TAGS = new Set(
+  (
+    '!doctype html head meta title link style body header p time a main section h1 h2 strong dl div dt dd b span table ' +
+    'thead tbody tr th td svg rect details summary ol li nav footer script'
+  ).split(' '),
+)
+
+/** Finds every tag; throws when a `<`, `>`, tag or attribute is one that the page does not write itself. */
+function checkMarkup(html: string): void {
+  t.equal(html.split(`<style>${PAGE_STYLE}</style>`).length, 2, 'one style')
+  t.equal(html.split(`<script>${PAGE_SCRIPT}</script>`).length, 2, 'one script')
+  const rest = html.replace(PAGE_STYLE, '').replace(PAGE_SCRIPT, '')
+  const text = rest.replace(
+    /<\/?(!?[a-z0-9]+)((?: [a-z-]+(?:="[^"<>]*")?)*)\/?>/g,
+    (_, tag: string, list: string) => {
+      if (!TAGS.has(tag)) throw new Error(`tag ${tag}`)
+      for (const [, name = ''] of list.matchAll(/ ([a-z-]+)(?:="[^"]*")?/g))
+        if (!ATTRIBUTES.has(name) && !(tag === '!doctype' && name === 'html'))
+          throw new Error(`attribute ${name}`)
+      return ''
+    },
+  )
+  if (/[<>"']/.test(text)) throw new Error(`not escaped: ${/.{0,40}[<>"'].{0,40}/.exec(text)}`)
+  for (const [, entity = ''] of text.matchAll(/&([^;]{0,6};?)/g))
+    if (!['amp;', 'lt;', 'gt;', 'quot;', '#39;'].includes(entity)) throw new Error(`entity ${entity}`)
+}
+
+t.test('the page is well built, whatever came over the network', async (t) => {
+  checkMarkup(renderHtml(LEAKY))
+  checkMarkup(renderHtml(HEALTHY))
+  fc.assert(
+    fc.property(arbitraryReport, fc.boolean(), (report, all) => {
+      checkMarkup(renderHtml(report, { query: { all } }))
+    }),
+    { numRuns: 100 },
+  )
+  t.pass()
+})
+
+t.test('hostile text is shown, not obeyed', async (t) => {
+  const diagnosis = `</script><script>alert("1")</script> & 'x' \u202e`
+  const html = renderHtml(sampleReport({ sockets: [sampleSocket(1, { diagnosis })] }))
+  t.match(
+    html,
+    '&lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;x&#39; \\u{202e}',
+  )
+  t.equal(escapeHtml('<a href="x">&\'</a>'), '&lt;a href=&quot;x&quot;&gt;&amp;&#39;&lt;/a&gt;')
+})
+
+t.test('nothing is loaded from anywhere and nothing is handled inline', async (t) => {
+  const html = renderHtml(LEAKY)
+  t.notMatch(html, / on[a-z]+=/)
+  t.notMatch(html, / style=/)
+  t.notMatch(html, / src=/)
+  t.notMatch(PAGE_STYLE, /url\(|@import/)
+  for (const [, address = ''] of html.matchAll(/href="([^"]*)"/g)) t.match(address, /^(?:\?|data:image\/svg)/)
+  t.doesNotThrow(() => new Script(PAGE_SCRIPT), 'the script compiles')
+  t.notMatch(PAGE_SCRIPT, /<\/script|<!--/i)
+  t.notMatch(PAGE_STYLE, /<\/style/i)
+})
+
+t.test('a leaky process: headline, cards, sites, diagnoses and what is known of a socket', async (t) => {
+  const html = renderHtml(LEAKY)
+  t.match(html, '<title>4 leaked · socket-leak-guard</title>')
+  t.match(html, '<h1>4 sockets leaked, 2 suspect</h1>')
+  t.match(html, '<div class="card leaked"><dt>Leaked</dt><dd><b>4</b>')
+  t.match(html, '<div class="card zero"><dt>Reclaimed</dt><dd><b>0</b>')
+  t.match(html, 'Kernel view: proc – the package koffi is not installed')
+  t.match(html, /upgrade \/chat<svg class="share" aria-hidden="true"><rect width="100%"/)
+  t.match(html, /payments\.example\.net:443<svg class="share" aria-hidden="true"><rect width="33%"/)
+  for (const socket of LEAKY.sockets) t.match(html, `<p>${escapeHtml(socket.diagnosis)}</p>`)
+  for (const text of [
+    'GET /chat',
+    'room 12',
+    'user=u-829, tenant=north',
+    'at handleUpgrade (/app/src/chat.js:48:17)',
+  ])
+    t.match(html, text)
+  t.match(html, '← [2001:db8::9]:41000')
+  t.match(html, '→ 198.51.100.20:443')
+  for (const condition of CONDITIONS) t.match(html, `<dt>${condition}</dt>`)
+})
+
+t.test('a healthy process and one without a view of the kernel', async (t) => {
+  const html = renderHtml(
+    sampleReport({ kernel: { probe: 'none', reason: 'there is no kernel probe for darwin' } }),
+  )
+  t.match(html, '<h1>All is well</h1>')
+  t.match(html, '120 sockets tracked, none suspect, none leaked.')
+  t.match(html, 'There is no socket to look at.')
+  t.match(html, 'Kernel view: <strong>unavailable</strong> – there is no kernel probe for darwin')
+  t.notMatch(html, '<table')
+})
+
+t.test('links keep what was asked for, and only a query, so that they hold under any path', async (t) => {
+  const html = renderHtml(sampleReport({ nextAfter: 30 }), { query: { all: true, limit: 10, after: 20 } })
+  t.match(html, '<a href="?format=html&amp;all=1&amp;limit=10&amp;after=30">Next page</a>')
+  t.match(html, '<a href="?format=html&amp;all=1&amp;limit=10">First page</a>')
+  t.match(html, '<a href="?format=html&amp;limit=10">Hide healthy sockets</a>')
+  t.match(html, '<a href="?format=json&amp;all=1&amp;limit=10&amp;after=20">JSON</a>')
+  t.match(renderHtml(HEALTHY), '<a href="?format=html&amp;all=1">Show healthy sockets too</a>')
+  t.notMatch(renderHtml(HEALTHY), /First page|Next page/)
+})
+
+/** Relative luminance and contrast as WCAG 2.2 defines them. */
+function contrast(a: string, b: string): number {
+  const [high = 0, low = 0] = [luminance(a), luminance(b)].sort((x, y) => y - x)
+  return (high + 0.05) / (low + 0.05)
+}
+
+function luminance(color: string): number {
+  const [r = 0, g = 0, b = 0] = [1, 3, 5].map((at) => {
+    const channel = Number.parseInt(color.slice(at, at + 2), 16) / 255
+    return channel <= 0.040_45 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4
+  })
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
+t.test('text is readable in light and in dark (WCAG AA)', async (t) => {
+  const themes = [...PAGE_STYLE.matchAll(/:root \{([^}]*)\}/g)].map(
+    ([, body = '']) =>
+      new Map(
+        [...body.matchAll(/--([a-z-]+): (#[0-9a-f]{6})/g)].map(([, name = '', color = '']) => [name, color]),
+      ),
+  )
+  t.equal(themes.length, 2)
+  const pairs: Array<[string, string, number]> = [['zero', 'paper', 3]]
+  for (const ground of ['ground', 'paper'])
+    for (const ink of ['ink', 'quiet', 'link', 'leaked', 'suspect', 'healthy', 'exempt'])
+      pairs.push([ink, ground, 4.5])
+  for (const verdict of ['leaked', 'suspect', 'healthy', 'exempt'])
+    pairs.push([verdict, `${verdict}-tint`, 4.5])
+  for (const theme of themes)
+    for (const [ink, ground, least] of pairs)
+      t.ok(contrast(theme.get(ink) ?? '', theme.get(ground) ?? '') >= least, `${ink} on ${ground}`)
+})

@@ -1,0 +1,181 @@
+import type { Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
+import { REPORT_SCHEMA } from '../../src/core/report.js'
+import { formatDuration } from '../../src/report/format-duration.js'
+
+const OWNER: Owner = { site: 'upgrade /chat', label: null, request: null, context: {}, stack: null }
+
+const EVIDENCE: Evidence = {
+  peer: 'unknown',
+  peerBasis: 'nobody asked it',
+  lastDataReceivedMs: null,
+  lastDataSentMs: null,
+  lastAckReceivedMs: null,
+  retransmits: null,
+  probes: null,
+  rttMs: null,
+  keepAlive: 'off',
+}
+
+export function sampleSocket(
+  id: number,
+  changes: Partial<Omit<SocketReport, 'owner' | 'evidence'>> & {
+    owner?: Partial<Owner>
+    evidence?: Partial<Evidence>
+  } = {},
+): SocketReport {
+  return {
+    id,
+    direction: 'inbound',
+    kind: 'upgrade',
+    local: { address: '127.0.0.1', port: 3000 },
+    remote: { address: '203.0.113.7', port: 50_122 },
+    phase: 'peer-ended',
+    condition: 'eof-ignored',
+    verdict: 'leaked',
+    kernelState: 'CLOSE_WAIT',
+    seenBy: 'stream',
+    sinceMs: 90_000,
+    idleMs: 90_000,
+    unreadBytes: 0,
+    unsentBytes: 0,
+    diagnosis:
+      `The peer ended this connection ${formatDuration(changes.sinceMs ?? 90_000)} ago and the code behind upgrade /chat ` +
+      "never ended its own side: call socket.end() when 'end' is emitted.",
+    ...changes,
+    owner: { ...OWNER, ...changes.owner },
+    evidence: { ...EVIDENCE, ...changes.evidence },
+  }
+}
+
+export function sampleReport(changes: Partial<Report> = {}): Report {
+  return {
+    schema: REPORT_SCHEMA,
+    generatedAt: '2026-02-03T14:05:06.789Z',
+    process: { pid: 4711, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 11_520 },
+    kernel: { probe: 'ffi', reason: null },
+    totals: { tracked: 120, suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0, exempt: 0 },
+    sites: [],
+    sockets: [],
+    nextAfter: null,
+    ...changes,
+  }
+}
+
+export const HEALTHY: Report = sampleReport()
+
+export const LEAKY: Report = sampleReport({
+  kernel: { probe: 'proc', reason: 'the package koffi is not installed' },
+  totals: { tracked: 1284, suspect: 2, leaked: 4, recovered: 31, reclaimed: 0, dead: 6, exempt: 1 },
+  sites: [
+    {
+      site: 'upgrade /chat',
+      count: 3,
+      oldestMs: 11_100_000,
+      conditions: { 'eof-ignored': 2, 'reset-unseen': 1 },
+    },
+    {
+      site: 'POST /upload/:id',
+      count: 2,
+      oldestMs: 95_000,
+      conditions: { 'fin-unseen': 1, 'window-closed': 1 },
+    },
+    { site: 'payments.example.net:443', count: 1, oldestMs: 21_000, conditions: { 'fin-wait': 1 } },
+  ],
+  sockets: [
+    sampleSocket(7, {
+      sinceMs: 11_100_000,
+      idleMs: 11_100_000,
+      owner: {
+        label: 'room 12',
+        request: { method: 'GET', path: '/chat' },
+        context: { user: 'u-829', tenant: 'north' },
+        stack: [
+          'at handleUpgrade (/app/src/chat.js:48:17)',
+          'at Server.<anonymous> (/app/src/server.js:20:5)',
+        ],
+      },
+      evidence: {
+        peer: 'gone',
+        peerBasis: 'keep-alive probes are not answered',
+        probes: 3,
+        keepAlive: 'guard',
+      },
+    }),
+    sampleSocket(19, {
+      sinceMs: 640_000,
+      idleMs: 640_000,
+      seenBy: 'kernel',
+      remote: { address: '2001:db8::9', port: 41_000 },
+    }),
+    sampleSocket(23, {
+      condition: 'reset-unseen',
+      kernelState: 'CLOSE',
+      phase: 'open',
+      kind: 'websocket',
+      seenBy: 'oracle',
+      sinceMs: 200_000,
+      idleMs: 3_000_000,
+      unreadBytes: 1536,
+      diagnosis:
+        'The connection has been dead in the kernel for 3m 20s and Node has not noticed, because nobody reads it: destroy the socket; 1.5 KiB that arrived before are unread.',
+    }),
+    sampleSocket(64, {
+      condition: 'window-closed',
+      kernelState: 'ESTABLISHED',
+      phase: 'open',
+      kind: 'http',
+      seenBy: 'kernel',
+      sinceMs: 95_000,
+      idleMs: 95_000,
+      unreadBytes: 6_291_456,
+      diagnosis:
+        'POST /upload/:id has not read its request body for 1m 35s and 6.0 MiB wait in the kernel: read the body, or call request.resume() when answering early.',
+      owner: { site: 'POST /upload/:id', request: { method: 'POST', path: '/upload/41' } },
+      evidence: {
+        peer: 'alive',
+        peerBasis: 'answers zero-window probes',
+        lastAckReceivedMs: 4200,
+        rttMs: 0.42,
+      },
+    }),
+    sampleSocket(70, {
+      condition: 'fin-wait',
+      kernelState: 'FIN_WAIT2',
+      verdict: 'suspect',
+      phase: 'local-ended',
+      direction: 'outbound',
+      kind: 'tls',
+      sinceMs: 21_000,
+      idleMs: 21_000,
+      local: { address: '10.0.0.4', port: 51_544 },
+      remote: { address: '198.51.100.20', port: 443 },
+      diagnosis:
+        'This side ended 21s ago and payments.example.net never ended its own: nothing to do before grace is over.',
+      owner: { site: 'payments.example.net:443' },
+    }),
+    sampleSocket(71, {
+      condition: 'fin-unseen',
+      verdict: 'suspect',
+      phase: 'open',
+      kind: 'http',
+      seenBy: 'kernel',
+      sinceMs: 8_000,
+      idleMs: 8_000,
+      unreadBytes: 98_304,
+      diagnosis: 'The client of POST /upload/:id closed 8s ago, behind 96.0 KiB that nobody reads.',
+      owner: { site: 'POST /upload/:id', request: { method: 'POST', path: '/upload/42' } },
+    }),
+    sampleSocket(80, {
+      condition: 'eof-ignored',
+      verdict: 'exempt',
+      kind: 'pipe',
+      kernelState: null,
+      local: { address: '/run/tunnel.sock', port: null },
+      remote: null,
+      sinceMs: 5_000,
+      idleMs: 400,
+      diagnosis: 'Half-closed for 5s, and declared as meant.',
+      owner: { site: 'tunnel' },
+    }),
+  ],
+})

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import t from 'tap'
+import { renderText } from '../../src/report/text.js'
+import { arbitraryReport } from './arbitrary-report.js'
+import { HEALTHY, LEAKY, sampleReport, sampleSocket } from './sample-reports.js'
+
+t.test('a healthy process is told in one friendly line', async (t) => {
+  const [first] = renderText(HEALTHY).split('\n')
+  t.equal(first, 'socket-leak-guard: all is well: 120 sockets tracked, none suspect or leaked.')
+  const idle = renderText(sampleReport({ totals: { ...HEALTHY.totals, tracked: 0 } }))
+  t.match(idle, /all is well: no sockets tracked/)
+})
+
+t.test('what could not be seen is said', async (t) => {
+  const kernel = { probe: 'none', reason: 'there is no kernel probe for darwin' }
+  t.match(
+    renderText(sampleReport({ kernel })),
+    'kernel view: unavailable (there is no kernel probe for darwin)',
+  )
+  t.match(renderText(LEAKY), 'kernel view: proc (the package koffi is not installed)')
+  t.match(renderText(sampleReport({ nextAfter: 99 })), 'More sockets follow: ask again with after=99.')
+})
+
+t.test('totals, sites and sockets of a leaky process', async (t) => {
+  const text = renderText(LEAKY)
+  const lines = text.split('\n')
+  t.equal(lines[0], 'socket-leak-guard: 4 leaked, 2 suspect, 1 exempt of 1284 sockets tracked.')
+  t.equal(lines[1], 'since start: 31 recovered, 0 reclaimed, 6 dead')
+  t.match(text, /^upgrade \/chat +3 +3h 5m  eof-ignored 2, reset-unseen 1$/m)
+  for (const { id, verdict } of LEAKY.sockets) t.match(text, new RegExp(`^#${id} ${verdict}: [A-Z]`, 'm'))
+  t.match(text, '   inbound upgrade 127.0.0.1:3000 <- [2001:db8::9]:41000')
+  t.match(text, '   outbound tls 10.0.0.4:51544 -> 198.51.100.20:443')
+  t.match(text, '   inbound pipe /run/tunnel.sock <- unknown')
+  t.match(text, '   since 1m 35s, idle 1m 35s, 6.0 MiB unread')
+  t.match(
+    text,
+    '   site upgrade /chat, request GET /chat\n   label room 12\n   context user=u-829 tenant=north\n   at handleUpgrade',
+  )
+  t.match(text, 'peer alive (answers zero-window probes), last acknowledgement 4s ago, round\n   trip 0.4ms')
+})
+
+t.test('no colour unless asked', async (t) => {
+  t.notMatch(renderText(LEAKY), '\x1b')
+  const colored = renderText(LEAKY, { color: true })
+  t.match(colored, '\x1b[1;31msocket-leak-guard: 4 leaked')
+  // eslint-disable-next-line no-control-regex
+  t.equal(colored.replace(/\x1b\[[0-9;]*m/g, ''), renderText(LEAKY))
+})
+
+t.test('every line fits and is visible, whatever came over the network', async (t) => {
+  fc.assert(
+    fc.property(arbitraryReport, fc.integer({ min: 40, max: 200 }), (report, columns) => {
+      for (const line of renderText(report, { columns }).split('\n')) {
+        assert.ok(Array.from(line).length <= columns, `at most ${columns} columns`)
+        assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+      }
+    }),
+    { numRuns: 60 },
+  )
+  t.pass()
+})
+
+t.test('a forged line can not begin a block of its own', async (t) => {
+  const diagnosis = 'x\n\n#8 leaked: forged'
+  const text = renderText(sampleReport({ sockets: [sampleSocket(7, { diagnosis })] }))
+  t.notMatch(text, /^#8/m)
+  t.match(text, '#7 leaked: x\\n\\n#8 leaked: forged')
+})
