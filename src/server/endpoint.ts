@@ -1,8 +1,170 @@
+/**
+ * The report endpoint: a small HTTP server beside the application, which it may not disturb. It never keeps the process
+ * alive (server, connections and timers are unref'd), holds few connections for a short time, shares nothing with
+ * cluster workers, and turns every failure to listen into a rejection of `ready` that nobody has to handle.
+ */
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
+import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
+import { SocketLeakGuardError } from '../errors.js'
+import { type ReportAddress, formatReportAddress, isWindowsPipe, requiresToken } from './report-address.js'
+import { markReportSocket } from './report-sockets.js'
+import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
+
+export { isReportSocket } from './report-sockets.js'
+
 export interface ReportEndpoint {
-  ready: Promise<{ url: string }>
+  /**
+   * Resolves when the endpoint listens: to `http://127.0.0.1:9465/` or `unix:/run/app.sock`. Rejects with
+   * `SLG_ERR_REPORT_LISTEN` when it can't; a rejection that nobody handles is no unhandled rejection.
+   */
+  readonly ready: Promise<{ readonly url: string }>
+  /** Closes the server and every connection, streams of events included. Never rejects; may be called again. */
   close(): Promise<void>
 }
-export const isReportSocket = (_s: unknown): boolean => false
-export const parseReportAddress = (s: string) => s
-export const requiresToken = (_s: string) => false
-export const listenForReports = (_a: string, _h: unknown): ReportEndpoint => null as never
+
+export interface EndpointHandler {
+  (request: IncomingMessage, response: ServerResponse): void
+  readonly hasToken?: boolean
+  close?(): void
+}
+
+export interface EndpointOptions {
+  /** Hears of each accepted connection before anything else does. It must not throw. */
+  readonly onConnection?: (socket: Socket) => void
+}
+
+const MAX_CONNECTIONS = 64
+
+/** A heartbeat of the event stream comes twice in this time, so only a connection that is stuck reaches it. */
+const INACTIVITY_MS = 40_000
+
+/**
+ * Starts to listen at once. Returns before it does: see `ready`.
+ *
+ * @throws SocketLeakGuardError `SLG_ERR_REPORT_NEEDS_TOKEN` when other machines could read a report without a token
+ */
+export function listenForReports(
+  address: ReportAddress,
+  handler: EndpointHandler,
+  options: EndpointOptions = {},
+): ReportEndpoint {
+  if (requiresToken(address) && handler.hasToken !== true)
+    throw new SocketLeakGuardError(
+      'SLG_ERR_REPORT_NEEDS_TOKEN',
+      `report must be a loopback address or a unix socket unless reportToken is set, got "${formatReportAddress(address)}"`,
+    )
+  const server = createServer(
+    {
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+      connectionsCheckingInterval: 5_000,
+      keepAliveTimeout: 5_000,
+      maxHeaderSize: 16 * 1024,
+      insecureHTTPParser: false,
+    },
+    handler,
+  )
+  server.maxConnections = MAX_CONNECTIONS
+  server.timeout = INACTIVITY_MS
+  // Before the HTTP server's own listener, which begins to use the socket.
+  server.prependListener('connection', function adoptConnection(socket: Socket) {
+    markReportSocket(socket)
+    socket.unref()
+    options.onConnection?.(socket)
+  })
+  // A failed accept(2) (EMFILE) is an 'error' of the server: the application must not die of it.
+  server.on('error', ignoreServerError)
+  server.unref()
+
+  let socketFile: SocketFile | null = null
+  async function start(): Promise<{ url: string }> {
+    try {
+      socketFile = await listen(server, address)
+    } catch (error) {
+      server.close()
+      throw listenError(address, error)
+    }
+    return { url: urlOf(server, address) }
+  }
+  const ready = start()
+  ready.catch(ignoreServerError)
+
+  async function stop(): Promise<void> {
+    // Closing a server whose name is being resolved would not stop it: it would listen afterwards (lib/net.js lookupAndListen()).
+    await ready.catch(ignoreServerError)
+    handler.close?.()
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve())
+    })
+    server.closeAllConnections()
+    await closed
+    if (socketFile !== null) removeSocketFile(socketFile)
+  }
+  let stopped: Promise<void> | null = null
+  return { ready, close: () => (stopped ??= stop()) }
+}
+
+async function listen(server: Server, address: ReportAddress): Promise<SocketFile | null> {
+  // `exclusive`: in a cluster worker the primary would otherwise listen, and spread requests over all workers.
+  if (address.kind === 'tcp') {
+    await listening(server, { host: address.host, port: address.port, exclusive: true })
+    return null
+  }
+  const { path } = address
+  const options = { path, exclusive: true }
+  if (isWindowsPipe(path)) {
+    await listening(server, options)
+    return null
+  }
+  try {
+    return await listenOnFile(server, options)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStaleSocketFile(path)))
+      throw error
+    return listenOnFile(server, options)
+  }
+}
+
+async function listenOnFile(
+  server: Server,
+  options: ListenOptions & { path: string },
+): Promise<SocketFile | null> {
+  const started = listening(server, options)
+  // A path is bound within listen(), so its mode is set in the same turn.
+  const file = server.listening ? keepSocketFile(options.path) : null
+  await started
+  return file
+}
+
+function listening(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    function onListening(): void {
+      server.off('error', onError)
+      resolve()
+    }
+    function onError(error: Error): void {
+      server.off('listening', onListening)
+      reject(error)
+    }
+    server.once('listening', onListening)
+    server.once('error', onError)
+    server.listen(options)
+  })
+}
+
+function urlOf(server: Server, address: ReportAddress): string {
+  if (address.kind === 'unix') return formatReportAddress(address)
+  const { port } = server.address() as AddressInfo
+  return `http://${formatReportAddress({ ...address, port })}/`
+}
+
+function listenError(address: ReportAddress, cause: unknown): SocketLeakGuardError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  return new SocketLeakGuardError(
+    'SLG_ERR_REPORT_LISTEN',
+    `report can't listen on "${formatReportAddress(address)}": ${code ?? message}`,
+    { cause },
+  )
+}
+
+function ignoreServerError(): void {}

@@ -37,7 +37,7 @@ function checkMarkup(html: string): void {
       return ''
     },
   )
-  if (/[<>"']/.test(text)) throw new Error(`not escaped: ${/.{0,40}[<>"'].{0,40}/.exec(text)}`)
+  if (/[<>"']/.test(text)) throw new Error(`not escaped: ${text.match(/.{0,40}[<>"'].{0,40}/)?.[0]}`)
   for (const [, entity = ''] of text.matchAll(/&([^;]{0,6};?)/g))
     if (!['amp;', 'lt;', 'gt;', 'quot;', '#39;'].includes(entity)) throw new Error(`entity ${entity}`)
 }

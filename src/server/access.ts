@@ -1,0 +1,110 @@
+/**
+ * Who may read a report. It names routes, peers and code, so it is for this machine alone, or for whoever holds the token.
+ *
+ * Without a token, the connection must come from loopback or over a unix socket, and:
+ * - the Host header must name loopback. A page of another site can make its own name resolve to 127.0.0.1 (DNS
+ *   rebinding) and would then be of the same origin as this report; its Host header still carries its name.
+ * - an Origin header must be ours, so that a page on another site can't read the report even where the host application
+ *   allows every origin by a CORS middleware.
+ * - no proxy may have announced itself: behind a reverse proxy on this machine the whole world comes from loopback. A
+ *   proxy that adds no header can't be told from a local client: behind such a one, set a token.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Server } from 'node:net'
+import { SocketLeakGuardError, describeValue } from '../errors.js'
+import { makePrintable } from '../report/printable.js'
+import { isLoopbackAddress } from './loopback.js'
+
+export interface Refusal {
+  readonly status: 401 | 403
+  readonly message: string
+}
+
+export type AccessCheck = (request: IncomingMessage) => Refusal | null
+
+const NO_TOKEN: Refusal = {
+  status: 401,
+  message: 'This report needs a bearer token: send the header "authorization: Bearer <token>".',
+}
+const PROXY_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'] as const
+
+/** @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` for a token that no header could carry. */
+export function createAccessCheck(token: string | null | undefined): AccessCheck {
+  return token === null || token === undefined ? checkLocality : createTokenCheck(token)
+}
+
+function createTokenCheck(token: string): AccessCheck {
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+    // The token itself stays out of the message, which may end in a log.
+    const got =
+      typeof token === 'string' ? `${token === '' ? 'an empty' : 'another'} string` : describeValue(token)
+    throw new SocketLeakGuardError(
+      'SLG_ERR_INVALID_OPTION',
+      `token must be a string of visible ASCII characters without spaces, got ${got}`,
+    )
+  }
+  const expected = digest(token)
+  return function checkToken(request) {
+    const presented = /^bearer +([\x21-\x7e]+) *$/i.exec(request.headers.authorization ?? '')?.[1]
+    // Digests have one length whatever was sent, so that the comparison tells nothing about the token's.
+    return presented !== undefined && timingSafeEqual(digest(presented), expected) ? null : NO_TOKEN
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function checkLocality(request: IncomingMessage): Refusal | null {
+  const { headers } = request
+  const isPipe = isOnPipe(request)
+  if (!isPipe && !isLoopbackAddress(request.socket.remoteAddress))
+    return refuse('it came from another machine')
+  const proxyHeader = PROXY_HEADERS.find((name) => headers[name] !== undefined)
+  if (proxyHeader !== undefined) return refuse(`it came through a proxy (header ${proxyHeader})`)
+  const host = headers.host ?? headers[':authority']?.toString()
+  if (!isPipe && !isLoopbackHost(host)) return refuse(`its Host header is ${quote(host)}`)
+  if (headers.origin !== undefined && hostOf(headers.origin) !== host?.toLowerCase())
+    return refuse(`its Origin header is ${quote(headers.origin)}`)
+  return null
+}
+
+function refuse(reason: string): Refusal {
+  return {
+    status: 403,
+    message:
+      `Without a token this report is only for this machine, asked by a loopback address or name, and this request is refused because ${reason}. ` +
+      'To read it from elsewhere, set a token (option reportToken).',
+  }
+}
+
+function quote(value: string | undefined): string {
+  return value === undefined ? 'missing' : `"${makePrintable(value, 100)}"`
+}
+
+/**
+ * A missing remote address proves nothing: a stream that the application wrapped, or a connection that has just been
+ * reset, has none either. The server's own address is a path only when it listens on one. `socket.server` is set by
+ * lib/net.js onconnection() and lib/_http_server.js connectionListenerInternal() (Node 20 to 26).
+ */
+function isOnPipe(request: IncomingMessage): boolean {
+  const { server } = request.socket as { server?: Server | null }
+  return request.socket.remoteAddress === undefined && typeof server?.address?.() === 'string'
+}
+
+/** `localhost`, a name below it (RFC 6761, section 6.3), or a loopback address, with or without a port. */
+function isLoopbackHost(host: string | undefined): boolean {
+  const name = /^(\[[^\]]*\]|[^:]*)(?::\d*)?$/.exec(host ?? '')?.[1]?.toLowerCase()
+  if (name === undefined) return false
+  if (name === 'localhost' || name.endsWith('.localhost')) return true
+  return isLoopbackAddress(name.startsWith('[') ? name.slice(1, -1) : name)
+}
+
+function hostOf(origin: string): string | null {
+  try {
+    return new URL(origin).host
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Verdict changes as server-sent events (WHATWG HTML, section 9.2): one `event: <type>` per change with the event as JSON.
+ *
+ * One subscription and one unref'd timer serve all clients, and neither exists while there is none. The listener runs
+ * inside the guard's own work, which runs inside the host's callbacks: it never throws and never waits. A client that does
+ * not keep up is dropped; EventSource comes back by itself.
+ */
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { GuardEvent } from '../core/report.js'
+import { renderEventJson } from '../report/json.js'
+
+export const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  // Compressing middleware and nginx would hold events back to fill a buffer.
+  'cache-control': 'no-store, no-transform',
+  'x-accel-buffering': 'no',
+} as const
+
+export interface EventStreamOptions {
+  /** @default 15000 */
+  readonly heartbeatMs?: number
+  /** @default 32 */
+  readonly maxClients?: number
+  /** How many bytes may wait for one client. @default 262144 */
+  readonly maxWaitingBytes?: number
+}
+
+export type Subscribe = (listener: (event: GuardEvent) => void) => () => void
+
+export interface EventStream {
+  readonly isFull: boolean
+  /** Takes over a response. Throws what `subscribe` throws, and then has written nothing. */
+  add(response: ServerResponse, headers: OutgoingHttpHeaders): void
+  /** Ends every stream. More may be added afterwards. */
+  close(): void
+}
+
+interface Client {
+  readonly response: ServerResponse
+  /** Bytes were waiting at the last heartbeat. */
+  isBehind: boolean
+}
+
+export function createEventStream(subscribe: Subscribe, options: EventStreamOptions = {}): EventStream {
+  const { heartbeatMs = 15_000, maxClients = 32, maxWaitingBytes = 256 * 1024 } = options
+  const clients = new Set<Client>()
+  let unsubscribe: (() => void) | null = null
+  let heartbeat: NodeJS.Timeout | null = null
+
+  function start(): void {
+    unsubscribe = subscribe(sendToAll)
+    heartbeat = setInterval(beat, heartbeatMs)
+    heartbeat.unref()
+  }
+
+  function stop(): void {
+    unsubscribe?.()
+    unsubscribe = null
+    if (heartbeat !== null) clearInterval(heartbeat)
+    heartbeat = null
+  }
+
+  function sendToAll(event: GuardEvent): void {
+    const message = `event: ${event.type}\ndata: ${renderEventJson(event)}\n\n`
+    for (const client of clients) {
+      send(client, message)
+      if (waitingBytes(client) > maxWaitingBytes) drop(client)
+    }
+  }
+
+  /** Also finds the client that reads nothing at all: what waited a whole interval ago is still waiting. */
+  function beat(): void {
+    for (const client of clients) {
+      const isBehind = waitingBytes(client) > 0
+      if (isBehind && client.isBehind) drop(client)
+      else send(client, ': still here\n\n')
+      client.isBehind = isBehind
+    }
+  }
+
+  function send(client: Client, text: string): void {
+    const { response } = client
+    // Some other middleware may have ended the response: a write then would be an 'error' event in the host.
+    if (response.writableEnded || response.destroyed) return
+    try {
+      response.write(text)
+    } catch {
+      // Middleware replaces write(), and what it put there may throw.
+      drop(client)
+    }
+  }
+
+  function drop(client: Client): void {
+    remove(client)
+    client.response.destroy()
+  }
+
+  function remove(client: Client): void {
+    if (clients.delete(client) && clients.size === 0) stop()
+  }
+
+  return {
+    get isFull() {
+      return clients.size >= maxClients
+    },
+    add(response, headers) {
+      if (clients.size === 0) start()
+      const client: Client = { response, isBehind: false }
+      clients.add(client)
+      response.on('close', function forgetClient() {
+        remove(client)
+      })
+      response.on('error', ignoreLostClient)
+      response.writeHead(200, headers)
+      send(client, 'retry: 5000\n\n')
+    },
+    close() {
+      for (const { response } of clients) response.end()
+      clients.clear()
+      stop()
+    },
+  }
+}
+
+function waitingBytes(client: Client): number {
+  return client.response.writableLength
+}
+
+function ignoreLostClient(): void {}

@@ -1,0 +1,95 @@
+/** Where the report endpoint listens, as option `report` spells it. */
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { SocketLeakGuardError, describeValue } from '../errors.js'
+import { isLoopbackAddress } from './loopback.js'
+
+export interface TcpReportAddress {
+  readonly kind: 'tcp'
+  /** An IP address, or a name to be resolved when listening starts. */
+  readonly host: string
+  /** 0 for any free port. */
+  readonly port: number
+}
+
+export interface UnixReportAddress {
+  readonly kind: 'unix'
+  /** Absolute; on Windows the name of a pipe, as it was given. */
+  readonly path: string
+}
+
+export type ReportAddress = TcpReportAddress | UnixReportAddress
+
+const LOOPBACK = '127.0.0.1'
+const EXPECTED =
+  'an address such as "127.0.0.1:9465", "[::1]:9465", "localhost:9465", "9465" or "unix:/run/app.sock" (%p there stands for the process id)'
+
+/** Room for a path in `struct sockaddr_un`, less its closing zero: unix(7); sys/un.h on macOS and the BSDs. */
+const MAX_UNIX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
+
+/**
+ * A port alone, and `localhost`, mean 127.0.0.1: nothing is asked of a resolver, and clients try both families.
+ *
+ * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION`
+ */
+export function parseReportAddress(text: string): ReportAddress {
+  if (typeof text !== 'string') throw invalid(text)
+  if (text.startsWith('unix:')) return parseUnixAddress(text)
+  if (/^\d+$/.test(text)) return { kind: 'tcp', host: LOOPBACK, port: parsePort(text, text) }
+  const [, bracketed, name = '', port = ''] = /^(?:\[([^\]]+)\]|([^\s:/\\[\]@?#]+)):(\d+)$/.exec(text) ?? []
+  const host = bracketed ?? name
+  if (bracketed !== undefined ? isIP(bracketed) !== 6 : !isHostName(name)) throw invalid(text)
+  return {
+    kind: 'tcp',
+    host: host.toLowerCase() === 'localhost' ? LOOPBACK : host,
+    port: parsePort(port, text),
+  }
+}
+
+/** Can somebody on another machine reach this address? Then the endpoint is refused without a token. */
+export function requiresToken(address: ReportAddress): boolean {
+  return address.kind === 'tcp' && !isLoopbackAddress(address.host)
+}
+
+/** `127.0.0.1:9465`, `[::1]:9465`, `unix:/run/app.sock`. */
+export function formatReportAddress(address: ReportAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
+}
+
+/** A pipe of Windows lives outside the file system: nothing to unlink, no mode to set. */
+export function isWindowsPipe(path: string): boolean {
+  return process.platform === 'win32' && /^\\\\[.?]\\pipe\\/i.test(path)
+}
+
+function parseUnixAddress(text: string): UnixReportAddress {
+  const named = text.slice('unix:'.length).replaceAll('%p', String(process.pid))
+  if (named === '' || named.includes('\0')) throw invalid(text)
+  if (isWindowsPipe(named)) return { kind: 'unix', path: named }
+  // The application may change its directory before the file is unlinked.
+  const path = resolve(named)
+  if (process.platform !== 'win32' && Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES)
+    throw new SocketLeakGuardError(
+      'SLG_ERR_INVALID_OPTION',
+      `report must name a unix socket whose absolute path has at most ${MAX_UNIX_PATH_BYTES} bytes, got ${Buffer.byteLength(path)} bytes`,
+    )
+  return { kind: 'unix', path }
+}
+
+/** A dotted quad that is no address (`127.0.0.256`) must not be tried as a name. */
+function isHostName(name: string): boolean {
+  return isIP(name) === 4 || (/^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/i.test(name) && !/^[\d.]+$/.test(name))
+}
+
+function parsePort(digits: string, text: string): number {
+  const port = Number(digits)
+  if (port > 65535) throw invalid(text)
+  return port
+}
+
+function invalid(value: unknown): SocketLeakGuardError {
+  return new SocketLeakGuardError(
+    'SLG_ERR_INVALID_OPTION',
+    `report must be ${EXPECTED}, got ${describeValue(value)}`,
+  )
+}

@@ -1,0 +1,72 @@
+/** The file of a unix socket: who may connect, whether anybody still listens behind it, and that it goes when we go. */
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { markReportSocket } from './report-sockets.js'
+
+export interface SocketFile {
+  readonly path: string
+  readonly dev: number
+  readonly ino: number
+  readonly removeAtExit: () => void
+}
+
+/** How long a listener has to accept. One that is there answers at once, by its kernel's backlog. */
+const CONNECT_MS = 2_000
+
+/**
+ * Makes the file that was just bound ours alone. Connecting needs write permission (unix(7)), which an ordinary umask
+ * withholds from others from the beginning; setting the umask instead would touch files that other threads create.
+ */
+export function keepSocketFile(path: string): SocketFile {
+  chmodSync(path, 0o600)
+  const { dev, ino } = lstatSync(path)
+  const file: SocketFile = { path, dev, ino, removeAtExit: () => unlinkIfOurs(file) }
+  // A path with %p in it is never used again, so that nobody would find it stale.
+  process.on('exit', file.removeAtExit)
+  return file
+}
+
+/** After the server has closed. libuv unlinks the file too (uv__pipe_close()); what is there now may be another's. */
+export function removeSocketFile(file: SocketFile): void {
+  process.off('exit', file.removeAtExit)
+  unlinkIfOurs(file)
+}
+
+/** Unlinks a socket that nobody listens behind any more. True when listening is worth another try. */
+export async function isStaleSocketFile(path: string): Promise<boolean> {
+  try {
+    const before = lstatSync(path)
+    if (!before.isSocket() || !(await isRefused(path))) return false
+    const { dev, ino } = lstatSync(path)
+    if (dev !== before.dev || ino !== before.ino) return false
+    unlinkSync(path)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+  }
+}
+
+function unlinkIfOurs({ path, dev, ino }: SocketFile): void {
+  try {
+    const now = lstatSync(path)
+    if (now.dev === dev && now.ino === ino) unlinkSync(path)
+  } catch {
+    // It is gone already.
+  }
+}
+
+function isRefused(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = new Socket()
+    // Before connecting, which announces the socket to everybody who watches for new ones.
+    markReportSocket(socket)
+    function settle(answer: boolean): void {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', () => settle(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ECONNREFUSED'))
+    socket.setTimeout(CONNECT_MS, () => settle(false))
+    socket.connect(path)
+  })
+}
