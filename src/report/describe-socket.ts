@@ -1,21 +1,20 @@
 /** Phrases about one socket that the text and the HTML report share. They are raw: whoever shows them escapes. */
+import { formatEndpoint } from '../core/diagnose.js'
+import { formatBytes } from '../core/format-bytes.js'
+import { formatDuration } from '../core/format-duration.js'
 import type { Endpoint, SiteReport, SocketReport } from '../core/report.js'
+import type { StallReport } from '../core/stalls.js'
 import { CONDITIONS } from '../core/vocabulary.js'
-import { formatBytes } from './format-bytes.js'
-import { formatDuration } from './format-duration.js'
 
 /** `127.0.0.1:3000`, `[::1]:3000`, or the path of a pipe. */
-export function formatEndpoint(endpoint: Endpoint | null): string {
-  if (endpoint === null) return 'unknown'
-  if (endpoint.port === null) return endpoint.address || 'pipe'
-  const host = endpoint.address.includes(':') ? `[${endpoint.address}]` : endpoint.address
-  return `${host}:${endpoint.port}`
+export function nameEndpoint(endpoint: Endpoint | null): string {
+  return endpoint === null ? 'unknown' : formatEndpoint(endpoint) || 'unnamed'
 }
 
 /** The arrow points to the end that accepted the connection: `here <- peer` when that is here. */
 export function formatConnection(socket: SocketReport): string {
   const arrow = socket.direction === 'inbound' ? '<-' : '->'
-  return `${formatEndpoint(socket.local)} ${arrow} ${formatEndpoint(socket.remote)}`
+  return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
 }
 
 /** `1.5 KiB unread, 3 B unsent`: what waits, and nothing for what does not. */
@@ -36,7 +35,7 @@ export function describeEvidence(socket: SocketReport): string[] {
     facts.push(`last data sent ${formatDuration(evidence.lastDataSentMs)} ago`)
   if (evidence.lastAckReceivedMs !== null)
     facts.push(`last acknowledgement ${formatDuration(evidence.lastAckReceivedMs)} ago`)
-  if (evidence.rttMs !== null) facts.push(`round trip ${Number(evidence.rttMs.toFixed(1))}ms`)
+  if (evidence.rttMs !== null) facts.push(`round trip ${Number(evidence.rttMs.toFixed(1))} ms`)
   if (evidence.retransmits) facts.push(`retransmits ${evidence.retransmits}`)
   if (evidence.probes) facts.push(`unanswered probes ${evidence.probes}`)
   if (evidence.keepAlive !== 'off') facts.push(`keep-alive set by the ${evidence.keepAlive}`)
@@ -48,6 +47,14 @@ export function formatConditions(site: SiteReport): string {
   return CONDITIONS.filter((condition) => site.conditions[condition])
     .map((condition) => `${condition} ${site.conditions[condition]}`)
     .join(', ')
+}
+
+/** `blocked 3 times, for 4 s at the longest; last 2 min ago, for 800 ms`; empty when it never was. */
+export function describeStalls({ count, longestMs, lastMs, lastEndedMs }: StallReport): string {
+  if (count === 0 || lastEndedMs === null) return ''
+  const times = count === 1 ? 'once' : `${count} times`
+  const longest = count === 1 ? '' : `, for ${formatDuration(longestMs)} at the longest`
+  return `blocked ${times}${longest}; last ${formatDuration(lastEndedMs)} ago, for ${formatDuration(lastMs)}`
 }
 
 /** `1 socket`, `2 sockets`, `no sockets`. */

@@ -1,7 +1,7 @@
+import { formatDuration } from '../core/format-duration.js'
 import type { Report, SocketReport } from '../core/report.js'
 import { describeCondition } from './describe-condition.js'
-import { describeEvidence, formatEndpoint, formatWaiting } from './describe-socket.js'
-import { formatDuration } from './format-duration.js'
+import { describeEvidence, nameEndpoint, formatWaiting } from './describe-socket.js'
 import { type Markup, markup } from './markup.js'
 
 /** The sockets of the report as a table, the diagnosis foremost; what else is known unfolds below it. */
@@ -31,7 +31,7 @@ function renderSocket(socket: SocketReport): Markup {
 <tr role="row"><td role="cell" class="verdict"><span class="badge ${verdict}">${verdict}</span> <span class="age">for ${formatDuration(socket.sinceMs)}</span></td>
 <td role="cell" class="what"><p>${socket.diagnosis}</p>
 ${renderDetails(socket)}</td>
-<td role="cell" class="connection"><span class="text">${formatEndpoint(socket.local)}</span> <span class="text">${socket.direction === 'inbound' ? '←' : '→'} ${formatEndpoint(socket.remote)}</span>
+<td role="cell" class="connection"><span class="text">${nameEndpoint(socket.local)}</span> <span class="text">${socket.direction === 'inbound' ? '←' : '→'} ${nameEndpoint(socket.remote)}</span>
 <span class="quiet">${state.join(', ')}</span> ${waiting !== '' && markup`<span class="quiet">${waiting}</span>`}</td>
 <td role="cell" class="number" data-name="Idle">${formatDuration(socket.idleMs)}</td></tr>`
 }

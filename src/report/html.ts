@@ -4,12 +4,13 @@
  * (`PAGE_STYLE` and `PAGE_SCRIPT`, whose hashes the server names). It says everything without its script, which only
  * tells the reader that something has changed since.
  */
+import { formatDuration } from '../core/format-duration.js'
 import type { Report, SiteReport, SnapshotQuery, Totals } from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 import { describeCondition } from './describe-condition.js'
-import { countSockets } from './describe-socket.js'
-import { formatDuration } from './format-duration.js'
+import { countSockets, describeStalls } from './describe-socket.js'
 import { formatInstant } from './format-instant.js'
+import { renderPorts } from './html-ports.js'
 import { renderSockets } from './html-sockets.js'
 import { Markup, markup } from './markup.js'
 import { PAGE_ICON } from './page-icon.js'
@@ -46,6 +47,7 @@ ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
 ${renderSockets(shown, query.all ?? false)}
 ${renderPaging(shown, query)}
+${shown.ports.length > 0 && renderPorts(shown.ports)}
 </main>
 ${renderFooter(query)}
 <script>${new Markup(PAGE_SCRIPT)}</script>
@@ -72,10 +74,12 @@ function renderBanner(report: Report, query: SnapshotQuery): Markup {
 
 function renderHeadline(report: Report): Markup {
   const { totals, kernel } = report
+  const stalls = describeStalls(report.stalls)
   return markup`<section class="headline">
 <h1>${headlineOf(totals)}</h1>
 <p>${explain(totals)}</p>
-<p class="kernel">Kernel view: ${kernel.probe === 'none' ? markup`<strong>unavailable</strong>` : kernel.probe}${kernel.reason !== null && markup` – ${kernel.reason}`}</p>
+<p class="aside">Kernel view: ${kernel.probe === 'none' ? markup`<strong>unavailable</strong>` : kernel.probe}${kernel.reason !== null && markup` – ${kernel.reason}`}</p>
+${stalls !== '' && markup`<p class="aside">Event loop: ${stalls}</p>`}
 </section>`
 }
 

@@ -32,7 +32,7 @@ a:focus-visible, summary:focus-visible { outline: 2px solid var(--link); outline
 h1 { font-size: clamp(1.6rem, 4.5vw, 2.2rem); line-height: 1.2; font-weight: 650; letter-spacing: -.015em }
 h2 { font-size: 1.05rem; font-weight: 600; margin: 2.5rem 0 .75rem }
 b { font-weight: 600 }
-.quiet, .process, .made, .kernel { color: var(--quiet) }
+.quiet, .process, .made, .aside, .intro { color: var(--quiet) }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .text, .stack, .legend dt, .chip { font-family: ui-monospace, "SF Mono", SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .88em }
 
@@ -48,7 +48,9 @@ b { font-weight: 600 }
 .headline { margin: 2.5rem 0 1.75rem; padding-left: 1.1rem; border-left: 4px solid var(--tone) }
 .headline p { margin-top: .4rem; max-width: 72ch }
 .headline h1 { color: var(--tone) }
-.kernel { font-size: .87rem }
+.aside, .intro { font-size: .87rem }
+.intro { margin: -.35rem 0 .75rem; max-width: 72ch }
+table + .intro { margin: .6rem 0 0 }
 
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; margin-top: .75rem }
 .card { padding: .9rem 1.1rem; border: 1px solid var(--line); border-radius: 10px; background: var(--paper); box-shadow: var(--shadow) }
@@ -108,7 +110,7 @@ footer p { margin-top: .75rem }
   .sites th, .sockets .connection { width: auto }
   td.number { text-align: left }
   td[data-name]::before { content: attr(data-name) " "; color: var(--quiet); font-size: .87rem }
-  .sites td.number { display: inline-block; margin-right: 1.5rem }
+  .sites td.number, .ports td.number { display: inline-block; margin-right: 1.5rem }
   .verdict { display: flex; align-items: baseline; gap: .6rem }
   .age { margin: 0 }
   .legend, .sockets details dl { grid-template-columns: 1fr; gap: 0 }

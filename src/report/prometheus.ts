@@ -65,6 +65,24 @@ export function renderPrometheus(report: Report): string {
       'Written bytes that the peer has not taken, by verdict.',
       byVerdict(report, bytes('unsentBytes')),
     ),
+    family('held_ports', 'gauge', 'Ports of peers that half-closed sockets of ours hold.', [
+      [{}, report.ports.reduce((sum, { heldPorts }) => sum + heldPorts, 0)],
+    ]),
+    family(
+      'port_collision_ratio',
+      'gauge',
+      'The chance that the next connection from the peer with the most held ports meets one of them.',
+      [[{}, report.ports.reduce((most, { collisionChance }) => Math.max(most, collisionChance), 0)]],
+    ),
+    family(
+      'event_loop_stalls_total',
+      'counter',
+      'Times that the event loop was blocked, as the sweep noticed.',
+      [[{}, report.stalls.count]],
+    ),
+    family('event_loop_stall_longest_seconds', 'gauge', 'The longest time that the event loop was blocked.', [
+      [{}, report.stalls.longestMs / 1000],
+    ]),
     family('kernel_probe_info', 'gauge', 'The view of the kernel in use; none: there is no such view.', [
       [{ probe: kernel.probe }, 1],
     ]),

@@ -2,18 +2,21 @@
  * The report for a terminal: what is wrong first, then where it comes from, then each socket.
  * Plain characters in at most `columns` columns; whatever came from outside is made printable first.
  */
+import { formatDuration } from '../core/format-duration.js'
+import type { PortsReport } from '../core/ports.js'
 import type { Report, SiteReport, SocketReport, Totals } from '../core/report.js'
+import { MOST_PEERS, formatChance } from './describe-ports.js'
 import {
   countSockets,
   describeEvidence,
+  describeStalls,
   formatConditions,
   formatConnection,
   formatWaiting,
 } from './describe-socket.js'
-import { formatDuration } from './format-duration.js'
 import { formatInstant } from './format-instant.js'
-import { makePrintable } from './printable.js'
 import { paint, type Paint } from './paint.js'
+import { makePrintable } from './printable.js'
 import { withoutQueries } from './without-queries.js'
 import { wrap } from './wrap.js'
 
@@ -40,6 +43,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const blocks = [
     renderHeader(shown, page),
     shown.sites.length === 0 ? [] : renderSites(shown.sites, page),
+    shown.ports.length === 0 ? [] : renderPorts(shown.ports, page),
     ...shown.sockets.map((socket) => renderSocket(socket, page)),
     shown.nextAfter === null
       ? []
@@ -62,10 +66,12 @@ function renderHeader(report: Report, page: Page): string[] {
       ),
     )
   lines.push(...paragraph(`kernel view: ${describeKernel(kernel)}`, page))
+  const stalls = describeStalls(report.stalls)
+  if (stalls !== '') lines.push(...paragraph(`event loop: ${stalls}`, page))
   lines.push(
     ...paragraph(
-      `process: pid ${process.pid}, node ${process.node}, ${process.platform}, ` +
-        `up ${formatDuration(process.uptimeSeconds * 1000)}, at ${formatInstant(report.generatedAt)}`,
+      `process ${process.pid}: node ${process.node}, ${process.platform}, ` +
+        `up ${formatDuration(process.uptimeSeconds * 1000)}, ${formatInstant(report.generatedAt)}`,
       page,
     ),
   )
@@ -119,6 +125,17 @@ function renderSites(sites: readonly SiteReport[], page: Page): string[] {
       return cells.join(GAP).trimEnd()
     })
   })
+}
+
+function renderPorts(ports: readonly PortsReport[], page: Page): string[] {
+  const lines = paragraph('PORTS HELD, and the chance that the next connection meets one', page)
+  for (const { remote, localPort, heldPorts, collisionChance } of ports.slice(0, MOST_PEERS)) {
+    const count = `${heldPorts} ${heldPorts === 1 ? 'port' : 'ports'}`
+    const chance = formatChance(collisionChance)
+    lines.push(...paragraph(`${remote}: ${count} to our port ${localPort} (${chance})`, page))
+  }
+  if (ports.length > MOST_PEERS) lines.push(`and ports of ${ports.length - MOST_PEERS} more peers`)
+  return lines
 }
 
 function renderSocket(socket: SocketReport, page: Page): string[] {

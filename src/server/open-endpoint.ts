@@ -1,6 +1,6 @@
-import { SocketLeakGuardError } from '../errors.js'
-import { listenForReports, parseReportAddress, requiresToken, type ReportEndpoint } from './endpoint.js'
-import { createReportHandler, type ReportSource } from './report-handler.js'
+import { type ReportEndpoint, listenForReports } from './endpoint.js'
+import { parseReportAddress } from './report-address.js'
+import { type ReportSource, createReportHandler } from './report-handler.js'
 
 /**
  * Opens the report endpoint that the options ask for, or none.
@@ -14,12 +14,5 @@ export function openReportEndpoint(
   source: ReportSource,
 ): ReportEndpoint | null {
   if (report === null) return null
-  const address = parseReportAddress(report)
-  if (token === null && requiresToken(address)) {
-    throw new SocketLeakGuardError(
-      'SLG_ERR_REPORT_NEEDS_TOKEN',
-      `report: ${JSON.stringify(report)} is not a loopback address, so reportToken must be set as well`,
-    )
-  }
-  return listenForReports(address, createReportHandler(source, { token }))
+  return listenForReports(parseReportAddress(report), createReportHandler(source, { token }))
 }

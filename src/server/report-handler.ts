@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
+import { MAX_LIMIT } from '../core/snapshot.js'
 import { HTML_CONTENT_TYPE, renderHtml } from '../report/html.js'
 import { JSON_CONTENT_TYPE, renderJson } from '../report/json.js'
 import { type Format, negotiateFormat } from '../report/negotiate.js'
@@ -19,7 +20,7 @@ import {
   type Subscribe,
   createEventStream,
 } from './event-stream.js'
-import { MAX_LIMIT, describeBadParameter, isBadParameter, parseReportQuery } from './report-query.js'
+import { describeBadParameter, isBadParameter, parseReportQuery } from './report-query.js'
 
 export interface ReportSource {
   read(query: SnapshotQuery): Report
@@ -145,7 +146,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
 
   return Object.assign(handleReportRequest, {
     hasToken: typeof options.token === 'string',
-    close: events.close,
+    close: () => events.close(),
   })
 }
 
@@ -154,15 +155,22 @@ function render(report: Report, format: Exclude<Format, 'prometheus'>, query: Sn
   return format === 'text' ? renderText(report) : renderJson(report)
 }
 
-/** Metrics count every socket in trouble. Nothing changes between two pages that are read in one turn. */
+/**
+ * Metrics count every socket in trouble. Reading may settle a case, and where the last socket of a page is gone, the
+ * next page is the first one again: then the rest is left out, and the metrics say so.
+ */
 function readAllPages(source: ReportSource): Report {
-  let report = source.read({ limit: MAX_LIMIT })
-  while (report.nextAfter !== null) {
-    const next = source.read({ limit: MAX_LIMIT, after: report.nextAfter })
-    if (next.sockets.length === 0) break
-    report = { ...report, sockets: report.sockets.concat(next.sockets), nextAfter: next.nextAfter }
+  const report = source.read({ limit: MAX_LIMIT })
+  const sockets = new Map(report.sockets.map((socket) => [socket.id, socket]))
+  let { nextAfter } = report
+  while (nextAfter !== null) {
+    const page = source.read({ limit: MAX_LIMIT, after: nextAfter })
+    const first = page.sockets[0]
+    if (first === undefined || sockets.has(first.id)) break
+    for (const socket of page.sockets) sockets.set(socket.id, socket)
+    nextAfter = page.nextAfter
   }
-  return report
+  return { ...report, sockets: [...sockets.values()], nextAfter }
 }
 
 /** The path below the mount, and the query. A target may be a whole URL (RFC 9112, section 3.2.2). */

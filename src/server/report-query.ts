@@ -1,9 +1,8 @@
 /** The query string of a request for a report. */
 import type { SnapshotQuery } from '../core/report.js'
+import { MAX_LIMIT } from '../core/snapshot.js'
 import { FORMATS, type Format, parseFormat } from '../report/negotiate.js'
 import { clip } from '../report/printable.js'
-
-export const MAX_LIMIT = 10_000
 
 export interface ReportQuery {
   readonly snapshot: SnapshotQuery

@@ -102,6 +102,16 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     dead: count,
     exempt: count,
   }),
+  stalls: fc.record({ count, longestMs: count, lastMs: count, lastEndedMs: ageOrNull }),
+  ports: fc.array(
+    fc.record({
+      remote: hostileText,
+      localPort: fc.nat({ max: 65_535 }),
+      heldPorts: count,
+      collisionChance: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+    { maxLength: 12 },
+  ),
   sites: fc.array(site, { maxLength: 4 }),
   sockets: fc.array(arbitrarySocket, { maxLength: 4 }),
   nextAfter: fc.option(count),

@@ -98,6 +98,20 @@ t.test('a leaky process: headline, cards, sites, diagnoses and what is known of 
   for (const condition of CONDITIONS) t.match(html, `<dt>${condition}</dt>`)
 })
 
+t.test('blocked event loops and held ports, when there are any', async (t) => {
+  const html = renderHtml(LEAKY)
+  t.match(html, 'Event loop: blocked 2 times, for 4 s at the longest; last 5 min ago, for 800 ms')
+  t.match(html, /2001:db8::9<\/th>\n<td [^>]*>3000<\/td>\n<td [^>]*>1<\/td>\n<td [^>]*>&lt; 0.01 %<\/td>/)
+  t.notMatch(renderHtml(HEALTHY), /Event loop|Ports held/)
+  const ports = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((n) => ({
+    remote: `192.0.2.${n}`,
+    localPort: 80,
+    heldPorts: 1,
+    collisionChance: 0.001,
+  }))
+  t.match(renderHtml(sampleReport({ ports })), 'And 1 more peer.')
+})
+
 t.test('a healthy process and one without a view of the kernel', async (t) => {
   const html = renderHtml(
     sampleReport({ kernel: { probe: 'none', reason: 'there is no kernel probe for darwin' } }),

@@ -1,6 +1,6 @@
 import type { Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
-import { formatDuration } from '../../src/report/format-duration.js'
+import { formatDuration } from '../../src/core/format-duration.js'
 
 const OWNER: Owner = { site: 'upgrade /chat', label: null, request: null, context: {}, stack: null }
 
@@ -54,6 +54,8 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     process: { pid: 4711, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 11_520 },
     kernel: { probe: 'ffi', reason: null },
     totals: { tracked: 120, suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0, exempt: 0 },
+    stalls: { count: 0, longestMs: 0, lastMs: 0, lastEndedMs: null },
+    ports: [],
     sites: [],
     sockets: [],
     nextAfter: null,
@@ -66,6 +68,11 @@ export const HEALTHY: Report = sampleReport()
 export const LEAKY: Report = sampleReport({
   kernel: { probe: 'proc', reason: 'the package koffi is not installed' },
   totals: { tracked: 1284, suspect: 2, leaked: 4, recovered: 31, reclaimed: 0, dead: 6, exempt: 1 },
+  stalls: { count: 2, longestMs: 4200, lastMs: 800, lastEndedMs: 300_000 },
+  ports: [
+    { remote: '203.0.113.7', localPort: 3000, heldPorts: 2, collisionChance: 2 / 28_232 },
+    { remote: '2001:db8::9', localPort: 3000, heldPorts: 1, collisionChance: 1 / 28_232 },
+  ],
   sites: [
     {
       site: 'upgrade /chat',

@@ -27,17 +27,38 @@ t.test('totals, sites and sockets of a leaky process', async (t) => {
   const lines = text.split('\n')
   t.equal(lines[0], 'socket-leak-guard: 4 leaked, 2 suspect, 1 exempt of 1284 sockets tracked.')
   t.equal(lines[1], 'since start: 31 recovered, 0 reclaimed, 6 dead')
-  t.match(text, /^upgrade \/chat +3 +3h 5m  eof-ignored 2, reset-unseen 1$/m)
+  t.match(text, /^upgrade \/chat +3 +3 h 5 min  eof-ignored 2, reset-unseen 1$/m)
   for (const { id, verdict } of LEAKY.sockets) t.match(text, new RegExp(`^#${id} ${verdict}: [A-Z]`, 'm'))
   t.match(text, '   inbound upgrade 127.0.0.1:3000 <- [2001:db8::9]:41000')
   t.match(text, '   outbound tls 10.0.0.4:51544 -> 198.51.100.20:443')
   t.match(text, '   inbound pipe /run/tunnel.sock <- unknown')
-  t.match(text, '   since 1m 35s, idle 1m 35s, 6.0 MiB unread')
+  t.match(text, '   since 1 min 35 s, idle 1 min 35 s, 6.0 MB unread')
   t.match(
     text,
     '   site upgrade /chat, request GET /chat\n   label room 12\n   context user=u-829 tenant=north\n   at handleUpgrade',
   )
-  t.match(text, 'peer alive (answers zero-window probes), last acknowledgement 4s ago, round\n   trip 0.4ms')
+  t.match(
+    text,
+    'peer alive (answers zero-window probes), last acknowledgement 4 s ago, round\n   trip 0.4 ms',
+  )
+})
+
+t.test('blocked event loops and held ports, when there are any', async (t) => {
+  const text = renderText(LEAKY)
+  t.match(text, '\nevent loop: blocked 2 times, for 4 s at the longest; last 5 min ago, for 800 ms\n')
+  t.match(text, '\n203.0.113.7: 2 ports to our port 3000 (< 0.01 %)\n')
+  t.notMatch(renderText(HEALTHY), /event loop|PORTS HELD/)
+  const stalls = { count: 1, longestMs: 900, lastMs: 900, lastEndedMs: 0 }
+  const ports = Array.from({ length: 12 }, (_, i) => ({
+    remote: `192.0.2.${i}`,
+    localPort: 80,
+    heldPorts: 12 - i,
+    collisionChance: 0.125,
+  }))
+  const many = renderText(sampleReport({ stalls, ports }))
+  t.match(many, 'event loop: blocked once; last 0 ms ago, for 900 ms')
+  t.match(many, '192.0.2.9: 3 ports to our port 80 (13 %)')
+  t.match(many, 'and ports of 2 more peers')
 })
 
 t.test('no colour unless asked', async (t) => {

@@ -94,9 +94,13 @@ export function openEvents(port: number, path = '/events'): Socket {
   return socket
 }
 
-/** Everything that has arrived, once it holds `text`; whatever was already there must have been collected before. */
-export async function readUntil(socket: Socket, received: { text: string }, text: string): Promise<string> {
-  while (!received.text.includes(text)) {
+/** Everything that has arrived, once it matches; what came before is in `received`. */
+export async function readUntil(
+  socket: Socket,
+  received: { text: string },
+  expected: string | RegExp,
+): Promise<string> {
+  while (typeof expected === 'string' ? !received.text.includes(expected) : !expected.test(received.text)) {
     const [part] = (await once(socket, 'data')) as [string]
     received.text += part
   }

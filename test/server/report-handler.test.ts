@@ -125,9 +125,16 @@ t.test('metrics count the sockets of all pages', async (t) => {
   ])
 })
 
-t.test('a source that always has a next page does not hold the process', async (t) => {
-  const port = await serve(t, createReportHandler(createFakeSource(() => sampleReport({ nextAfter: 1 }))))
-  t.match((await request(port, 'GET /metrics')).body, /^# This is one page/)
+t.test('a source whose pages never end does not hold the process', async (t) => {
+  for (const sockets of [[], [sampleSocket(1)]]) {
+    const port = await serve(
+      t,
+      createReportHandler(createFakeSource(() => sampleReport({ sockets, nextAfter: 1 }))),
+    )
+    const { body } = await request(port, 'GET /metrics')
+    t.match(body, /^# This is one page/)
+    t.match(body, `{condition="eof-ignored",verdict="leaked"} ${sockets.length}`)
+  }
 })
 
 t.test('HEAD answers as GET does, without the body', async (t) => {
