@@ -3,7 +3,6 @@
  * taken down here again.
  */
 import { Server, Socket } from 'node:net'
-import { performance } from 'node:perf_hooks'
 import { createAnnouncer } from './act/announcer.js'
 import { createExecutor } from './act/executor.js'
 import { createJudge } from './act/judge.js'
@@ -33,6 +32,7 @@ import {
   type ResolvedOptions,
   type SocketPolicy,
 } from './options.js'
+import { monotonicMs } from './real-time.js'
 import { installedGuard, registerGuard } from './registry.js'
 import { openReportEndpoint } from './server/open-endpoint.js'
 import { isReportSocket } from './server/endpoint.js'
@@ -81,9 +81,9 @@ function createGuard(options: ResolvedOptions): Guard {
     read: (query) => guard.sweep(query),
     subscribe: (listener) => guard.subscribe(listener),
   })
-  const startedMs = performance.now()
+  const startedMs = monotonicMs()
   // Never 0, which stands for "not yet".
-  const now = (): number => Math.trunc(performance.now() - startedMs) + 1
+  const now = (): number => Math.trunc(monotonicMs() - startedMs) + 1
   const turn = createTurnCounter()
   const ledger = new Ledger<TrackedSocket>()
   const announcer = createAnnouncer()

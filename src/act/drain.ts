@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import type { Server, Socket } from 'node:net'
-import { setTimeout, clearTimeout } from 'node:timers'
 import { describeValue, SocketLeakGuardError } from '../errors.js'
 import type { Guard } from '../guard.js'
+import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
 
 export interface DrainOptions {
   /** How long sockets may take to finish before they are destroyed, in milliseconds. 0 destroys at once. @default 10000 */
@@ -40,7 +40,7 @@ export async function drainServer(
   options: DrainOptions = {},
 ): Promise<DrainResult> {
   const timeoutMs = checkedTimeout(options.timeoutMs)
-  const startedMs = performance.now()
+  const startedMs = monotonicMs()
   const closed = server.listening ? once(server, 'close') : Promise.resolve()
   if (server.listening) server.close()
   steps.begin?.()
@@ -63,7 +63,7 @@ export async function drainServer(
   ended = sockets.filter((socket) => !left.includes(socket)).length
   await Promise.all(killed)
   await closed
-  return { ended, destroyed, elapsedMs: Math.round(performance.now() - startedMs) }
+  return { ended, destroyed, elapsedMs: Math.round(monotonicMs() - startedMs) }
 }
 
 /** Without an error listener: a socket that fails while it closes has closed. */

@@ -2,8 +2,7 @@
  * One timer for everything. A pass walks in slices of about a millisecond, so that it never holds the event loop for
  * long, and neither the timer nor the slices keep the process alive.
  */
-import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import { performance } from 'node:perf_hooks'
+import { clearImmediate, clearTimeout, monotonicMs, setImmediate, setTimeout } from '../real-time.js'
 
 const SLICE_MS = 1
 /** A timer that is this late tells of a blocked event loop, not of an ordinary busy one. */
@@ -44,7 +43,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   function schedule(delayMs: number): void {
     if (stopped) return
     if (timer !== null) clearTimeout(timer)
-    dueMs = performance.now() + delayMs
+    dueMs = monotonicMs() + delayMs
     timer = setTimeout(onTimer, delayMs).unref()
   }
 
@@ -63,7 +62,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
 
   function runSlice(): void {
     slice = null
-    const until = performance.now() + SLICE_MS
+    const until = monotonicMs() + SLICE_MS
     try {
       pass ??= hooks.begin()
       for (;;) {
@@ -74,7 +73,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
             return
           }
         }
-        if (performance.now() >= until) break
+        if (monotonicMs() >= until) break
       }
     } catch (error) {
       pass = null
@@ -103,8 +102,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
       schedule(hooks.nextDelayMs())
     },
     hurry(delayMs) {
-      if (!stopped && pass === null && timer !== null && performance.now() + delayMs < dueMs)
-        schedule(delayMs)
+      if (!stopped && pass === null && timer !== null && monotonicMs() + delayMs < dueMs) schedule(delayMs)
     },
     stop() {
       stopped = true

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers'
+import { setImmediate } from '../real-time.js'
 
 /**
  * Counts turns of the event loop, but only while somebody asks: two looks with the same number may have been taken
