@@ -148,6 +148,12 @@ export function startTracker(hooks: TrackerHooks): Tracker {
     stop() {
       unsubscribe('net.server.socket', onServerSocket)
       unpatch()
+      // A record that stayed on its socket would be taken for known by the next guard, which does not have it.
+      for (;;) {
+        const record = hooks.ledger.at(hooks.ledger.size - 1)
+        if (record === undefined) return
+        release(record, record.socket)
+      }
     },
   }
 }
