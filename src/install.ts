@@ -81,6 +81,10 @@ function createGuard(options: ResolvedOptions): Guard {
     read: (query) => guard.sweep(query),
     subscribe: (listener) => guard.subscribe(listener),
   })
+  // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
+  endpoint?.ready.catch((error: unknown) => {
+    warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
+  })
   const startedMs = monotonicMs()
   // Never 0, which stands for "not yet".
   const now = (): number => Math.trunc(monotonicMs() - startedMs) + 1
@@ -127,7 +131,12 @@ function createGuard(options: ResolvedOptions): Guard {
       warnOnce('SLG_WARN_INTERNAL', `observing a socket failed: ${messageOf(error)}`)
     },
   })
-  const stopObservingHttp = observeHttpRequests((socket) => tracker.adopt(socket, 'inbound'))
+  const stopObservingHttp = observeHttpRequests({
+    adopt: (socket) => tracker.adopt(socket, 'inbound'),
+    onFailure(error) {
+      warnOnce('SLG_WARN_INTERNAL', `observing a request failed: ${messageOf(error)}`)
+    },
+  })
   const sweeper = startSweeper({
     begin: () => beginSweepPass({ ledger, judge, probe, now, turn, forget: tracker.forget }),
     nextDelayMs: takeSweepDelayMs,
@@ -185,8 +194,9 @@ function createGuard(options: ResolvedOptions): Guard {
     const at = now()
     const sockets = []
     for (const record of ledger) {
-      if (query.all === true || record.isExempt || (record.case !== null && record.case.verdict !== 'none')) {
-        sockets.push(describeSocket(record, at))
+      const isOdd = record.case !== null && (query.unsettled === true || record.case.verdict !== 'none')
+      if (query.all === true || record.isExempt || isOdd) {
+        sockets.push(describeSocket(record, at, query.unsettled))
       }
     }
     return buildReport(

@@ -33,10 +33,11 @@ export class Attribution {
 export function releaseRequest(attribution: Attribution): void {
   const request = attribution.request
   if (request === null) return
+  // First, so that a request whose properties can't be read is let go as well.
+  attribution.request = null
   attribution.method = request.method ?? ''
   attribution.path = pathOf(request)
   attribution.route = routeOf(request)
-  attribution.request = null
 }
 
 export function requestInfoOf(attribution: Attribution): RequestInfo | null {

@@ -19,8 +19,25 @@ interface RequestMessage {
   readonly socket: Socket
 }
 
-/** @param adopt makes a record for a socket that was not seen before, or `null` where that can't be */
-export function observeHttpRequests(adopt: (socket: Socket) => TrackedSocket | null): () => void {
+export interface HttpRequestHooks {
+  /** Makes a record for a socket that was not seen before, or `null` where that can't be. */
+  adopt(socket: Socket): TrackedSocket | null
+  /** An observation threw: an application may publish and emit these by itself, with whatever it likes. */
+  onFailure(error: unknown): void
+}
+
+export function observeHttpRequests({ adopt, onFailure }: HttpRequestHooks): () => void {
+  // Everything below runs inside the host's own calls, so nothing may come out of it.
+  function shielded<A extends unknown[]>(observe: (...args: A) => void): (...args: A) => void {
+    return function observeShielded(...args) {
+      try {
+        observe(...args)
+      } catch (error) {
+        onFailure(error)
+      }
+    }
+  }
+
   function onRequestStart(message: unknown): void {
     const { request, socket } = message as RequestMessage
     const record = recordOf(socket) ?? adopt(socket)
@@ -44,17 +61,20 @@ export function observeHttpRequests(adopt: (socket: Socket) => TrackedSocket | n
     if (record === null) return
     const attribution = (record.attribution ??= new Attribution())
     attribution.kind = kind
-    attribution.request = request as RequestLike
+    attribution.request = typeof request === 'object' ? request : null
     releaseRequest(attribution)
   }
 
-  const restore = [HttpServer, HttpsServer].map((server) => watchEmit(server.prototype, onHandOver))
-  subscribe('http.server.request.start', onRequestStart)
-  subscribe('http.server.response.finish', onResponseFinish)
+  const handOver = shielded(onHandOver)
+  const requestStart = shielded(onRequestStart)
+  const responseFinish = shielded(onResponseFinish)
+  const restore = [HttpServer, HttpsServer].map((server) => watchEmit(server.prototype, handOver))
+  subscribe('http.server.request.start', requestStart)
+  subscribe('http.server.response.finish', responseFinish)
 
   return function stopObservingHttp() {
-    unsubscribe('http.server.request.start', onRequestStart)
-    unsubscribe('http.server.response.finish', onResponseFinish)
+    unsubscribe('http.server.request.start', requestStart)
+    unsubscribe('http.server.response.finish', responseFinish)
     for (const undo of restore) undo()
   }
 }
