@@ -1,7 +1,6 @@
 /**
  * Options from the environment: `SOCKET_LEAK_GUARD_` and the option's name in upper snake case. Nothing here
- * throws: who preloads the guard would rather run without one option than not at all, so what can't be used
- * is returned as problems.
+ * throws: what can't be used is returned as problems, all of them at once, for the caller to decide.
  */
 import { SocketLeakGuardError } from './errors.js'
 import { nearestName } from './nearest-name.js'

@@ -1,0 +1,48 @@
+/**
+ * The preload entry: `node --require socket-leak-guard/register app.js`, `--import`, or either in NODE_OPTIONS.
+ * Reads `SOCKET_LEAK_GUARD_*` and installs the guard.
+ *
+ * Whatever is wrong, the application starts as if this file were not there: the guard says why in one process
+ * warning and stays off. It does not run with half of what was asked for: `SOCKET_LEAK_GUARD_ACTION=reset` next to a
+ * misspelt grace would reset connections by rules that nobody chose.
+ *
+ * - `--require` reaches every worker thread; `--import` does not reach `new Worker(code, { eval: true })`
+ * - a worker has a guard of its own, but no report endpoint: the address is the main thread's
+ * - a child process that inherits NODE_OPTIONS does the same as its parent; the address is taken then, which is one
+ *   warning (`SLG_ERR_REPORT_LISTEN`) and nothing more
+ * - preloaded twice, or with an `install()` of the same options (or none) in the application: one guard
+ * - where `require()` can't load ES modules (Node 18, `--no-experimental-require-module`) package.json puts
+ *   register-fallback.cjs in this file's place
+ */
+import { isMainThread } from 'node:worker_threads'
+import { isDisabled, readEnvironment } from './env.js'
+import { SocketLeakGuardError, type ErrorCode } from './errors.js'
+import { install } from './install.js'
+import { isSupportedNode, SUPPORTED_NODE } from './node-version.js'
+import type { InstallOptions } from './options.js'
+import { messageOf, warnOnce } from './warnings.js'
+
+guardThisThread()
+
+function guardThisThread(): void {
+  try {
+    if (isDisabled(process.env)) return
+    if (!isSupportedNode(process.version)) {
+      stayOff('SLG_ERR_UNSUPPORTED_NODE', `this is Node ${process.version}, and it needs ${SUPPORTED_NODE}`)
+      return
+    }
+    const { options, problems } = readEnvironment(process.env)
+    if (problems.length > 0) stayOff('SLG_ERR_INVALID_ENV', problems.map(messageOf).join('\n'))
+    else install(isMainThread ? (options as InstallOptions) : withoutReport(options))
+  } catch (error) {
+    stayOff(error instanceof SocketLeakGuardError ? error.code : 'SLG_WARN_INTERNAL', messageOf(error))
+  }
+}
+
+function withoutReport(options: InstallOptions): InstallOptions {
+  return { ...options, report: undefined, reportToken: undefined }
+}
+
+function stayOff(code: ErrorCode | 'SLG_WARN_INTERNAL', reason: string): void {
+  warnOnce(code, `the guard stays off: ${reason}`)
+}

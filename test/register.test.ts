@@ -1,0 +1,425 @@
+/**
+ * The preload, in processes of its own: what it installs, what it says when it can't, and that an application can't
+ * tell whether it is there.
+ */
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { isSupportedNode, SUPPORTED_NODE } from '../src/node-version.js'
+import { moduleUrl, PACKAGE_ROOT, REGISTER } from './support/package-root.js'
+import { runNode, runTwins, withoutPid, type Outcome } from './support/run-node.js'
+
+const IMPORT = pathToFileURL(REGISTER).href
+const HEALTHY_APP = join(PACKAGE_ROOT, 'dist', 'test', 'programs', 'healthy-app.js')
+
+/** Says which guard it finds, before and after it asks for one itself. */
+const WHICH_GUARD = `
+import { install, installedGuard } from '${moduleUrl('src/index.js')}'
+const found = installedGuard()
+const { graceMs, action, report } = found?.options ?? {}
+console.log(JSON.stringify({ isInstalled: found !== null, graceMs, action, report }))
+if (found !== null) console.log(install() === found, install({ graceMs, action }) === found)
+`
+
+const INSTALLED = { isInstalled: true, graceMs: 60_000, action: 'report', report: null }
+
+function firstLine({ stdout }: Outcome): unknown {
+  return JSON.parse(stdout.split('\n', 1)[0] ?? '')
+}
+
+t.test('installs one guard, however it is preloaded', async (t) => {
+  const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
+  const ways: [name: string, args: string[], nodeOptions?: string][] = [
+    ['--require', ['--require', REGISTER, app]],
+    ['--import', ['--import', IMPORT, app]],
+    ['both', ['--require', REGISTER, '--import', IMPORT, app]],
+    ['the same twice', ['--require', REGISTER, '--require', REGISTER, app]],
+    ['NODE_OPTIONS', [app], `--require ${REGISTER}`],
+    ['NODE_OPTIONS and the command line', ['--import', IMPORT, app], `--require ${REGISTER}`],
+  ]
+  for (const [name, args, nodeOptions] of ways) {
+    const outcome = await runNode(args, {
+      env: nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions },
+    })
+    t.same(firstLine(outcome), INSTALLED, name)
+    t.match(outcome, { code: 0, stderr: '', stdout: /\ntrue true\n$/ }, name)
+  }
+})
+
+t.test('a second copy of the package finds the guard of the first', async (t) => {
+  const source = join(PACKAGE_ROOT, 'dist', 'src')
+  const copy = join(t.testdir(), 'copy')
+  const { cpSync, writeFileSync } = await import('node:fs')
+  cpSync(source, copy, { recursive: true })
+  writeFileSync(join(copy, 'package.json'), '{ "type": "module" }')
+  const app = join(copy, 'app.mjs')
+  writeFileSync(app, WHICH_GUARD)
+  const outcome = await runNode(['--require', REGISTER, '--require', join(copy, 'register.js'), app])
+  t.same(firstLine(outcome), INSTALLED)
+  t.match(outcome, { code: 0, stderr: '', stdout: /\ntrue true\n$/ })
+})
+
+t.test('takes its options from the environment', async (t) => {
+  const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
+  const env = { SOCKET_LEAK_GUARD_GRACE_MS: ' 1234 ', SOCKET_LEAK_GUARD_ACTION: 'End' }
+  const outcome = await runNode(['--require', REGISTER, app], { env })
+  t.same(firstLine(outcome), { isInstalled: true, graceMs: 1234, action: 'end', report: null })
+  t.match(outcome, { code: 0, stderr: '', stdout: /\ntrue true\n$/ })
+})
+
+t.test("with a variable that it can't use it names every one, once, and stays off", async (t) => {
+  const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
+  const env = {
+    SOCKET_LEAK_GUARD_GRACE_MS: '30s',
+    SOCKET_LEAK_GUARD_KEEP_ALIVE: '1,2',
+    SOCKET_LEAK_GUARD_ACTON: 'reset',
+    SOCKET_LEAK_GUARD_SWEEP_MS: '100',
+  }
+  for (const flags of [
+    ['--require', REGISTER],
+    ['--import', IMPORT],
+    ['--require', REGISTER, '--import', IMPORT],
+  ]) {
+    const outcome = await runNode([...flags, app], { env })
+    t.match(outcome, { code: 0, stdout: '{"isInstalled":false}\n' })
+    t.equal(outcome.stderr.match(/SocketLeakGuardWarning/g)?.length, 1, 'one warning')
+    t.match(outcome.stderr, '[SLG_ERR_INVALID_ENV] SocketLeakGuardWarning: the guard stays off: ')
+    t.match(outcome.stderr, /SOCKET_LEAK_GUARD_GRACE_MS must be an integer from 0 to 2147483647, got "30s"/)
+    t.match(outcome.stderr, /SOCKET_LEAK_GUARD_KEEP_ALIVE must be/)
+    t.match(
+      outcome.stderr,
+      /unknown variable SOCKET_LEAK_GUARD_ACTON; did you mean SOCKET_LEAK_GUARD_ACTION\?/,
+    )
+    t.notMatch(outcome.stderr, /SWEEP_MS/)
+  }
+})
+
+t.test('what only install() can refuse is a warning too', async (t) => {
+  const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
+  const addresses: [string, string][] = [
+    ['0.0.0.0:0', 'SLG_ERR_REPORT_NEEDS_TOKEN'],
+    ['nowhere', 'SLG_ERR_INVALID_OPTION'],
+  ]
+  for (const [address, code] of addresses) {
+    const outcome = await runNode(['--require', REGISTER, app], {
+      env: { SOCKET_LEAK_GUARD_REPORT: address },
+    })
+    t.match(outcome, { code: 0, stdout: '{"isInstalled":false}\n' }, address)
+    t.match(outcome.stderr, `[${code}] SocketLeakGuardWarning: the guard stays off: report`, address)
+  }
+})
+
+t.test('the kill switch keeps it off, and quiet', async (t) => {
+  const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
+  for (const word of ['off', 'OFF', '0', 'false', 'no']) {
+    const env = { SOCKET_LEAK_GUARD_ENABLED: word, SOCKET_LEAK_GUARD_GRACE_MS: 'nonsense' }
+    t.same(await runNode(['--require', REGISTER, app], { env }), {
+      code: 0,
+      signal: null,
+      stdout: '{"isInstalled":false}\n',
+      stderr: '',
+    })
+  }
+  const unclear = await runNode(['--require', REGISTER, app], { env: { SOCKET_LEAK_GUARD_ENABLED: 'maybe' } })
+  t.match(unclear, {
+    code: 0,
+    stdout: '{"isInstalled":false}\n',
+    stderr: /SOCKET_LEAK_GUARD_ENABLED must be/,
+  })
+})
+
+t.test('an install() with other options after the preload says so to the one who called it', async (t) => {
+  const dir = t.testdir({
+    'app.mjs': `
+      import { install } from '${moduleUrl('src/index.js')}'
+      try { install({ graceMs: 5 }) } catch (error) { console.log(error.code) }
+    `,
+  })
+  const outcome = await runNode(['--require', REGISTER, join(dir, 'app.mjs')])
+  t.match(outcome, { code: 0, stdout: 'SLG_ERR_ALREADY_INSTALLED\n', stderr: '' })
+})
+
+t.test('an unsupported Node is a warning', async (t) => {
+  const dir = t.testdir({
+    'pretend.cjs': `Object.defineProperty(process, 'version', { value: 'v18.20.8' })`,
+    'app.mjs': WHICH_GUARD,
+  })
+  const outcome = await runNode([
+    '--require',
+    join(dir, 'pretend.cjs'),
+    '--require',
+    REGISTER,
+    join(dir, 'app.mjs'),
+  ])
+  t.match(outcome, { code: 0, stdout: '{"isInstalled":false}\n' })
+  t.match(
+    outcome.stderr,
+    '[SLG_ERR_UNSUPPORTED_NODE] SocketLeakGuardWarning: the guard stays off: this is Node v18.20.8, and it needs ^20.19.0 || >=22.13.0',
+  )
+})
+
+t.test('the supported versions are those of package.json', async (t) => {
+  const { engines } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {
+    engines: { node: string }
+  }
+  t.equal(SUPPORTED_NODE, engines.node)
+  const versions: [string, boolean][] = [
+    ['v18.20.8', false],
+    ['v20.18.3', false],
+    ['v20.19.0', true],
+    ['v20.20.2', true],
+    ['v21.7.3', false],
+    ['v22.12.0', false],
+    ['v22.13.0', true],
+    ['v23.0.0', true],
+    ['v24.21.0', true],
+    ['v26.10.0', true],
+    ['v27.0.0-nightly20270101', true],
+    ['v100.0.0', true],
+    ['', false],
+    ['unknown', false],
+  ]
+  for (const [version, isSupported] of versions) t.equal(isSupportedNode(version), isSupported, version)
+})
+
+t.test('every worker thread has a guard of its own, and none of them a report endpoint', async (t) => {
+  const dir = t.testdir({
+    'worker.mjs': `
+      import { parentPort } from 'node:worker_threads'
+      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      const guard = installedGuard()
+      parentPort.postMessage(guard === null ? null : [guard.options.graceMs, guard.options.report, guard.listening])
+    `,
+    'app.mjs': `
+      import { once } from 'node:events'
+      import { Worker } from 'node:worker_threads'
+      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      const evaluated = \`
+        const guard = globalThis[Symbol.for('socket-leak-guard/guard/v1')]
+        require('node:worker_threads').parentPort.postMessage(guard && [guard.options.graceMs, guard.options.report, guard.listening])
+      \`
+      const main = installedGuard()
+      const { url } = await main.listening
+      console.log(url.startsWith('http://127.0.0.1:'))
+      for (const worker of [new Worker(new URL('worker.mjs', import.meta.url)), new Worker(evaluated, { eval: true })]) {
+        const [message] = await once(worker, 'message')
+        const [code] = await once(worker, 'exit')
+        console.log(JSON.stringify(message), code)
+      }
+    `,
+  })
+  const env = { SOCKET_LEAK_GUARD_GRACE_MS: '77', SOCKET_LEAK_GUARD_REPORT: '127.0.0.1:0' }
+  const required = await runNode(['--require', REGISTER, join(dir, 'app.mjs')], { env })
+  t.same(required, {
+    code: 0,
+    signal: null,
+    stdout: 'true\n[77,null,null] 0\n[77,null,null] 0\n',
+    stderr: '',
+  })
+  const imported = await runNode(['--import', IMPORT, join(dir, 'app.mjs')], { env })
+  t.match(imported, { code: 0, stdout: /^true\n\[77,null,null\] 0\n/, stderr: '' })
+})
+
+t.test('a report port that is taken is one warning, and the guard goes on', async (t) => {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const dir = t.testdir({
+    'app.mjs': `${WHICH_GUARD}\nawait found.listening.catch((error) => console.log(error.code))`,
+  })
+  const outcome = await runNode(['--require', REGISTER, join(dir, 'app.mjs')], {
+    env: { SOCKET_LEAK_GUARD_REPORT: address },
+  })
+  t.same(firstLine(outcome), { ...INSTALLED, report: address })
+  t.match(outcome, { code: 0, stdout: /\ntrue true\nSLG_ERR_REPORT_LISTEN\n$/ })
+  t.match(outcome.stderr, '[SLG_ERR_REPORT_LISTEN] SocketLeakGuardWarning: ')
+  t.match(outcome.stderr, address)
+  t.equal(outcome.stderr.match(/SocketLeakGuardWarning/g)?.length, 1)
+})
+
+t.test('a child that inherits the preload finds the address taken, warns and works', async (t) => {
+  const dir = t.testdir({
+    'app.mjs': `
+      import { spawn } from 'node:child_process'
+      import { once } from 'node:events'
+      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      const { url } = await installedGuard().listening
+      const env = { ...process.env, SOCKET_LEAK_GUARD_REPORT: new URL(url).host }
+      const child = spawn(process.execPath, ['child.mjs'], { cwd: import.meta.dirname, env, stdio: 'inherit' })
+      const [code] = await once(child, 'exit')
+      console.log('child', code)
+    `,
+    'child.mjs': WHICH_GUARD,
+  })
+  const outcome = await runNode([join(dir, 'app.mjs')], {
+    env: { SOCKET_LEAK_GUARD_REPORT: '127.0.0.1:0', NODE_OPTIONS: `--require ${REGISTER}` },
+  })
+  t.match(firstLine(outcome), { isInstalled: true })
+  t.match(outcome, { code: 0, stdout: /\nchild 0\n$/, stderr: /SLG_ERR_REPORT_LISTEN/ })
+  t.equal(outcome.stderr.match(/SocketLeakGuardWarning/g)?.length, 1)
+})
+
+t.test('in a cluster the primary has the address and every worker a guard', async (t) => {
+  const dir = t.testdir({
+    'app.mjs': `
+      import cluster from 'node:cluster'
+      import { once } from 'node:events'
+      import http from 'node:http'
+      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      if (cluster.isPrimary) {
+        const { url } = await installedGuard().listening
+        const report = new URL(url).host
+        const workers = [1, 2].map(() => cluster.fork({ SOCKET_LEAK_GUARD_REPORT: report }))
+        const ports = await Promise.all(workers.map(async (worker) => (await once(worker, 'listening'))[0].port))
+        for (let i = 0; i < 4; i += 1) {
+          const request = http.get({ port: ports[0], host: '127.0.0.1', agent: false })
+          const [response] = await once(request, 'response')
+          response.resume()
+          await once(response, 'end')
+          console.log(response.statusCode, response.headers['x-guarded'])
+        }
+        for (const worker of workers) worker.disconnect()
+        await Promise.all(workers.map((worker) => once(worker, 'exit')))
+        console.log('workers', workers.map((worker) => worker.process.exitCode).join())
+      } else {
+        http.createServer((request, response) => {
+          const isTracked = installedGuard().snapshot({ all: true }).sockets.length === 1
+          response.setHeader('x-guarded', String(isTracked)).end()
+        }).listen(0, '127.0.0.1')
+      }
+    `,
+  })
+  const outcome = await runNode(['--require', REGISTER, join(dir, 'app.mjs')], {
+    env: { SOCKET_LEAK_GUARD_REPORT: '127.0.0.1:0' },
+  })
+  t.match(outcome, { code: 0, stdout: `${'200 true\n'.repeat(4)}workers 0,0\n` })
+  t.equal(outcome.stderr.match(/SLG_ERR_REPORT_LISTEN/g)?.length, 2, 'one warning of each worker')
+})
+
+t.test('a process ends by itself, as soon as it would without the guard', async (t) => {
+  const dir = t.testdir({
+    'app.mjs': `
+      process.on('exit', (code) => console.log('exit', code))
+      process.on('beforeExit', () => console.log('before exit'))
+      console.log('hello')
+    `,
+  })
+  const env = { SOCKET_LEAK_GUARD_REPORT: '127.0.0.1:0', SOCKET_LEAK_GUARD_SWEEP_MS: '10' }
+  // Nobody ends it from outside: were it kept alive, this would wait until the test times out.
+  const { guarded, bare } = await runTwins([join(dir, 'app.mjs')], { env })
+  t.same(guarded, bare)
+  t.match(guarded, { code: 0, stdout: 'hello\nbefore exit\nexit 0\n', stderr: '' })
+})
+
+t.test('a program without a file is guarded too', async (t) => {
+  const { guarded, bare } = await runTwins(['-p', '1 + 1'])
+  t.same(guarded, bare)
+  t.equal(guarded.stdout, '2\n')
+  const piped = await runTwins(['-'], { input: 'process.stdin.resume(); console.log(typeof require)' })
+  t.same(piped.guarded, piped.bare)
+  const found = await runNode([
+    '--require',
+    REGISTER,
+    '-p',
+    `globalThis[Symbol.for('socket-leak-guard/guard/v1')] !== undefined`,
+  ])
+  t.match(found, { code: 0, stdout: 'true\n', stderr: '' })
+})
+
+t.test("a healthy application can't tell that it is there", async (t) => {
+  const { guarded, bare } = await runTwins([HEALTHY_APP], {
+    env: { SOCKET_LEAK_GUARD_SWEEP_MS: '10', SOCKET_LEAK_GUARD_GRACE_MS: '50' },
+  })
+  t.same(guarded, bare)
+  t.match(bare, { code: 0, stdout: /over a unix socket[^]*exit 0/, stderr: 'done\n' }, 'the program did run')
+})
+
+/** What the guard's own functions add to a stack, and the lines that then no longer fit into ten frames. */
+function withoutFrames(outcome: Outcome): Outcome {
+  const { stderr, ...rest } = withoutPid(outcome)
+  return { ...rest, stderr: stderr.replaceAll(/^ +at .*\n/gm, '') }
+}
+
+t.test('an application that fails fails in the same way', async (t) => {
+  const connection = `
+    const net = require('node:net')
+    const server = net.createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1', () => {
+      const socket = net.connect(server.address().port, '127.0.0.1')
+  `
+  const programs: [name: string, code: string][] = [
+    ['throws', `throw new Error('boom')`],
+    ['rejects', `Promise.reject(new Error('boom'))`],
+    ['exits', `process.on('exit', (code) => console.log('exit', code)); process.exit(7)`],
+    ['has an exit code', `process.exitCode = 5`],
+    ['is killed', `process.kill(process.pid, 'SIGTERM'); setTimeout(() => {}, 1e6)`],
+    [
+      'aborts',
+      `process.on('SIGINT', () => { console.log('interrupted'); process.exit(130) }); process.kill(process.pid, 'SIGINT'); setTimeout(() => {}, 1e6)`,
+    ],
+    ['throws on data', `${connection} socket.on('data', () => { throw new Error('boom') }) })`],
+    ['throws on end', `${connection} socket.resume().on('end', () => { throw new Error('boom') }) })`],
+    ['throws on close', `${connection} socket.resume().on('close', () => { throw new Error('boom') }) })`],
+    ['has an error that nobody hears', `${connection} socket.destroy(new Error('boom')) })`],
+    ['is refused', `${connection} server.close(() => net.connect(1, '127.0.0.1')); socket.destroy() })`],
+    ['passes a wrong argument', `${connection} socket.connect({ port: 'x' }) })`],
+    ['pushes what is no chunk', `${connection} socket.push({}) })`],
+    ['writes after the end', `${connection} socket.end(); socket.write('late') })`],
+    [
+      'hears what nobody caught',
+      `process.on('uncaughtException', (error, origin) => { console.log(error.message, origin); process.exit(9) }); ${connection} socket.on('data', () => { throw new Error('boom') }) })`,
+    ],
+    ['rejects in a handler', `${connection} socket.on('data', async () => { throw new Error('boom') }) })`],
+  ]
+  const dir = t.testdir(Object.fromEntries(programs.map(([, code], i) => [`${i}.cjs`, code])))
+  for (const [i, [name]] of programs.entries()) {
+    const { guarded, bare } = await runTwins([join(dir, `${i}.cjs`)])
+    t.same(withoutFrames(guarded), withoutFrames(bare), name)
+  }
+})
+
+t.test('works under the test runner of Node', async (t) => {
+  const dir = t.testdir({
+    'some.test.mjs': `
+      import assert from 'node:assert'
+      import net from 'node:net'
+      import { once } from 'node:events'
+      import test from 'node:test'
+      test('passes', async () => {
+        const server = net.createServer((socket) => socket.end('hello')).listen(0)
+        await once(server, 'listening')
+        const socket = net.connect(server.address().port).resume()
+        await once(socket, 'close')
+        server.close()
+      })
+      test('fails', () => assert.equal(1, 2))
+    `,
+  })
+  const steady = ({ code, stdout, stderr }: Outcome): unknown => ({
+    code,
+    stderr,
+    stdout: stdout.replaceAll(/duration_ms[ :]+[\d.]+/g, 'duration').replaceAll(/^ +at .*\n/gm, ''),
+  })
+  const { guarded, bare } = await runTwins(['--test', '--test-reporter=tap', join(dir, 'some.test.mjs')])
+  t.same(steady(guarded), steady(bare))
+  t.match(guarded, { code: 1, stdout: /ok 1 - passes[^]*not ok 2 - fails/ })
+})
+
+t.test('a module hook thread is none of its business', async (t) => {
+  const dir = t.testdir({
+    'hooks.mjs': `export const resolve = (specifier, context, next) => next(specifier, context)`,
+    'app.mjs': `
+      import { register } from 'node:module'
+      register('./hooks.mjs', import.meta.url)
+      const { sep } = await import('node:path')
+      console.log(sep)
+    `,
+  })
+  const { guarded, bare } = await runTwins(['--no-warnings', join(dir, 'app.mjs')])
+  t.same(guarded, bare)
+  t.match(guarded, { code: 0, stdout: '/\n' })
+})
