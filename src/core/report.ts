@@ -135,6 +135,11 @@ export interface PressureReport {
 export interface SnapshotQuery {
   /** List healthy sockets too. @default false */
   readonly all?: boolean
+  /**
+   * List what has only just become odd too: its verdict is still `none`, its condition is named, if it has one. Every
+   * close in good order looks like this for a round trip. @default false
+   */
+  readonly unsettled?: boolean
   /** At most so many sockets, 1 to 10000. @default 1000 */
   readonly limit?: number
   /** Only sockets after the one with this id in the report's order (paging). */

@@ -28,7 +28,8 @@ export interface SnapshotParts {
 }
 
 export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
-  const listed = parts.sockets.filter((socket) => query.all === true || socket.verdict !== 'none')
+  const listsAll = query.all === true || query.unsettled === true
+  const listed = parts.sockets.filter((socket) => listsAll || socket.verdict !== 'none')
   const ordered = listed.sort(oldestFirst)
   const limit = Math.min(Math.max(1, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
   const start = query.after === undefined ? 0 : ordered.findIndex((socket) => socket.id === query.after) + 1

@@ -9,7 +9,8 @@ import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
 const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
 
-export function describeSocket(record: TrackedSocket, nowMs: number): SocketReport {
+/** @param unsettled name a condition even while it is too young for a verdict */
+export function describeSocket(record: TrackedSocket, nowMs: number, unsettled = false): SocketReport {
   const { socket, case: kase } = record
   const kernel = record.kernel?.believed ?? null
   const disconnected = kase !== null && kase.deadTurn !== -1
@@ -23,7 +24,7 @@ export function describeSocket(record: TrackedSocket, nowMs: number): SocketRepo
     local: ends.local,
     remote: ends.remote,
     phase: phaseOf(facts),
-    condition: kase?.verdict === 'none' ? null : (kase?.condition ?? null),
+    condition: kase?.verdict === 'none' && !unsettled ? null : (kase?.condition ?? null),
     verdict: record.isExempt ? ('exempt' as const) : (kase?.verdict ?? 'none'),
     kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
     seenBy: kase?.seenBy ?? ('stream' as Sensor),

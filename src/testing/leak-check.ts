@@ -1,0 +1,128 @@
+/**
+ * When is a socket left behind? A test can't wait out a grace of a minute, and must not fail for a socket that is about
+ * to close. So the check looks at growing intervals, and takes:
+ *
+ * - for stuck: a condition that was there at the last three looks when the time was over
+ * - for clean: three looks in a row without a condition, and six (some 60 ms) while connections are open, because a FIN
+ *   may still be on its way. Looks are counted rather than milliseconds: between two of them the event loop has gone
+ *   round, however slow the machine is
+ * - for undecided, which is neither: a socket that is odd without a condition. Nobody reads it, say: the kernel has to
+ *   be asked, and believed only the second time. It counts as clean once it has been idle for the settling time
+ */
+import { SETTLE_MS } from '../core/lifecycle.js'
+import type { SnapshotQuery, SocketReport } from '../core/report.js'
+import { SocketLeakGuardError } from '../errors.js'
+import type { Guard } from '../guard.js'
+import { monotonicMs, setTimeout } from '../real-time.js'
+import { installedGuard } from '../registry.js'
+import { borrowGuard } from './borrow-guard.js'
+import type { ResolvedLeakCheckOptions } from './leak-check-options.js'
+import { leaksFound } from './leaks-found.js'
+import { adoptOpenSockets } from './open-sockets.js'
+
+const ENOUGH_LOOKS = 3
+const ENOUGH_LOOKS_WHILE_OPEN = 6
+const LONGEST_PAUSE_MS = 100
+
+/** What one look saw of the sockets that count. */
+interface Sight {
+  readonly bad: readonly SocketReport[]
+  readonly isUndecided: boolean
+  readonly isEmpty: boolean
+}
+
+/** @returns what ends the check: waits, then resolves or rejects */
+export function startLeakCheck(
+  options: ResolvedLeakCheckOptions,
+  scope: 'all' | 'opened from now on',
+): () => Promise<void> {
+  const { guard, giveBack } = borrowGuard(options.guard)
+  adoptOpenSockets(guard)
+  const newestId = scope === 'all' ? 0 : idOfNewest(guard)
+  const closedByGuard: SocketReport[] = []
+  const unsubscribe = guard.subscribe(({ type, socket }) => {
+    const isOver = type === 'dead' || type === 'reclaimed'
+    if (isOver && socket.id > newestId) closedByGuard.push(socket)
+  })
+
+  function look(): Sight {
+    if (installedGuard() !== guard) {
+      throw new SocketLeakGuardError(
+        'SLG_ERR_UNINSTALLED',
+        'the guard was uninstalled before the check was over, so nobody knows what was left open',
+      )
+    }
+    guard.sweep({ limit: 1 })
+    const settleMs = Math.min(SETTLE_MS, guard.options.graceMs / 2)
+    const counts = ({ id }: SocketReport): boolean => id > newestId
+    const sockets = list(guard, { all: true, unsettled: true }).filter(counts).filter(isNotIgnored)
+    return {
+      bad: sockets.filter((socket) => isStuck(socket) || options.open === 'fail'),
+      isUndecided: list(guard, { unsettled: true })
+        .filter(counts)
+        .some(({ condition, idleMs }) => condition === null && idleMs < settleMs),
+      isEmpty: sockets.length === 0,
+    }
+  }
+
+  function isNotIgnored(socket: SocketReport): boolean {
+    return !options.ignore(socket)
+  }
+
+  async function wait(): Promise<void> {
+    const deadlineMs = monotonicMs() + options.timeoutMs
+    let timesSeen = new Map<number, number>()
+    let cleanLooks = 0
+    let pauseMs = 1
+    for (let looks = 1; ; looks += 1) {
+      await sleep(pauseMs)
+      const { bad, isUndecided, isEmpty } = look()
+      const given = closedByGuard.filter(isNotIgnored)
+      timesSeen = new Map(bad.map(({ id }) => [id, (timesSeen.get(id) ?? 0) + 1]))
+      const isOver = looks >= ENOUGH_LOOKS && monotonicMs() >= deadlineMs
+      if (given.length > 0 || isOver) {
+        const found = [...given, ...bad.filter(({ id }) => timesSeen.get(id)! >= ENOUGH_LOOKS)]
+        if (found.length > 0) throw leaksFound(found)
+        return
+      }
+      cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1
+      if (cleanLooks >= (isEmpty ? ENOUGH_LOOKS : ENOUGH_LOOKS_WHILE_OPEN)) return
+      // What has just come clean is looked at closely again.
+      pauseMs = cleanLooks === 1 ? 1 : Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+    }
+  }
+
+  return async function finishLeakCheck() {
+    try {
+      await wait()
+    } finally {
+      unsubscribe()
+      giveBack()
+    }
+  }
+}
+
+function isStuck({ condition, verdict }: SocketReport): boolean {
+  return condition !== null && verdict !== 'exempt'
+}
+
+function idOfNewest(guard: Guard): number {
+  return list(guard, { all: true }).reduce((newest, { id }) => Math.max(newest, id), 0)
+}
+
+/** Every page of a report. */
+function list(guard: Guard, query: SnapshotQuery): SocketReport[] {
+  const sockets: SocketReport[] = []
+  for (let after: number | null = 0; after !== null;) {
+    const page = guard.snapshot({ ...query, limit: 10_000, after })
+    sockets.push(...page.sockets)
+    after = page.nextAfter
+  }
+  return sockets
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
