@@ -1,6 +1,6 @@
 /** A duration for people, two units at the most: `350 ms`, `12 s`, `1 min 30 s`, `3 h 5 min`, `2 d 4 h`. */
 export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`
+  if (ms < 1000) return `${Math.max(0, Math.floor(ms))} ms`
   const seconds = Math.floor(ms / 1000)
   if (seconds < 60) return `${seconds} s`
   if (seconds < 3600) return pair(seconds, 60, 'min', 's')
