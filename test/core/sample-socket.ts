@@ -1,0 +1,41 @@
+import type { SocketReport } from '../../src/core/report.js'
+
+type Overrides = { readonly [Name in keyof SocketReport]?: SocketReport[Name] | undefined }
+
+/** A leaked upgrade socket, unless told otherwise. */
+export function sampleSocket(overrides: Overrides = {}): SocketReport {
+  const socket = {
+    id: 7,
+    direction: 'inbound',
+    kind: 'upgrade',
+    local: { address: '127.0.0.1', port: 3000 },
+    remote: { address: '127.0.0.1', port: 50122 },
+    phase: 'peer-ended',
+    condition: 'eof-ignored',
+    verdict: 'leaked',
+    kernelState: null,
+    seenBy: 'stream',
+    sinceMs: 90_000,
+    idleMs: 90_000,
+    unreadBytes: 0,
+    unsentBytes: 0,
+    owner: { site: 'upgrade /chat', label: null, request: null, context: {}, stack: null },
+    diagnosis: '',
+    evidence: {
+      peer: 'unknown',
+      peerBasis: '',
+      lastDataReceivedMs: null,
+      lastDataSentMs: null,
+      lastAckReceivedMs: null,
+      retransmits: null,
+      probes: null,
+      rttMs: null,
+      keepAlive: 'off',
+    },
+  } satisfies SocketReport
+  return { ...socket, ...overrides } as SocketReport
+}
+
+export function ownedBy(site: string, label: string | null = null): SocketReport['owner'] {
+  return { site, label, request: null, context: {}, stack: null }
+}
