@@ -1,0 +1,374 @@
+/**
+ * The judgement as stories. Each line: when (milliseconds), what is seen then (facts that changed), the verdict, and
+ * the effects in their order. Where nothing is said otherwise, grace is a minute and the action is to report.
+ */
+import t, { type Test } from 'tap'
+import type { Facts } from '../../src/core/facts.js'
+import type { JudgementPolicy } from '../../src/core/lifecycle.js'
+import type { Condition, Sensor } from '../../src/core/vocabulary.js'
+import { kernel, tell, type Line } from './story.js'
+
+const SUSPECTED = ['keep-alive on', 'announce suspect'] as const
+const LEAKED = ['announce leaked', 'decide'] as const
+const RECOVERED = ['keep-alive off', 'announce recovered'] as const
+
+const PEER_ENDS: Partial<Facts> = { eofReceived: true, eofConsumed: true }
+const APP_ENDS: Partial<Facts> = { localEnded: true, localFinished: true }
+
+function story(name: string, policy: Partial<JudgementPolicy>, lines: readonly Line[]): void {
+  void t.test(name, async (t: Test) => {
+    tell(t, policy, lines)
+  })
+}
+
+/** One sight of each condition that stays as it is, and who sees it. */
+const STUCK: readonly (readonly [Condition, Sensor, Partial<Facts>])[] = [
+  ['eof-ignored', 'stream', PEER_ENDS],
+  ['eof-unread', 'stream', { eofReceived: true, unreadBytes: 500 }],
+  ['fin-unseen', 'kernel', { reading: false, kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) }],
+  ['window-closed', 'kernel', { reading: false, kernel: kernel({ unreadBytes: 90_000 }) }],
+  ['reset-unseen', 'oracle', { reading: false, disconnected: true }],
+  ['fin-wait', 'stream', APP_ENDS],
+  ['write-stalled', 'stream', { localEnded: true, unsentBytes: 500 }],
+  ['write-stalled', 'stream', { ...PEER_ENDS, unsentBytes: 500 }],
+  ['write-stalled', 'kernel', { ...APP_ENDS, kernel: kernel({ state: 'FIN_WAIT1', unsentBytes: 500 }) }],
+  ['closed-unread', 'stream', { ...APP_ENDS, eofReceived: true, unreadBytes: 500 }],
+  ['closed-unread', 'oracle', { ...APP_ENDS, eofReceived: true, unreadBytes: 500, disconnected: true }],
+  ['self-connected', 'stream', { selfConnected: true }],
+]
+
+for (const [condition, seenBy, seen] of STUCK) {
+  story(`${condition}, seen by the ${seenBy}: suspect once it has settled, leaked after the grace`, {}, [
+    [5_000, seen, { verdict: 'none', idleMs: 0 }],
+    [5_999, {}, { verdict: 'none' }],
+    [6_000, {}, { verdict: 'suspect', condition, seenBy }, ...SUSPECTED],
+    [30_000, {}, { verdict: 'suspect' }],
+    [64_999, {}, { verdict: 'suspect' }],
+    [65_000, {}, { verdict: 'leaked', condition, seenBy, idleMs: 60_000 }, ...LEAKED],
+    [600_000, {}, { verdict: 'leaked', condition, seenBy, idleMs: 595_000 }],
+    [600_001, 'closed', { verdict: 'recovered' }, 'announce recovered'],
+  ])
+}
+
+story('suspect and leaked in one step, when nobody looked for a long time', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [70_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+])
+
+story('a close in good order is never even a suspect', {}, [
+  [5_000, PEER_ENDS, { verdict: 'none', condition: 'eof-ignored' }],
+  [5_050, { localEnded: true, unsentBytes: 900 }, { verdict: 'none', condition: null }],
+  [5_100, { localFinished: true, unsentBytes: 0, bytesAccepted: 900 }, { verdict: 'none', condition: null }],
+  [5_150, 'closed', '-'],
+])
+
+story('a slow close: the suspicion goes as soon as the application ends', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [10_000, {}, 'suspect', ...SUSPECTED],
+  [15_000, { localEnded: true, unsentBytes: 1e6, bytesAccepted: 1e6 }, 'none', 'keep-alive off'],
+  [20_000, { bytesAccepted: 2e6, unsentBytes: 5e5 }, 'none'],
+  [25_000, { bytesAccepted: 2.5e6, unsentBytes: 0, localFinished: true }, 'none'],
+  [25_050, 'closed', '-'],
+])
+
+// Grace is idle time.
+
+const PROGRESS: readonly (readonly [name: string, before: Partial<Facts>, after: Partial<Facts>])[] = [
+  ['a byte that came in', { ...APP_ENDS, bytesRead: 10 }, { bytesRead: 11 }],
+  ['a byte that went out', { ...PEER_ENDS, bytesAccepted: 10 }, { bytesAccepted: 11 }],
+  [
+    'a byte that the application took from the buffer',
+    { eofReceived: true, unreadBytes: 500 },
+    { unreadBytes: 499 },
+  ],
+]
+
+for (const [name, before, after] of PROGRESS) {
+  story(`${name} starts the grace again`, {}, [
+    [5_000, before, 'none'],
+    [10_000, {}, 'suspect', ...SUSPECTED],
+    [64_999, after, { verdict: 'suspect', idleMs: 0 }],
+    [124_998, {}, 'suspect'],
+    [124_999, {}, { verdict: 'leaked', idleMs: 60_000 }, ...LEAKED],
+  ])
+}
+
+story('bytes that only pile up are no progress', {}, [
+  [5_000, { ...PEER_ENDS, unsentBytes: 10 }, 'none'],
+  [10_000, {}, 'suspect', ...SUSPECTED],
+  [60_000, { unsentBytes: 99_999 }, { verdict: 'suspect', idleMs: 55_000 }],
+  [65_000, {}, 'leaked', ...LEAKED],
+])
+
+story('a half-close that makes progress is left alone for ever', { action: 'destroy' }, [
+  [5_000, { ...PEER_ENDS, bytesAccepted: 1 }, 'none'],
+  [10_000, {}, 'suspect', ...SUSPECTED],
+  ...Array.from({ length: 100 }, (_, i): Line => [
+    10_000 + (i + 1) * 59_999,
+    { bytesAccepted: 2 + i },
+    'suspect',
+  ]),
+])
+
+story('so is a legal half-close that never pauses: it is not even a suspect', {}, [
+  [5_000, { ...APP_ENDS, bytesRead: 1 }, 'none'],
+  ...Array.from({ length: 100 }, (_, i): Line => [5_000 + (i + 1) * 900, { bytesRead: 2 + i }, 'none']),
+])
+
+// What heals.
+
+story('a suspect that heals is forgotten in silence', {}, [
+  [5_000, { reading: false, kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) }, 'none'],
+  [6_000, {}, 'suspect', ...SUSPECTED],
+  [7_000, { reading: true, kernel: null }, { verdict: 'none', condition: null }, 'keep-alive off'],
+])
+
+story('a leak that heals is told once, and shown for one grace', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, { localEnded: true }, { verdict: 'recovered', condition: null }, ...RECOVERED],
+  [129_999, {}, 'recovered'],
+  [130_000, {}, '-'],
+])
+
+story('a leak that closes has recovered: the application did it', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, 'closed', { verdict: 'recovered', condition: 'eof-ignored' }, 'announce recovered'],
+])
+
+story('what recovered and then closes has nothing more to tell', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, { localEnded: true }, 'recovered', ...RECOVERED],
+  [70_100, 'closed', '-'],
+])
+
+story('recovered, and leaked again', {}, [
+  [5_000, { ...PEER_ENDS, bytesAccepted: 1 }, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, { bytesAccepted: 2 }, { verdict: 'recovered', condition: 'eof-ignored' }, ...RECOVERED],
+  [70_900, {}, 'recovered'],
+  [71_000, {}, 'suspect', ...SUSPECTED],
+  [129_999, {}, 'suspect'],
+  [130_000, {}, 'leaked', ...LEAKED],
+  [130_500, 'closed', { verdict: 'recovered' }, 'announce recovered'],
+])
+
+story('healed, and stuck in another way: grace runs anew', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, { localEnded: true, unsentBytes: 9e6, bytesAccepted: 1e6 }, 'recovered', ...RECOVERED],
+  [71_000, {}, { verdict: 'suspect', condition: 'write-stalled', idleMs: 1_000 }, ...SUSPECTED],
+  [130_000, {}, { verdict: 'leaked', condition: 'write-stalled', idleMs: 60_000 }, ...LEAKED],
+])
+
+// The absolute cap.
+
+story('maxHalfClosedMs: leaked when it is over, progress or not', { maxHalfClosedMs: 10_000 }, [
+  [5_000, { ...PEER_ENDS, bytesAccepted: 1 }, 'none'],
+  [14_999, { bytesAccepted: 2 }, 'none'],
+  [15_000, { bytesAccepted: 3 }, 'leaked', ...SUSPECTED, ...LEAKED],
+  [20_000, { bytesAccepted: 4 }, 'leaked'],
+  [25_000, {}, 'leaked'],
+])
+
+story('maxHalfClosedMs: shorter than a settling close', { maxHalfClosedMs: 200, action: 'destroy' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [5_199, {}, 'none'],
+  [5_200, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed destroy'],
+])
+
+story('maxHalfClosedMs: a closed window is no half-close', { maxHalfClosedMs: 10_000 }, [
+  [5_000, { reading: false, kernel: kernel({ unreadBytes: 90_000 }) }, 'none'],
+  [6_000, {}, 'suspect', ...SUSPECTED],
+  [64_000, {}, 'suspect'],
+  [65_000, {}, 'leaked', ...LEAKED],
+])
+
+// What is done.
+
+story('report: nothing is ever done', { action: 'report' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [900_000, {}, 'leaked'],
+])
+
+story('end: then destroy, then reset, each when the one before has not closed it', { action: 'end' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [69_999, { localEnded: true, unsentBytes: 10 }, { verdict: 'leaked', condition: 'eof-ignored' }],
+  [70_000, {}, 'leaked', 'deed destroy'],
+  [74_999, {}, 'leaked'],
+  [75_000, {}, 'leaked', 'deed reset'],
+  [99_000, {}, 'leaked'],
+  [99_001, 'closed', { verdict: 'reclaimed', condition: 'eof-ignored' }, 'announce reclaimed'],
+])
+
+story('end: a deed that works is the last one', { action: 'end' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [65_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
+])
+
+story('end: the next deed follows even when the trouble seems gone', { action: 'end' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  // Ended on both sides, and yet not closed: an application may override what closes it.
+  [66_000, APP_ENDS, 'leaked'],
+  [70_000, {}, 'leaked', 'deed destroy'],
+])
+
+story('end: late looks make the ladder late, never faster', { action: 'end', escalateMs: 1_000 }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [90_000, { localEnded: true, unsentBytes: 10 }, 'leaked', 'deed destroy'],
+  [90_999, {}, 'leaked'],
+  [91_000, {}, 'leaked', 'deed reset'],
+])
+
+story('escalateMs 0: a deed at every look', { action: 'end', escalateMs: 0 }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [65_000, {}, 'leaked', 'deed destroy'],
+  [65_000, {}, 'leaked', 'deed reset'],
+  [65_000, {}, 'leaked'],
+])
+
+story('unread input is thrown away before the end', { action: 'end' }, [
+  [5_000, { eofReceived: true, unreadBytes: 500 }, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed resume-end'],
+  [70_000, {}, 'leaked', 'deed destroy'],
+])
+
+story('blocked output: reset at once when the application has ended', { action: 'end' }, [
+  [5_000, { localEnded: true, unsentBytes: 500 }, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed reset'],
+  [70_000, {}, 'leaked', 'deed destroy'],
+])
+
+story('destroy', { action: 'destroy' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed destroy'],
+  [70_000, {}, 'leaked', 'deed reset'],
+])
+
+story('reset', { action: 'reset' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed reset'],
+  [70_000, {}, 'leaked', 'deed destroy'],
+])
+
+story('a function is asked once, and its answer comes back as an event', { action: () => 'destroy' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [65_000, { decided: 'destroy' }, 'leaked', 'deed destroy'],
+  [70_000, {}, 'leaked', 'deed reset'],
+  [75_000, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
+])
+
+story('a function that only wants a report', { action: () => 'report' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [65_000, { decided: 'report' }, 'leaked'],
+  [99_000, {}, 'leaked'],
+  [99_001, 'closed', { verdict: 'recovered' }, 'announce recovered'],
+])
+
+// Death.
+
+story('dead: two turns of the event loop must agree, then it is destroyed without grace', {}, [
+  [5_000, { ...PEER_ENDS, disconnected: true }, { verdict: 'none', condition: 'reset-unseen' }],
+  [5_010, { sameTurn: true }, 'none'],
+  [5_020, {}, { acted: 'dead' }, 'deed destroy'],
+  [5_021, 'closed', { verdict: 'dead', condition: 'reset-unseen' }, 'announce dead'],
+])
+
+story('dead: one look that says otherwise starts the proof again', {}, [
+  [5_000, { ...PEER_ENDS, disconnected: true }, 'none'],
+  [5_010, { disconnected: false }, 'none'],
+  [5_020, { disconnected: true }, 'none'],
+  [5_030, { disconnected: null }, 'none'],
+  [5_040, { disconnected: true }, 'none'],
+  [5_050, {}, { acted: 'dead' }, 'deed destroy'],
+])
+
+story('dead, while suspect or leaked', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, { disconnected: true }, { verdict: 'leaked', condition: 'reset-unseen' }],
+  [70_050, {}, { acted: 'dead' }, 'deed destroy'],
+  [70_051, 'closed', { verdict: 'dead' }, 'announce dead'],
+])
+
+story('dead, and reclaimDead is off: only grace counts', { reclaimDead: false }, [
+  [5_000, { ...PEER_ENDS, disconnected: true }, 'none'],
+  [6_000, {}, 'suspect', ...SUSPECTED],
+  [65_000, {}, 'leaked', ...LEAKED],
+  [99_000, {}, 'leaked'],
+])
+
+const CLOSED_UNREAD = { ...APP_ENDS, eofReceived: true, disconnected: true }
+
+story('dead with bytes unread is left to the application, and reclaimed once they are read', {}, [
+  [5_000, { ...CLOSED_UNREAD, unreadBytes: 500 }, { condition: 'closed-unread' }],
+  [10_000, {}, 'suspect', ...SUSPECTED],
+  [65_000, {}, 'leaked', ...LEAKED],
+  [70_000, { unreadBytes: 100 }, 'recovered', ...RECOVERED],
+  [70_500, { unreadBytes: 0, eofConsumed: true }, { acted: 'dead' }, 'deed destroy'],
+  [70_501, 'closed', { verdict: 'dead' }, 'announce dead'],
+])
+
+story('dead with bytes unread: a leak like any other, for an action', { action: 'end' }, [
+  [5_000, { ...CLOSED_UNREAD, unreadBytes: 500 }, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed destroy'],
+  [65_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
+])
+
+story('closed by the application between proof and deed: still the guard’s', {}, [
+  [5_000, { ...PEER_ENDS, disconnected: true }, 'none'],
+  [5_020, {}, { acted: 'dead' }, 'deed destroy'],
+  [5_020, 'closed', { verdict: 'dead' }, 'announce dead'],
+])
+
+// Exempt.
+
+story('exempt: no grace runs, whatever happens', { exempt: true, action: 'destroy', maxHalfClosedMs: 1 }, [
+  [5_000, PEER_ENDS, { verdict: 'exempt', condition: 'eof-ignored' }],
+  [900_000, {}, 'exempt'],
+  [900_001, 'closed', '-'],
+])
+
+story('exempt: proven death is still acted on', { exempt: true }, [
+  [5_000, PEER_ENDS, 'exempt'],
+  [90_000, { disconnected: true }, 'exempt'],
+  [90_050, {}, { acted: 'dead' }, 'deed destroy'],
+  [90_051, 'closed', { verdict: 'dead' }, 'announce dead'],
+])
+
+// By request.
+
+story('reclaim() on a healthy socket', {}, [
+  [5_000, { decided: 'end' }, { verdict: 'none', acted: 'reclaim' }, 'deed end'],
+  [9_999, APP_ENDS, { verdict: 'none', condition: null }],
+  [10_000, {}, 'none', 'deed destroy'],
+  [15_000, {}, 'none', 'deed reset'],
+  [15_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
+])
+
+story('reclaim() on a leaked socket, while the policy only reports', {}, [
+  [5_000, { eofReceived: true, unreadBytes: 9 }, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [80_000, { decided: 'end' }, 'leaked', 'deed resume-end'],
+  [80_001, 'closed', { verdict: 'reclaimed', condition: 'eof-unread' }, 'announce reclaimed'],
+])
+
+story('reclaim() again takes the ladder from its new beginning', { action: 'end' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [66_000, { decided: 'reset' }, 'leaked', 'deed reset'],
+  [70_999, {}, 'leaked'],
+  [71_000, {}, 'leaked', 'deed destroy'],
+])
+
+story('a healthy socket closes', {}, [[5_000, 'closed', '-']])
