@@ -4,10 +4,13 @@
  * A case exists only while something is odd about a socket; a healthy one has none. All times are milliseconds on one
  * monotonic clock. Grace is idle time: every byte that moves, in either direction, starts it again.
  */
-import { classify, isProvablyLossFree, type Classification } from './classify.js'
+import { blankCase, lookAt, type Case, type Observation } from './case.js'
+import { isProvablyLossFree } from './classify.js'
 import type { Facts } from './facts.js'
 import { remedyLadder, type ActionChooser, type Deed } from './policy.js'
-import type { Action, Condition, EventType, Sensor, Verdict } from './vocabulary.js'
+import type { Action, EventType } from './vocabulary.js'
+
+export type { Case } from './case.js'
 
 /** The part of a socket's policy that judgement needs. */
 export interface JudgementPolicy {
@@ -20,37 +23,8 @@ export interface JudgementPolicy {
   readonly exempt: boolean
 }
 
-export interface Case {
-  readonly verdict: Verdict
-  readonly condition: Condition | null
-  readonly seenBy: Sensor
-  /** When the condition began. */
-  readonly sinceMs: number
-  /** When a byte was last seen to have moved. */
-  readonly progressMs: number
-  /** Counters of the previous observation, to see progress. */
-  readonly bytesRead: number
-  readonly bytesAccepted: number
-  readonly unreadBytes: number
-  /** The event-loop turn in which the connection was first seen dead; -1 while it is not. */
-  readonly deadTurn: number
-  /** What remains to be done, and when the next deed is due. */
-  readonly ladder: readonly Deed[]
-  readonly nextDeedMs: number
-  /** The guard has acted: whatever closes the socket now, it is `reclaimed` (or `dead`). */
-  readonly acted: 'no' | 'reclaim' | 'dead'
-}
-
 export type LifecycleEvent =
-  | {
-      readonly type: 'observed'
-      readonly nowMs: number
-      /** Counts event-loop turns, so that two looks within one turn are one sample. */
-      readonly turn: number
-      readonly facts: Facts
-      /** When the first side ended as the seam saw it, or `null`. */
-      readonly endedMs: number | null
-    }
+  | ({ readonly type: 'observed' } & Observation)
   | { readonly type: 'closed'; readonly nowMs: number }
   /** The event loop was blocked: in that time nobody could have read, so it does not count as idle. */
   | { readonly type: 'stalled'; readonly nowMs: number; readonly blockedMs: number }
@@ -78,7 +52,6 @@ export const SETTLE_MS = 1000
 
 const NO_EFFECTS: readonly Effect[] = []
 const PROBE_PEER: readonly Effect[] = [{ type: 'keep-alive', on: true }]
-const NO_DEEDS: readonly Deed[] = []
 
 export function step(state: Case | null, event: LifecycleEvent, policy: JudgementPolicy): Step {
   switch (event.type) {
@@ -96,30 +69,13 @@ export function step(state: Case | null, event: LifecycleEvent, policy: Judgemen
   }
 }
 
-function observed(
-  previous: Case | null,
-  event: Extract<LifecycleEvent, { type: 'observed' }>,
-  policy: JudgementPolicy,
-): Step {
-  const { facts, nowMs } = event
-  const state = previous ?? openCase(event)
-  const progressed = hasProgressed(state, facts)
-  const progressMs = progressed ? nowMs : state.progressMs
-  const idleMs = nowMs - progressMs
-  const settled = idleMs >= Math.min(SETTLE_MS, policy.graceMs / 2)
-  const found = classify(facts, !progressed && settled)
-  const next: Case = {
-    ...state,
-    ...nameOf(state, found, event),
-    progressMs,
-    bytesRead: facts.bytesRead,
-    bytesAccepted: facts.bytesAccepted,
-    unreadBytes: facts.unreadBytes,
-    deadTurn: facts.disconnected !== true ? -1 : state.deadTurn === -1 ? event.turn : state.deadTurn,
-  }
+function observed(previous: Case | null, observation: Observation, policy: JudgementPolicy): Step {
+  const { facts, nowMs, turn } = observation
+  const settleMs = Math.min(SETTLE_MS, policy.graceMs / 2)
+  const { state: next, found, progressed, settled } = lookAt(previous, observation, settleMs)
   if (found === null) return heal(next, facts, nowMs, policy)
   if (next.acted !== 'no') return escalate(next, nowMs, policy)
-  if (policy.reclaimDead && next.deadTurn !== -1 && event.turn > next.deadTurn && isProvablyLossFree(facts)) {
+  if (policy.reclaimDead && next.deadTurn !== -1 && turn > next.deadTurn && isProvablyLossFree(facts)) {
     return { state: { ...next, acted: 'dead' }, effects: [{ type: 'deed', deed: 'destroy' }] }
   }
   if (progressed && next.verdict === 'leaked' && !isOverCap(next, nowMs, policy)) return recover(next, nowMs)
@@ -218,56 +174,4 @@ function closed(state: Case | null): Step {
           : null
   if (event === null) return { state: null, effects: NO_EFFECTS }
   return { state: { ...state, verdict: event }, effects: [{ type: 'announce', event }] }
-}
-
-function openCase({ facts, nowMs, endedMs }: Extract<LifecycleEvent, { type: 'observed' }>): Case {
-  return {
-    ...blankCase(nowMs),
-    sinceMs: endedMs ?? nowMs,
-    bytesRead: facts.bytesRead,
-    bytesAccepted: facts.bytesAccepted,
-    unreadBytes: facts.unreadBytes,
-  }
-}
-
-/** `progressMs` is now, whenever a side ended: bytes may have moved since, and idle time is only claimed where it was watched. */
-function blankCase(nowMs: number): Case {
-  return {
-    verdict: 'none',
-    condition: null,
-    seenBy: 'stream',
-    sinceMs: nowMs,
-    progressMs: nowMs,
-    bytesRead: 0,
-    bytesAccepted: 0,
-    unreadBytes: 0,
-    deadTurn: -1,
-    ladder: NO_DEEDS,
-    nextDeedMs: 0,
-    acted: 'no',
-  }
-}
-
-/** A byte came in, a byte left for good, or the application took something out of the read buffer. */
-function hasProgressed(state: Case, facts: Facts): boolean {
-  return (
-    facts.bytesRead > state.bytesRead ||
-    facts.bytesAccepted > state.bytesAccepted ||
-    facts.unreadBytes < state.unreadBytes
-  )
-}
-
-/**
- * What the trouble is called, and since when. It keeps its beginning even when a better sensor renames it, and once the
- * guard has acted it keeps its name too: our own `end()` must not make it look like another.
- */
-function nameOf(
-  state: Case,
-  found: Classification | null,
-  event: Extract<LifecycleEvent, { type: 'observed' }>,
-): Pick<Case, 'condition' | 'seenBy' | 'sinceMs'> {
-  const { condition, seenBy, sinceMs } = state
-  if (state.acted !== 'no') return { condition, seenBy, sinceMs }
-  if (found === null) return { condition: null, seenBy: 'stream', sinceMs }
-  return { ...found, sinceMs: condition === null ? (event.endedMs ?? event.nowMs) : sinceMs }
 }

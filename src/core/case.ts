@@ -1,0 +1,117 @@
+/** What is kept of a socket while something is odd about it, and how a new look changes it. No judgement yet. */
+import { classify, type Classification } from './classify.js'
+import type { Facts } from './facts.js'
+import type { Deed } from './policy.js'
+import type { Condition, Sensor, Verdict } from './vocabulary.js'
+
+export interface Case {
+  readonly verdict: Verdict
+  readonly condition: Condition | null
+  readonly seenBy: Sensor
+  /** When the condition began. */
+  readonly sinceMs: number
+  /** When a byte was last seen to have moved. */
+  readonly progressMs: number
+  /** Counters of the previous observation, to see progress. */
+  readonly bytesRead: number
+  readonly bytesAccepted: number
+  readonly unreadBytes: number
+  /** The event-loop turn in which the connection was first seen dead; -1 while it is not. */
+  readonly deadTurn: number
+  /** What remains to be done, and when the next deed is due. */
+  readonly ladder: readonly Deed[]
+  readonly nextDeedMs: number
+  /** The guard has acted: whatever closes the socket now, it is `reclaimed` (or `dead`). */
+  readonly acted: 'no' | 'reclaim' | 'dead'
+}
+
+/** One look at a socket. */
+export interface Observation {
+  readonly nowMs: number
+  /** Counts event-loop turns, so that two looks within one turn are one sample. */
+  readonly turn: number
+  readonly facts: Facts
+  /** When the last of the sides that have ended did so, as the seam saw it; `null` while none has. */
+  readonly endedMs: number | null
+}
+
+export interface Look {
+  readonly state: Case
+  readonly found: Classification | null
+  /** A byte has moved since the previous look. */
+  readonly progressed: boolean
+  /** Nothing has moved for longer than a close in good order takes. */
+  readonly settled: boolean
+}
+
+/** @param settleMs how long nothing may have moved before the socket counts as idle */
+export function lookAt(previous: Case | null, observation: Observation, settleMs: number): Look {
+  const { facts, nowMs, turn } = observation
+  const state = previous ?? openCase(observation)
+  const progressed = hasProgressed(state, facts)
+  const progressMs = progressed ? nowMs : state.progressMs
+  const settled = nowMs - progressMs >= settleMs
+  const found = classify(facts, !progressed && settled)
+  const next: Case = {
+    ...state,
+    ...nameOf(state, found, observation),
+    progressMs,
+    bytesRead: facts.bytesRead,
+    bytesAccepted: facts.bytesAccepted,
+    unreadBytes: facts.unreadBytes,
+    deadTurn: facts.disconnected !== true ? -1 : state.deadTurn === -1 ? turn : state.deadTurn,
+  }
+  return { state: next, found, progressed, settled }
+}
+
+function openCase({ facts, nowMs, endedMs }: Observation): Case {
+  return {
+    ...blankCase(nowMs),
+    sinceMs: endedMs ?? nowMs,
+    bytesRead: facts.bytesRead,
+    bytesAccepted: facts.bytesAccepted,
+    unreadBytes: facts.unreadBytes,
+  }
+}
+
+/** `progressMs` is now, whenever a side ended: bytes may have moved since, and idle time is only claimed where it was watched. */
+export function blankCase(nowMs: number): Case {
+  return {
+    verdict: 'none',
+    condition: null,
+    seenBy: 'stream',
+    sinceMs: nowMs,
+    progressMs: nowMs,
+    bytesRead: 0,
+    bytesAccepted: 0,
+    unreadBytes: 0,
+    deadTurn: -1,
+    ladder: [],
+    nextDeedMs: 0,
+    acted: 'no',
+  }
+}
+
+/** A byte came in, a byte left for good, or the application took something out of the read buffer. */
+function hasProgressed(state: Case, facts: Facts): boolean {
+  return (
+    facts.bytesRead > state.bytesRead ||
+    facts.bytesAccepted > state.bytesAccepted ||
+    facts.unreadBytes < state.unreadBytes
+  )
+}
+
+/**
+ * What the trouble is called, and since when. It keeps its beginning even when a better sensor renames it, and once the
+ * guard has acted it keeps its name too: our own `end()` must not make it look like another.
+ */
+function nameOf(
+  state: Case,
+  found: Classification | null,
+  { endedMs, nowMs }: Observation,
+): Pick<Case, 'condition' | 'seenBy' | 'sinceMs'> {
+  const { condition, seenBy, sinceMs } = state
+  if (state.acted !== 'no') return { condition, seenBy, sinceMs }
+  if (found === null) return { condition: null, seenBy: 'stream', sinceMs }
+  return { ...found, sinceMs: condition === null ? (endedMs ?? nowMs) : sinceMs }
+}
