@@ -1,6 +1,6 @@
 /** What is kept of a socket while something is odd about it, and how a new look changes it. No judgement yet. */
 import { classify, type Classification } from './classify.js'
-import type { Facts } from './facts.js'
+import type { Facts, KernelFacts } from './facts.js'
 import type { Deed } from './policy.js'
 import type { Condition, Sensor, Verdict } from './vocabulary.js'
 
@@ -12,10 +12,11 @@ export interface Case {
   readonly sinceMs: number
   /** When a byte was last seen to have moved. */
   readonly progressMs: number
-  /** Counters of the previous observation, to see progress. */
+  /** What the previous observation counted, to see progress. */
   readonly bytesRead: number
   readonly bytesAccepted: number
   readonly unreadBytes: number
+  readonly kernel: KernelFacts | null
   /** The event-loop turn in which the connection was first seen dead; -1 while it is not. */
   readonly deadTurn: number
   /** What remains to be done, and when the next deed is due. */
@@ -59,6 +60,7 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
     bytesRead: facts.bytesRead,
     bytesAccepted: facts.bytesAccepted,
     unreadBytes: facts.unreadBytes,
+    kernel: facts.kernel,
     deadTurn: facts.disconnected !== true ? -1 : state.deadTurn === -1 ? turn : state.deadTurn,
   }
   return { state: next, found, progressed, settled }
@@ -71,6 +73,7 @@ function openCase({ facts, nowMs, endedMs }: Observation): Case {
     bytesRead: facts.bytesRead,
     bytesAccepted: facts.bytesAccepted,
     unreadBytes: facts.unreadBytes,
+    kernel: facts.kernel,
   }
 }
 
@@ -85,6 +88,7 @@ export function blankCase(nowMs: number): Case {
     bytesRead: 0,
     bytesAccepted: 0,
     unreadBytes: 0,
+    kernel: null,
     deadTurn: -1,
     ladder: [],
     nextDeedMs: 0,
@@ -97,8 +101,24 @@ function hasProgressed(state: Case, facts: Facts): boolean {
   return (
     facts.bytesRead > state.bytesRead ||
     facts.bytesAccepted > state.bytesAccepted ||
-    facts.unreadBytes < state.unreadBytes
+    facts.unreadBytes < state.unreadBytes ||
+    hasMovedInKernel(state.kernel, facts.kernel)
   )
+}
+
+/**
+ * What moved where Node does not see it. A send buffer takes new bytes only when a third of it is free (Linux,
+ * include/net/sock.h `sk_stream_min_wspace`): of a slow reader behind a full buffer of megabytes, the stream hears nothing
+ * for minutes. Counts are compared, not the ages of the last segments: the kernel's word may be some time old. In
+ * CLOSE the kernel has thrown its queue away, and nobody received that.
+ */
+function hasMovedInKernel(before: KernelFacts | null, now: KernelFacts | null): boolean {
+  if (before === null || now === null || now.state === 'CLOSE') return false
+  return isLess(now.unsentBytes, before.unsentBytes) || isLess(before.unreadBytes, now.unreadBytes)
+}
+
+function isLess(a: number | null, b: number | null): boolean {
+  return a !== null && b !== null && a < b
 }
 
 /**
