@@ -51,8 +51,9 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
   const state = previous ?? openCase(observation)
   const progressed = hasProgressed(state, facts)
   const progressMs = progressed ? nowMs : state.progressMs
-  const settled = nowMs - progressMs >= settleMs
-  const found = classify(facts, !progressed && settled)
+  const settled = !progressed && nowMs - progressMs >= settleMs
+  // That nothing moves is known from two looks, not from one.
+  const found = classify(facts, settled && previous !== null)
   const next: Case = {
     ...state,
     ...nameOf(state, found, observation),

@@ -86,21 +86,19 @@ function observed(previous: Case | null, observation: Observation, policy: Judge
 function judge(state: Case, nowMs: number, settled: boolean, policy: JudgementPolicy): Step {
   if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
   const effects: Effect[] = []
+  const overCap = isOverCap(state, nowMs, policy)
+  const overdue = overCap || (settled && nowMs - state.progressMs >= policy.graceMs)
   let verdict = state.verdict
   const isCalm = verdict === 'none' || verdict === 'recovered' || verdict === 'exempt'
-  if (isCalm && (settled || isOverCap(state, nowMs, policy))) {
+  if (isCalm && (settled || overCap)) {
     verdict = 'suspect'
     effects.push({ type: 'keep-alive', on: true }, { type: 'announce', event: 'suspect' })
   }
-  if (verdict === 'suspect' && isOverdue(state, nowMs, policy)) {
+  if (verdict === 'suspect' && overdue) {
     verdict = 'leaked'
     effects.push({ type: 'announce', event: 'leaked' }, { type: 'decide' })
   }
   return { state: { ...state, verdict }, effects }
-}
-
-function isOverdue(state: Case, nowMs: number, policy: JudgementPolicy): boolean {
-  return nowMs - state.progressMs >= policy.graceMs || isOverCap(state, nowMs, policy)
 }
 
 /** The absolute cap on a half-close, progress or not. */

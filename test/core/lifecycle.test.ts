@@ -156,6 +156,36 @@ story('so is a legal half-close that never pauses: it is not even a suspect', {}
   ...Array.from({ length: 100 }, (_, i): Line => [5_000 + (i + 1) * 900, { bytesRead: 2 + i }, 'none']),
 ])
 
+// No grace at all.
+
+story('graceMs 0: leaked at the first look', { graceMs: 0 }, [
+  [5_000, PEER_ENDS, { verdict: 'leaked', condition: 'eof-ignored' }, ...SUSPECTED, ...LEAKED],
+])
+
+story('graceMs 0: it takes two looks to see that no output leaves', { graceMs: 0 }, [
+  [5_000, { localEnded: true, unsentBytes: 500 }, { verdict: 'none', condition: null }],
+  [5_010, {}, { verdict: 'leaked', condition: 'write-stalled' }, ...SUSPECTED, ...LEAKED],
+])
+
+story('graceMs 0: it takes two looks to see that nobody reads', { graceMs: 0 }, [
+  [5_000, { reading: false, kernel: kernel({ unreadBytes: 9e4 }) }, { condition: null }, 'keep-alive on'],
+  [5_010, {}, { verdict: 'leaked', condition: 'window-closed' }, ...SUSPECTED, ...LEAKED],
+])
+
+story('graceMs 0: a transfer that is under way at every look is never called stalled', { graceMs: 0 }, [
+  [5_000, { localEnded: true, unsentBytes: 500 }, 'none'],
+  ...Array.from({ length: 50 }, (_, i): Line => [5_000 + (i + 1) * 10, { bytesAccepted: i + 1 }, 'none']),
+  [6_000, {}, { verdict: 'leaked', condition: 'write-stalled' }, ...SUSPECTED, ...LEAKED],
+])
+
+void t.test('a grace that shrinks to nothing does not cut what moves', async (t) => {
+  const judgement = new Judgement()
+  judgement.apply(5_000, { ...PEER_ENDS, bytesAccepted: 1 }, POLICY)
+  t.same(judgement.apply(6_000, {}, POLICY).map(say), SUSPECTED)
+  t.same(judgement.apply(7_000, { bytesAccepted: 2 }, { ...POLICY, graceMs: 0 }), [])
+  t.same(judgement.apply(8_000, {}, { ...POLICY, graceMs: 0 }).map(say), LEAKED)
+})
+
 // What heals.
 
 story('a suspect that heals is forgotten in silence', {}, [
