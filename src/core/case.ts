@@ -24,6 +24,8 @@ export interface Case {
   readonly nextDeedMs: number
   /** The guard has acted: whatever closes the socket now, it is `reclaimed` (or `dead`). */
   readonly acted: 'no' | 'reclaim' | 'dead'
+  /** Keep-alive was asked for, and not yet taken back. */
+  readonly probing: boolean
 }
 
 /** One look at a socket. */
@@ -43,6 +45,8 @@ export interface Look {
   readonly progressed: boolean
   /** Nothing has moved for longer than a close in good order takes. */
   readonly settled: boolean
+  /** The same, known from two looks at the least. */
+  readonly quiet: boolean
 }
 
 /** @param settleMs how long nothing may have moved before the socket counts as idle */
@@ -52,8 +56,8 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
   const progressed = hasProgressed(state, facts)
   const progressMs = progressed ? nowMs : state.progressMs
   const settled = !progressed && nowMs - progressMs >= settleMs
-  // That nothing moves is known from two looks, not from one.
-  const found = classify(facts, settled && previous !== null)
+  const quiet = settled && previous !== null
+  const found = classify(facts, quiet)
   const next: Case = {
     ...state,
     ...nameOf(state, found, observation),
@@ -64,7 +68,7 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
     kernel: facts.kernel,
     deadTurn: facts.disconnected !== true ? -1 : state.deadTurn === -1 ? turn : state.deadTurn,
   }
-  return { state: next, found, progressed, settled }
+  return { state: next, found, progressed, settled, quiet }
 }
 
 function openCase({ facts, nowMs, endedMs }: Observation): Case {
@@ -94,6 +98,7 @@ export function blankCase(nowMs: number): Case {
     ladder: [],
     nextDeedMs: 0,
     acted: 'no',
+    probing: false,
   }
 }
 

@@ -4,9 +4,8 @@
  * A case exists only while something is odd about a socket; a healthy one has none. All times are milliseconds on one
  * monotonic clock. Grace is idle time: every byte that moves, in either direction, starts it again.
  */
-import { blankCase, lookAt, type Case, type Observation } from './case.js'
+import { blankCase, lookAt, type Case, type Look, type Observation } from './case.js'
 import { isProvablyLossFree } from './classify.js'
-import type { Facts } from './facts.js'
 import { remedyLadder, type ActionChooser, type Deed } from './policy.js'
 import type { Action, EventType } from './vocabulary.js'
 
@@ -51,7 +50,6 @@ export interface Step {
 export const SETTLE_MS = 1000
 
 const NO_EFFECTS: readonly Effect[] = []
-const PROBE_PEER: readonly Effect[] = [{ type: 'keep-alive', on: true }]
 
 export function step(state: Case | null, event: LifecycleEvent, policy: JudgementPolicy): Step {
   switch (event.type) {
@@ -70,21 +68,25 @@ export function step(state: Case | null, event: LifecycleEvent, policy: Judgemen
 }
 
 function observed(previous: Case | null, observation: Observation, policy: JudgementPolicy): Step {
-  const { facts, nowMs, turn } = observation
-  const settleMs = Math.min(SETTLE_MS, policy.graceMs / 2)
-  const { state: next, found, progressed, settled } = lookAt(previous, observation, settleMs)
-  if (found === null) return heal(next, facts, nowMs, policy)
-  if (next.acted !== 'no') return escalate(next, nowMs, policy)
-  if (policy.reclaimDead && next.deadTurn !== -1 && turn > next.deadTurn && isProvablyLossFree(facts)) {
-    return { state: { ...next, acted: 'dead' }, effects: [{ type: 'deed', deed: 'destroy' }] }
+  const look = lookAt(previous, observation, Math.min(SETTLE_MS, policy.graceMs / 2))
+  return probePeer(judge(look, observation, policy), look, observation, policy)
+}
+
+function judge(look: Look, { facts, nowMs, turn }: Observation, policy: JudgementPolicy): Step {
+  const { state, found, progressed, settled } = look
+  if (found === null) return heal(state, nowMs, policy)
+  if (state.acted !== 'no') return escalate(state, nowMs, policy)
+  if (policy.reclaimDead && state.deadTurn !== -1 && turn > state.deadTurn && isProvablyLossFree(facts)) {
+    return { state: { ...state, acted: 'dead' }, effects: [{ type: 'deed', deed: 'destroy' }] }
   }
-  if (progressed && next.verdict === 'leaked' && !isOverCap(next, nowMs, policy)) return recover(next, nowMs)
-  return judge(next, nowMs, settled, policy)
+  if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
+  if (progressed && state.verdict === 'leaked' && !isOverCap(state, nowMs, policy))
+    return recover(state, nowMs)
+  return accuse(state, nowMs, settled, policy)
 }
 
 /** Suspect, then leaked; both at once when grace has already passed at the first look. */
-function judge(state: Case, nowMs: number, settled: boolean, policy: JudgementPolicy): Step {
-  if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
+function accuse(state: Case, nowMs: number, settled: boolean, policy: JudgementPolicy): Step {
   const effects: Effect[] = []
   const overCap = isOverCap(state, nowMs, policy)
   const overdue = overCap || (settled && nowMs - state.progressMs >= policy.graceMs)
@@ -92,7 +94,7 @@ function judge(state: Case, nowMs: number, settled: boolean, policy: JudgementPo
   const isCalm = verdict === 'none' || verdict === 'recovered' || verdict === 'exempt'
   if (isCalm && (settled || overCap)) {
     verdict = 'suspect'
-    effects.push({ type: 'keep-alive', on: true }, { type: 'announce', event: 'suspect' })
+    effects.push({ type: 'announce', event: 'suspect' })
   }
   if (verdict === 'suspect' && overdue) {
     verdict = 'leaked'
@@ -129,35 +131,44 @@ function excuse(state: Case, nowMs: number, blockedMs: number): Case {
 }
 
 /** Nothing is odd any more. A leak that healed is told once and stays visible for one grace period. */
-function heal(state: Case, facts: Facts, nowMs: number, policy: JudgementPolicy): Step {
+function heal(state: Case, nowMs: number, policy: JudgementPolicy): Step {
   if (state.acted !== 'no') return escalate(state, nowMs, policy)
   switch (state.verdict) {
     case 'leaked':
       return recover(state, nowMs)
-    case 'suspect':
-      return { state: { ...state, verdict: 'none' }, effects: [{ type: 'keep-alive', on: false }] }
-    case 'recovered':
-      return nowMs - state.sinceMs < policy.graceMs
-        ? { state, effects: NO_EFFECTS }
-        : { state: null, effects: NO_EFFECTS }
+    case 'recovered': {
+      const isOver = nowMs - state.sinceMs >= policy.graceMs
+      return { state: isOver ? { ...state, verdict: 'none' } : state, effects: NO_EFFECTS }
+    }
     default:
-      return { state, effects: isLongBlind(facts, state, nowMs, policy) ? PROBE_PEER : NO_EFFECTS }
+      return { state: { ...state, verdict: policy.exempt ? 'exempt' : 'none' }, effects: NO_EFFECTS }
   }
-}
-
-/** Nobody reads and nothing moves: no fault yet, but without keep-alive a vanished peer would never be found out. */
-function isLongBlind(facts: Facts, state: Case, nowMs: number, policy: JudgementPolicy): boolean {
-  return facts.readable && !facts.reading && nowMs - state.progressMs >= policy.graceMs
 }
 
 function recover(state: Case, nowMs: number): Step {
   return {
     state: { ...state, verdict: 'recovered', sinceMs: state.condition === null ? nowMs : state.sinceMs },
-    effects: [
-      { type: 'keep-alive', on: false },
-      { type: 'announce', event: 'recovered' },
-    ],
+    effects: [{ type: 'announce', event: 'recovered' }],
   }
+}
+
+/**
+ * Keep-alive is the evidence that separates a legal half-close, whose peer answers, from a dead peer: on for what is
+ * suspect or leaked, and for what nobody has read for a whole grace. That is no fault, but a peer that vanished would
+ * never be found out. An exempt socket is left as the application made it.
+ */
+function probePeer(
+  step: Step,
+  { quiet }: Look,
+  { facts, nowMs }: Observation,
+  policy: JudgementPolicy,
+): Step {
+  const { state, effects } = step
+  if (state === null || state.acted !== 'no') return step
+  const isBlind = facts.readable && !facts.reading && quiet && nowMs - state.progressMs >= policy.graceMs
+  const on = !policy.exempt && (state.verdict === 'suspect' || state.verdict === 'leaked' || isBlind)
+  if (on === state.probing) return step
+  return { state: { ...state, probing: on }, effects: [{ type: 'keep-alive', on }, ...effects] }
 }
 
 function closed(state: Case | null): Step {

@@ -168,7 +168,7 @@ story('graceMs 0: it takes two looks to see that no output leaves', { graceMs: 0
 ])
 
 story('graceMs 0: it takes two looks to see that nobody reads', { graceMs: 0 }, [
-  [5_000, { reading: false, kernel: kernel({ unreadBytes: 9e4 }) }, { condition: null }, 'keep-alive on'],
+  [5_000, { reading: false, kernel: kernel({ unreadBytes: 90_000 }) }, { verdict: 'none', condition: null }],
   [5_010, {}, { verdict: 'leaked', condition: 'window-closed' }, ...SUSPECTED, ...LEAKED],
 ])
 
@@ -199,7 +199,7 @@ story('a leak that heals is told once, and shown for one grace', {}, [
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
   [70_000, { localEnded: true }, { verdict: 'recovered', condition: null }, ...RECOVERED],
   [129_999, {}, 'recovered'],
-  [130_000, {}, '-'],
+  [130_000, {}, 'none'],
 ])
 
 story('a leak that closes has recovered: the application did it', {}, [
@@ -233,6 +233,46 @@ story('healed, and stuck in another way: grace runs anew', {}, [
   [71_000, {}, { verdict: 'suspect', condition: 'write-stalled', idleMs: 1_000 }, ...SUSPECTED],
   [130_000, {}, { verdict: 'leaked', condition: 'write-stalled', idleMs: 60_000 }, ...LEAKED],
 ])
+
+// Keep-alive: on while a peer that vanished would not be noticed otherwise, and off again.
+
+story('nobody reads for a whole grace: no fault, but the peer is probed until somebody does', {}, [
+  [5_000, { reading: false, unreadBytes: 9 }, 'none'],
+  [64_999, {}, 'none'],
+  [65_000, {}, { verdict: 'none', condition: null }, 'keep-alive on'],
+  [70_000, {}, 'none'],
+  [75_000, { reading: true, unreadBytes: 0 }, 'none', 'keep-alive off'],
+  [80_000, { reading: false }, 'none'],
+  [140_000, {}, 'none', 'keep-alive on'],
+])
+
+story('probed already when it becomes a suspect', {}, [
+  [5_000, { reading: false, kernel: kernel({}) }, 'none'],
+  [65_000, {}, 'none', 'keep-alive on'],
+  [
+    70_000,
+    { kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) },
+    'leaked',
+    'announce suspect',
+    ...LEAKED,
+  ],
+  [75_000, { reading: true, bytesRead: 1, kernel: null }, 'recovered', ...RECOVERED],
+])
+
+story('a side that only sends is not waited for', {}, [
+  [5_000, { reading: false, readable: false }, 'none'],
+  [600_000, {}, 'none'],
+])
+
+void t.test('what is exempted while suspect is left in peace', async (t) => {
+  const judgement = new Judgement()
+  const exempt = { ...POLICY, exempt: true }
+  judgement.apply(5_000, PEER_ENDS, POLICY)
+  t.same(judgement.apply(6_000, {}, POLICY).map(say), SUSPECTED)
+  t.same(judgement.apply(7_000, {}, exempt).map(say), ['keep-alive off'])
+  t.same(judgement.apply(90_000, {}, exempt), [])
+  t.equal(judgement.state?.verdict, 'exempt')
+})
 
 // The absolute cap.
 
