@@ -3,7 +3,14 @@
  * Nothing flows back except as a new event (our own `end()` and `destroy()` return through the seam).
  */
 import type { Ledger } from '../core/ledger.js'
-import { step, type Case, type Effect, type JudgementPolicy, type LifecycleEvent } from '../core/lifecycle.js'
+import {
+  nextDueMs,
+  step,
+  type Case,
+  type Effect,
+  type JudgementPolicy,
+  type LifecycleEvent,
+} from '../core/lifecycle.js'
 import type { ActionChooser } from '../core/policy.js'
 import type { SocketReport } from '../core/report.js'
 import { ACTIONS, type Action } from '../core/vocabulary.js'
@@ -47,13 +54,9 @@ export function createJudge(hooks: JudgeHooks): Judge {
   }
 
   function urgeFor(state: Case, event: LifecycleEvent, policy: JudgementPolicy): void {
-    if (state.acted !== 'no') {
-      if (state.ladder.length > 0) hooks.urge(state.nextDeedMs - event.nowMs)
-    } else if (event.type === 'observed' && state.deadTurn === event.turn) {
-      hooks.urge(CONFIRM_DEATH_MS)
-    } else if (state.verdict === 'suspect') {
-      hooks.urge(state.progressMs + policy.graceMs - event.nowMs)
-    }
+    const isNewlyDead = event.type === 'observed' && state.acted === 'no' && state.deadTurn === event.turn
+    const dueMs = nextDueMs(state, policy) - event.nowMs
+    hooks.urge(isNewlyDead ? Math.min(dueMs, CONFIRM_DEATH_MS) : dueMs)
   }
 
   function policyOf(record: TrackedSocket): JudgementPolicy {

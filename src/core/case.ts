@@ -12,6 +12,8 @@ export interface Case {
   readonly sinceMs: number
   /** When a byte was last seen to have moved. */
   readonly progressMs: number
+  /** When the half-close began that an absolute cap counts from; -1 while there is none. */
+  readonly halfClosedMs: number
   /** What the previous observation counted, to see progress. */
   readonly bytesRead: number
   readonly bytesAccepted: number
@@ -43,10 +45,10 @@ export interface Look {
   readonly found: Classification | null
   /** A byte has moved since the previous look. */
   readonly progressed: boolean
-  /** Nothing has moved for longer than a close in good order takes. */
-  readonly settled: boolean
-  /** The same, known from two looks at the least. */
+  /** No byte has moved between two looks that lie further apart than a close in good order takes. */
   readonly quiet: boolean
+  /** For how long nothing has happened: no byte moved, and no new trouble began. -1 when a byte just has. */
+  readonly restMs: number
 }
 
 /** @param settleMs how long nothing may have moved before the socket counts as idle */
@@ -55,12 +57,11 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
   const state = previous ?? openCase(observation)
   const progressed = hasProgressed(state, facts)
   const progressMs = progressed ? nowMs : state.progressMs
-  const settled = !progressed && nowMs - progressMs >= settleMs
-  const quiet = settled && previous !== null
+  const quiet = !progressed && previous !== null && nowMs - progressMs >= settleMs
   const found = classify(facts, quiet)
   const next: Case = {
     ...state,
-    ...nameOf(state, found, observation),
+    ...nameOf({ ...state, progressMs }, found, observation, previous === null),
     progressMs,
     bytesRead: facts.bytesRead,
     bytesAccepted: facts.bytesAccepted,
@@ -68,7 +69,8 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
     kernel: facts.kernel,
     deadTurn: facts.disconnected !== true ? -1 : state.deadTurn === -1 ? turn : state.deadTurn,
   }
-  return { state: next, found, progressed, settled, quiet }
+  const restMs = progressed ? -1 : nowMs - Math.max(progressMs, next.sinceMs)
+  return { state: next, found, progressed, quiet, restMs }
 }
 
 function openCase({ facts, nowMs, endedMs }: Observation): Case {
@@ -90,6 +92,7 @@ export function blankCase(nowMs: number): Case {
     seenBy: 'stream',
     sinceMs: nowMs,
     progressMs: nowMs,
+    halfClosedMs: -1,
     bytesRead: 0,
     bytesAccepted: 0,
     unreadBytes: 0,
@@ -127,17 +130,61 @@ function isLess(a: number | null, b: number | null): boolean {
   return a !== null && b !== null && a < b
 }
 
-/**
- * What the trouble is called, and since when. It keeps its beginning even when a better sensor renames it, and once the
- * guard has acted it keeps its name too: our own `end()` must not make it look like another.
- */
-function nameOf(
-  state: Case,
-  found: Classification | null,
-  { endedMs, nowMs }: Observation,
-): Pick<Case, 'condition' | 'seenBy' | 'sinceMs'> {
-  const { condition, seenBy, sinceMs } = state
-  if (state.acted !== 'no') return { condition, seenBy, sinceMs }
-  if (found === null) return { condition: null, seenBy: 'stream', sinceMs }
-  return { ...found, sinceMs: condition === null ? (endedMs ?? nowMs) : sinceMs }
+type Name = Pick<Case, 'condition' | 'seenBy' | 'sinceMs' | 'halfClosedMs'>
+
+/** What the trouble is called, and since when. Once the guard has acted it keeps its name: our own `end()` is no news. */
+function nameOf(state: Case, found: Classification | null, observation: Observation, isFirst: boolean): Name {
+  const { condition, seenBy, sinceMs, halfClosedMs } = state
+  if (state.acted !== 'no') return { condition, seenBy, sinceMs, halfClosedMs }
+  if (found === null) return { condition: null, seenBy: 'stream', sinceMs, halfClosedMs: -1 }
+  const isSame = condition !== null && isSameTrouble(condition, found.condition)
+  const began = isSame ? sinceMs : beginningOf(found.condition, state, observation, isFirst)
+  return { ...found, sinceMs: began, halfClosedMs: halfCloseOf(found.condition, state, observation, began) }
+}
+
+/** The peer ended: the same half-close, whoever saw it and whatever is unread. */
+const PEER_ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen'])
+
+/** The same trouble keeps its beginning when a better sensor renames it. */
+function isSameTrouble(a: Condition, b: Condition): boolean {
+  return a === b || (PEER_ENDED.has(a) && PEER_ENDED.has(b))
+}
+
+/** Never earlier than it can have been: a report may say too little, but not too much. */
+function beginningOf(
+  condition: Condition,
+  { progressMs }: Case,
+  { nowMs, endedMs, facts }: Observation,
+  isFirst: boolean,
+): number {
+  switch (condition) {
+    case 'eof-ignored':
+    case 'eof-unread':
+      return endedMs ?? nowMs
+    case 'fin-wait':
+    case 'closed-unread':
+      if (endedMs === null || (condition === 'closed-unread' && !facts.eofReceived)) return nowMs
+      // Our own FIN left with the last byte of the output, which may have been long after `end()`.
+      return isFirst ? endedMs : Math.max(endedMs, progressMs)
+    case 'write-stalled':
+    case 'window-closed':
+      return progressMs
+    case 'fin-unseen':
+    case 'reset-unseen':
+    case 'self-connected':
+      return nowMs
+  }
+}
+
+/** A half-close is one and the same from its beginning on, whether its bytes move or stand still. */
+function halfCloseOf(
+  condition: Condition,
+  { halfClosedMs }: Case,
+  { nowMs, endedMs, facts }: Observation,
+  sinceMs: number,
+): number {
+  const isStalledHalf = condition === 'write-stalled' && !facts.localEnded
+  if (!isStalledHalf && !PEER_ENDED.has(condition) && condition !== 'fin-wait') return -1
+  if (halfClosedMs !== -1) return halfClosedMs
+  return isStalledHalf ? (endedMs ?? nowMs) : sinceMs
 }

@@ -68,12 +68,12 @@ export function step(state: Case | null, event: LifecycleEvent, policy: Judgemen
 }
 
 function observed(previous: Case | null, observation: Observation, policy: JudgementPolicy): Step {
-  const look = lookAt(previous, observation, Math.min(SETTLE_MS, policy.graceMs / 2))
+  const look = lookAt(previous, observation, settleMs(policy))
   return probePeer(judge(look, observation, policy), look, observation, policy)
 }
 
 function judge(look: Look, { facts, nowMs, turn }: Observation, policy: JudgementPolicy): Step {
-  const { state, found, progressed, settled } = look
+  const { state, found, progressed, restMs } = look
   if (found === null) return heal(state, nowMs, policy)
   if (state.acted !== 'no') return escalate(state, nowMs, policy)
   if (policy.reclaimDead && state.deadTurn !== -1 && turn > state.deadTurn && isProvablyLossFree(facts)) {
@@ -82,21 +82,20 @@ function judge(look: Look, { facts, nowMs, turn }: Observation, policy: Judgemen
   if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
   if (progressed && state.verdict === 'leaked' && !isOverCap(state, nowMs, policy))
     return recover(state, nowMs)
-  return accuse(state, nowMs, settled, policy)
+  return accuse(state, nowMs, restMs, policy)
 }
 
 /** Suspect, then leaked; both at once when grace has already passed at the first look. */
-function accuse(state: Case, nowMs: number, settled: boolean, policy: JudgementPolicy): Step {
+function accuse(state: Case, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
   const effects: Effect[] = []
   const overCap = isOverCap(state, nowMs, policy)
-  const overdue = overCap || (settled && nowMs - state.progressMs >= policy.graceMs)
   let verdict = state.verdict
   const isCalm = verdict === 'none' || verdict === 'recovered' || verdict === 'exempt'
-  if (isCalm && (settled || overCap)) {
+  if (isCalm && (overCap || restMs >= settleMs(policy))) {
     verdict = 'suspect'
     effects.push({ type: 'announce', event: 'suspect' })
   }
-  if (verdict === 'suspect' && overdue) {
+  if (verdict === 'suspect' && (overCap || restMs >= policy.graceMs)) {
     verdict = 'leaked'
     effects.push({ type: 'announce', event: 'leaked' }, { type: 'decide' })
   }
@@ -104,9 +103,23 @@ function accuse(state: Case, nowMs: number, settled: boolean, policy: JudgementP
 }
 
 /** The absolute cap on a half-close, progress or not. */
-function isOverCap(state: Case, nowMs: number, { maxHalfClosedMs }: JudgementPolicy): boolean {
-  const isHalfClosed = state.condition !== 'window-closed' && state.condition !== 'self-connected'
-  return maxHalfClosedMs !== null && isHalfClosed && nowMs - state.sinceMs >= maxHalfClosedMs
+function isOverCap({ halfClosedMs }: Case, nowMs: number, { maxHalfClosedMs }: JudgementPolicy): boolean {
+  return maxHalfClosedMs !== null && halfClosedMs !== -1 && nowMs - halfClosedMs >= maxHalfClosedMs
+}
+
+function settleMs({ graceMs }: JudgementPolicy): number {
+  return Math.min(SETTLE_MS, graceMs / 2)
+}
+
+/** When something falls due even if nothing more is seen; `Infinity` when nothing does. */
+export function nextDueMs(state: Case, { graceMs, maxHalfClosedMs, exempt }: JudgementPolicy): number {
+  if (state.acted !== 'no') return state.ladder.length === 0 ? Infinity : state.nextDeedMs
+  if (exempt || state.verdict === 'leaked') return Infinity
+  const capMs =
+    maxHalfClosedMs === null || state.halfClosedMs === -1 ? Infinity : state.halfClosedMs + maxHalfClosedMs
+  return state.verdict === 'suspect'
+    ? Math.min(capMs, Math.max(state.progressMs, state.sinceMs) + graceMs)
+    : capMs
 }
 
 function decided(

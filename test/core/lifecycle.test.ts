@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import type { Facts } from '../../src/core/facts.js'
-import type { JudgementPolicy } from '../../src/core/lifecycle.js'
+import { nextDueMs, type JudgementPolicy } from '../../src/core/lifecycle.js'
 import type { Condition, Sensor } from '../../src/core/vocabulary.js'
 import { Judgement, kernel, POLICY, say, tell, type Line } from './story.js'
 
@@ -234,6 +234,98 @@ story('healed, and stuck in another way: grace runs anew', {}, [
   [130_000, {}, { verdict: 'leaked', condition: 'write-stalled', idleMs: 60_000 }, ...LEAKED],
 ])
 
+// Since when.
+
+/** How old the trouble is said to be, for sights that follow each other at 10, 20 and 30 seconds. */
+const BEGINNINGS: readonly (readonly [
+  name: string,
+  ...sights: [Partial<Facts>, Condition | null, sinceMs: number][],
+])[] = [
+  [
+    'a better sensor does not make it younger',
+    [{ reading: false, kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) }, 'fin-unseen', 10_000],
+    [{ reading: true, eofReceived: true, unreadBytes: 9 }, 'eof-unread', 10_000],
+    [{ eofConsumed: true, unreadBytes: 0 }, 'eof-ignored', 10_000],
+  ],
+  [
+    'a window that closed, and a FIN that came later',
+    [{ reading: false, kernel: kernel({ unreadBytes: 9e4 }) }, null, 10_000],
+    [{}, 'window-closed', 10_000],
+    [{ kernel: kernel({ unreadBytes: 9e4, state: 'CLOSE_WAIT', peerEnded: true }) }, 'fin-unseen', 30_000],
+  ],
+  [
+    'a connection that died has not been dead for as long as it was half-closed',
+    [PEER_ENDS, 'eof-ignored', 10_000],
+    [{}, 'eof-ignored', 10_000],
+    [{ disconnected: true }, 'reset-unseen', 30_000],
+  ],
+  [
+    'the application ended, and the peer much later, unread',
+    [APP_ENDS, 'fin-wait', 10_000],
+    [{}, 'fin-wait', 10_000],
+    [{ eofReceived: true, unreadBytes: 9 }, 'closed-unread', 30_000],
+  ],
+  [
+    'the application ended, and the kernel saw the peer end much later',
+    [{ ...APP_ENDS, reading: false, kernel: kernel({ state: 'FIN_WAIT2' }) }, 'fin-wait', 10_000],
+    [{}, 'fin-wait', 10_000],
+    [{ kernel: kernel({ state: 'TIME_WAIT', peerEnded: true }) }, 'closed-unread', 30_000],
+  ],
+  [
+    'the application ended, and both were closed when nobody knew',
+    [{ ...APP_ENDS, reading: false, unreadBytes: 9 }, 'fin-wait', 10_000],
+    [{}, 'fin-wait', 10_000],
+    [{ disconnected: true }, 'closed-unread', 30_000],
+  ],
+  [
+    'what was written had to leave before the wait for the peer began',
+    [{ localEnded: true, unsentBytes: 9 }, null, 10_000],
+    [{ bytesAccepted: 5 }, null, 10_000],
+    [{ bytesAccepted: 9, unsentBytes: 0, localFinished: true }, 'fin-wait', 30_000],
+  ],
+  [
+    'output is stalled since it stopped, not since the end',
+    [{ localEnded: true, unsentBytes: 9 }, null, 10_000],
+    [{ bytesAccepted: 5 }, null, 10_000],
+    [{}, 'write-stalled', 20_000],
+  ],
+  [
+    'a half-close stays as old as it is when its output stalls, and moves on',
+    [{ ...PEER_ENDS, unsentBytes: 9 }, 'eof-ignored', 10_000],
+    [{ bytesAccepted: 5 }, 'eof-ignored', 10_000],
+    [{ bytesAccepted: 9, unsentBytes: 0 }, 'eof-ignored', 10_000],
+  ],
+]
+
+for (const [name, ...sights] of BEGINNINGS) {
+  void t.test(name, async (t) => {
+    const judgement = new Judgement()
+    for (const [index, [seen, condition, sinceMs]] of sights.entries()) {
+      judgement.apply((index + 1) * 10_000, seen, { ...POLICY, reclaimDead: false })
+      t.match(judgement.state, { condition, sinceMs }, `sight ${index + 1}`)
+    }
+  })
+}
+
+story('an end that is seen after a long silence has its grace like any other', { action: 'destroy' }, [
+  [5_000, { reading: false }, 'none'],
+  [65_000, {}, 'none', 'keep-alive on'],
+  // The application resumed, and the end came with it: its listener may be at work right now.
+  [600_000, { reading: true, ...PEER_ENDS }, 'none', 'keep-alive off'],
+  [600_999, {}, 'none'],
+  [601_000, {}, 'suspect', ...SUSPECTED],
+  [659_999, {}, 'suspect'],
+  [660_000, {}, 'leaked', ...LEAKED, 'deed destroy'],
+])
+
+story('a death that is seen after a long silence has its grace like any other', {}, [
+  [5_000, { reading: false, unreadBytes: 9 }, 'none'],
+  [65_000, {}, 'none', 'keep-alive on'],
+  [90_000, { disconnected: true }, { verdict: 'none', condition: 'reset-unseen' }],
+  [91_000, {}, 'suspect', 'announce suspect'],
+  [150_000, {}, 'leaked', ...LEAKED],
+])
+
 // Keep-alive: on while a peer that vanished would not be noticed otherwise, and off again.
 
 story('nobody reads for a whole grace: no fault, but the peer is probed until somebody does', {}, [
@@ -249,14 +341,9 @@ story('nobody reads for a whole grace: no fault, but the peer is probed until so
 story('probed already when it becomes a suspect', {}, [
   [5_000, { reading: false, kernel: kernel({}) }, 'none'],
   [65_000, {}, 'none', 'keep-alive on'],
-  [
-    70_000,
-    { kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) },
-    'leaked',
-    'announce suspect',
-    ...LEAKED,
-  ],
-  [75_000, { reading: true, bytesRead: 1, kernel: null }, 'recovered', ...RECOVERED],
+  [70_000, { kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) }, 'none'],
+  [71_000, {}, 'suspect', 'announce suspect'],
+  [75_000, { reading: true, kernel: null }, 'none', 'keep-alive off'],
 ])
 
 story('a side that only sends is not waited for', {}, [
@@ -295,6 +382,36 @@ story('maxHalfClosedMs: a closed window is no half-close', { maxHalfClosedMs: 10
   [6_000, {}, 'suspect', ...SUSPECTED],
   [64_000, {}, 'suspect'],
   [65_000, {}, 'leaked', ...LEAKED],
+])
+
+story('maxHalfClosedMs: counted from the first end to the last byte', { maxHalfClosedMs: 10_000 }, [
+  [5_000, { ...PEER_ENDS, unsentBytes: 9 }, { condition: 'eof-ignored' }],
+  [8_000, {}, { verdict: 'suspect', condition: 'write-stalled' }, ...SUSPECTED],
+  [12_000, { bytesAccepted: 5 }, { verdict: 'suspect', condition: 'eof-ignored' }],
+  [15_000, { bytesAccepted: 6 }, { verdict: 'leaked', condition: 'eof-ignored' }, ...LEAKED],
+  [18_000, {}, { verdict: 'leaked', condition: 'write-stalled' }],
+  [19_000, { bytesAccepted: 7 }, { verdict: 'leaked', condition: 'eof-ignored' }],
+])
+
+story('maxHalfClosedMs: output on its way to the end is no half-close yet', { maxHalfClosedMs: 10_000 }, [
+  [5_000, { localEnded: true, unsentBytes: 9 }, 'none'],
+  [20_000, { bytesAccepted: 4 }, 'none'],
+  [22_000, {}, { verdict: 'suspect', condition: 'write-stalled' }, ...SUSPECTED],
+  [25_000, { bytesAccepted: 8 }, 'none', 'keep-alive off'],
+  [
+    30_000,
+    { bytesAccepted: 9, unsentBytes: 0, localFinished: true },
+    { verdict: 'none', condition: 'fin-wait' },
+  ],
+  [39_999, { bytesRead: 1 }, 'none'],
+  [40_000, { bytesRead: 2 }, 'leaked', ...SUSPECTED, ...LEAKED],
+])
+
+story('maxHalfClosedMs: what both sides have closed is no half-close', { maxHalfClosedMs: 10_000 }, [
+  [5_000, APP_ENDS, { condition: 'fin-wait' }],
+  [14_000, { eofReceived: true, unreadBytes: 90 }, { verdict: 'none', condition: 'closed-unread' }],
+  [16_000, { unreadBytes: 80 }, 'none'],
+  [26_000, { unreadBytes: 70 }, 'none'],
 ])
 
 // What is done.
@@ -483,3 +600,26 @@ story('reclaim() again takes the ladder from its new beginning', { action: 'end'
 ])
 
 story('a healthy socket closes', {}, [[5_000, 'closed', '-']])
+
+void t.test('what falls due next, if nothing more is seen', async (t) => {
+  const judgement = new Judgement()
+  const due = (policy: Partial<JudgementPolicy> = {}) =>
+    nextDueMs(judgement.state!, { ...POLICY, action: 'end', ...policy })
+  judgement.apply(5_000, PEER_ENDS, POLICY)
+  t.equal(due(), Infinity, 'nothing is due to what is no suspect yet')
+  t.equal(due({ maxHalfClosedMs: 7_000 }), 12_000, 'but for the cap')
+  judgement.apply(10_000, {}, POLICY)
+  t.equal(due(), 65_000, 'the end of the grace')
+  t.equal(due({ maxHalfClosedMs: 7_000 }), 12_000, 'or the cap, if that is earlier')
+  t.equal(due({ maxHalfClosedMs: 70_000 }), 65_000)
+  t.equal(due({ exempt: true }), Infinity)
+  judgement.apply(20_000, { disconnected: true }, { ...POLICY, reclaimDead: false })
+  t.equal(due(), 80_000, 'of the grace for what is new')
+  judgement.apply(80_000, {}, { ...POLICY, reclaimDead: false, action: 'report' })
+  t.equal(judgement.state?.verdict, 'leaked')
+  t.equal(due(), Infinity)
+  judgement.apply(81_000, { decided: 'destroy' }, POLICY)
+  t.equal(due(), 86_000, 'the next deed')
+  judgement.apply(86_000, {}, POLICY)
+  t.equal(due(), Infinity, 'until there is none left')
+})
