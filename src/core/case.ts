@@ -28,6 +28,8 @@ export interface Case {
   readonly acted: 'no' | 'reclaim' | 'dead'
   /** Keep-alive was asked for, and not yet taken back. */
   readonly probing: boolean
+  /** The socket is closed: nothing happens in this case any more. */
+  readonly isClosed: boolean
 }
 
 /** One look at a socket. */
@@ -102,6 +104,7 @@ export function blankCase(nowMs: number): Case {
     nextDeedMs: 0,
     acted: 'no',
     probing: false,
+    isClosed: false,
   }
 }
 

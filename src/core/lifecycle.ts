@@ -52,6 +52,7 @@ export const SETTLE_MS = 1000
 const NO_EFFECTS: readonly Effect[] = []
 
 export function step(state: Case | null, event: LifecycleEvent, policy: JudgementPolicy): Step {
+  if (state !== null && state.isClosed) return { state, effects: NO_EFFECTS }
   switch (event.type) {
     case 'observed':
       return observed(state, event, policy)
@@ -113,6 +114,7 @@ function settleMs({ graceMs }: JudgementPolicy): number {
 
 /** When something falls due even if nothing more is seen; `Infinity` when nothing does. */
 export function nextDueMs(state: Case, { graceMs, maxHalfClosedMs, exempt }: JudgementPolicy): number {
+  if (state.isClosed) return Infinity
   if (state.acted !== 'no') return state.ladder.length === 0 ? Infinity : state.nextDeedMs
   if (exempt || state.verdict === 'leaked') return Infinity
   const capMs =
@@ -186,14 +188,19 @@ function probePeer(
 
 function closed(state: Case | null): Step {
   if (state === null) return { state, effects: NO_EFFECTS }
-  const event: EventType | null =
-    state.acted === 'dead'
-      ? 'dead'
-      : state.acted === 'reclaim'
-        ? 'reclaimed'
-        : state.verdict === 'leaked'
-          ? 'recovered'
-          : null
-  if (event === null) return { state: null, effects: NO_EFFECTS }
-  return { state: { ...state, verdict: event }, effects: [{ type: 'announce', event }] }
+  const event = outcomeOf(state)
+  if (event === null) return { state: { ...state, isClosed: true }, effects: NO_EFFECTS }
+  return { state: { ...state, verdict: event, isClosed: true }, effects: [{ type: 'announce', event }] }
+}
+
+/** Whose work it was. A leak that the guard has not touched was put right by the application. */
+function outcomeOf({ acted, verdict }: Case): EventType | null {
+  switch (acted) {
+    case 'dead':
+      return 'dead'
+    case 'reclaim':
+      return 'reclaimed'
+    case 'no':
+      return verdict === 'leaked' ? 'recovered' : null
+  }
 }

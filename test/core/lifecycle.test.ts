@@ -59,7 +59,7 @@ story('a close in good order is never even a suspect', {}, [
   [5_000, PEER_ENDS, { verdict: 'none', condition: 'eof-ignored' }],
   [5_050, { localEnded: true, unsentBytes: 900 }, { verdict: 'none', condition: null }],
   [5_100, { localFinished: true, unsentBytes: 0, bytesAccepted: 900 }, { verdict: 'none', condition: null }],
-  [5_150, 'closed', '-'],
+  [5_150, 'closed', { verdict: 'none' }],
 ])
 
 story('a slow close: the suspicion goes as soon as the application ends', {}, [
@@ -68,7 +68,7 @@ story('a slow close: the suspicion goes as soon as the application ends', {}, [
   [15_000, { localEnded: true, unsentBytes: 1e6, bytesAccepted: 1e6 }, 'none', 'keep-alive off'],
   [20_000, { bytesAccepted: 2e6, unsentBytes: 5e5 }, 'none'],
   [25_000, { bytesAccepted: 2.5e6, unsentBytes: 0, localFinished: true }, 'none'],
-  [25_050, 'closed', '-'],
+  [25_050, 'closed', { verdict: 'none' }],
 ])
 
 // Grace is idle time.
@@ -212,7 +212,7 @@ story('what recovered and then closes has nothing more to tell', {}, [
   [5_000, PEER_ENDS, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
   [70_000, { localEnded: true }, 'recovered', ...RECOVERED],
-  [70_100, 'closed', '-'],
+  [70_100, 'closed', { verdict: 'recovered' }],
 ])
 
 story('recovered, and leaked again', {}, [
@@ -564,7 +564,7 @@ story('closed by the application between proof and deed: still the guard’s', {
 story('exempt: no grace runs, whatever happens', { exempt: true, action: 'destroy', maxHalfClosedMs: 1 }, [
   [5_000, PEER_ENDS, { verdict: 'exempt', condition: 'eof-ignored' }],
   [900_000, {}, 'exempt'],
-  [900_001, 'closed', '-'],
+  [900_001, 'closed', { verdict: 'exempt' }],
 ])
 
 story('exempt: proven death is still acted on', { exempt: true }, [
@@ -600,6 +600,26 @@ story('reclaim() again takes the ladder from its new beginning', { action: 'end'
 ])
 
 story('a healthy socket closes', {}, [[5_000, 'closed', '-']])
+
+// Closed is closed: a listener that is told of the leak may close the socket before the policy is asked.
+
+story('closed while suspect: nothing is done to it any more', { action: () => 'destroy' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [65_000, 'closed', { verdict: 'recovered', isClosed: true }, 'announce recovered'],
+  [65_000, { decided: 'destroy' }, 'recovered'],
+  [65_001, 'closed', 'recovered'],
+  [99_000, {}, 'recovered'],
+])
+
+story('closed by the guard: told once', { action: 'end' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [65_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
+  [65_002, 'closed', 'reclaimed'],
+  [65_003, { decided: 'reset' }, 'reclaimed'],
+  [75_000, {}, 'reclaimed'],
+])
 
 void t.test('what falls due next, if nothing more is seen', async (t) => {
   const judgement = new Judgement()
