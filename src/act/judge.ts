@@ -49,7 +49,11 @@ export function createJudge(hooks: JudgeHooks): Judge {
     const { state, effects } = step(record.case, event, policy)
     // Before the effects: a deed comes back through the seam at once.
     record.case = state
-    for (const effect of effects) carryOut(record, effect)
+    for (const effect of effects) {
+      // A listener that was told of one effect may have closed the socket: the others are void then.
+      if (record.case?.isClosed === true && event.type !== 'closed') break
+      carryOut(record, effect)
+    }
     if (record.case !== null && event.type !== 'closed') urgeFor(record.case, event, policy)
   }
 
@@ -77,6 +81,8 @@ export function createJudge(hooks: JudgeHooks): Judge {
         executor.perform(record.socket, effect.deed)
         return
       case 'decide':
+        // A listener may have reclaimed it already.
+        if (record.case !== null && record.case.acted !== 'no') return
         apply(record, {
           type: 'decided',
           nowMs: hooks.now(),
