@@ -26,6 +26,8 @@ export interface Case {
   readonly nextDeedMs: number
   /** The guard has acted: whatever closes the socket now, it is `reclaimed` (or `dead`). */
   readonly acted: 'no' | 'reclaim' | 'dead'
+  /** When a leak last recovered; `recovered` is shown for one grace from then on. */
+  readonly recoveredMs: number
   /** Keep-alive was asked for, and not yet taken back. */
   readonly probing: boolean
   /** The socket is closed: nothing happens in this case any more. */
@@ -103,6 +105,7 @@ export function blankCase(nowMs: number): Case {
     ladder: [],
     nextDeedMs: 0,
     acted: 'no',
+    recoveredMs: 0,
     probing: false,
     isClosed: false,
   }

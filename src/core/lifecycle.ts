@@ -7,7 +7,7 @@
 import { blankCase, lookAt, type Case, type Look, type Observation } from './case.js'
 import { isProvablyLossFree } from './classify.js'
 import { remedyLadder, type ActionChooser, type Deed } from './policy.js'
-import type { Action, EventType } from './vocabulary.js'
+import type { Action, EventType, Verdict } from './vocabulary.js'
 
 export type { Case } from './case.js'
 
@@ -78,7 +78,8 @@ function judge(look: Look, { facts, nowMs, turn }: Observation, policy: Judgemen
   if (found === null) return heal(state, nowMs, policy)
   if (state.acted !== 'no') return escalate(state, nowMs, policy)
   if (policy.reclaimDead && state.deadTurn !== -1 && turn > state.deadTurn && isProvablyLossFree(facts)) {
-    return { state: { ...state, acted: 'dead' }, effects: [{ type: 'deed', deed: 'destroy' }] }
+    const ladder = remedyLadder('destroy', 'reset-unseen', facts.localEnded)
+    return escalate({ ...state, acted: 'dead', ladder, nextDeedMs: nowMs }, nowMs, policy)
   }
   if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
   if (progressed && state.verdict === 'leaked' && !isOverCap(state, nowMs, policy))
@@ -90,9 +91,8 @@ function judge(look: Look, { facts, nowMs, turn }: Observation, policy: Judgemen
 function accuse(state: Case, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
   const effects: Effect[] = []
   const overCap = isOverCap(state, nowMs, policy)
-  let verdict = state.verdict
-  const isCalm = verdict === 'none' || verdict === 'recovered' || verdict === 'exempt'
-  if (isCalm && (overCap || restMs >= settleMs(policy))) {
+  let verdict = faded(state, nowMs, policy)
+  if ((verdict === 'none' || verdict === 'recovered') && (overCap || restMs >= settleMs(policy))) {
     verdict = 'suspect'
     effects.push({ type: 'announce', event: 'suspect' })
   }
@@ -145,24 +145,28 @@ function excuse(state: Case, nowMs: number, blockedMs: number): Case {
   return { ...state, progressMs: Math.min(nowMs, state.progressMs + blockedMs) }
 }
 
-/** Nothing is odd any more. A leak that healed is told once and stays visible for one grace period. */
+/** Nothing is odd any more. */
 function heal(state: Case, nowMs: number, policy: JudgementPolicy): Step {
   if (state.acted !== 'no') return escalate(state, nowMs, policy)
-  switch (state.verdict) {
-    case 'leaked':
-      return recover(state, nowMs)
-    case 'recovered': {
-      const isOver = nowMs - state.sinceMs >= policy.graceMs
-      return { state: isOver ? { ...state, verdict: 'none' } : state, effects: NO_EFFECTS }
-    }
-    default:
-      return { state: { ...state, verdict: policy.exempt ? 'exempt' : 'none' }, effects: NO_EFFECTS }
-  }
+  if (state.verdict === 'leaked') return recover(state, nowMs)
+  const verdict = policy.exempt
+    ? 'exempt'
+    : state.verdict === 'suspect'
+      ? 'none'
+      : faded(state, nowMs, policy)
+  return { state: { ...state, verdict }, effects: NO_EFFECTS }
+}
+
+/** The verdict as it stands now: a leak that healed stays visible for one grace, an exemption for as long as it holds. */
+function faded({ verdict, recoveredMs }: Case, nowMs: number, policy: JudgementPolicy): Verdict {
+  const isOver = verdict === 'recovered' ? nowMs - recoveredMs >= policy.graceMs : verdict === 'exempt'
+  return isOver ? 'none' : verdict
 }
 
 function recover(state: Case, nowMs: number): Step {
+  const sinceMs = state.condition === null ? nowMs : state.sinceMs
   return {
-    state: { ...state, verdict: 'recovered', sinceMs: state.condition === null ? nowMs : state.sinceMs },
+    state: { ...state, verdict: 'recovered', recoveredMs: nowMs, sinceMs },
     effects: [{ type: 'announce', event: 'recovered' }],
   }
 }

@@ -226,6 +226,16 @@ story('recovered, and leaked again', {}, [
   [130_500, 'closed', { verdict: 'recovered' }, 'announce recovered'],
 ])
 
+story('a leak that moves on has recovered for one grace, and is no news after that', {}, [
+  [5_000, { ...PEER_ENDS, bytesAccepted: 1 }, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+  [70_000, { bytesAccepted: 2 }, { verdict: 'recovered', condition: 'eof-ignored' }, ...RECOVERED],
+  ...Array.from({ length: 60 }, (_, i): Line => [70_999 + i * 999, { bytesAccepted: 3 + i }, 'recovered']),
+  [130_000, { bytesAccepted: 99 }, { verdict: 'none', condition: 'eof-ignored' }],
+  [130_900, { bytesAccepted: 100 }, 'none'],
+  [131_900, {}, 'suspect', ...SUSPECTED],
+])
+
 story('healed, and stuck in another way: grace runs anew', {}, [
   [5_000, PEER_ENDS, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
@@ -512,6 +522,15 @@ story('dead: two turns of the event loop must agree, then it is destroyed withou
   [5_021, 'closed', { verdict: 'dead', condition: 'reset-unseen' }, 'announce dead'],
 ])
 
+story('dead: destroy() that does not close it is not the last word', {}, [
+  [5_000, { ...PEER_ENDS, disconnected: true }, 'none'],
+  [5_020, {}, { acted: 'dead' }, 'deed destroy'],
+  [10_019, {}, 'none'],
+  [10_020, {}, 'none', 'deed reset'],
+  [60_000, {}, 'none'],
+  [60_001, 'closed', { verdict: 'dead' }, 'announce dead'],
+])
+
 story('dead: one look that says otherwise starts the proof again', {}, [
   [5_000, { ...PEER_ENDS, disconnected: true }, 'none'],
   [5_010, { disconnected: false }, 'none'],
@@ -573,6 +592,14 @@ story('exempt: proven death is still acted on', { exempt: true }, [
   [90_050, {}, { acted: 'dead' }, 'deed destroy'],
   [90_051, 'closed', { verdict: 'dead' }, 'announce dead'],
 ])
+
+void t.test('no longer exempt: judged like any other', async (t) => {
+  const judgement = new Judgement()
+  judgement.apply(5_000, { ...PEER_ENDS, bytesAccepted: 1 }, { ...POLICY, exempt: true })
+  judgement.apply(90_000, { bytesAccepted: 2 }, POLICY)
+  t.equal(judgement.state?.verdict, 'none')
+  t.same(judgement.apply(91_000, {}, POLICY).map(say), SUSPECTED)
+})
 
 // By request.
 
