@@ -12,6 +12,8 @@ export interface Case {
   readonly sinceMs: number
   /** When a byte was last seen to have moved. */
   readonly progressMs: number
+  /** Grace runs from here: the last byte, the beginning of the trouble, or later by what the event loop was blocked. */
+  readonly restSinceMs: number
   /** When the half-close began that an absolute cap counts from; -1 while there is none. */
   readonly halfClosedMs: number
   /** What the previous observation counted, to see progress. */
@@ -49,9 +51,7 @@ export interface Look {
   readonly found: Classification | null
   /** A byte has moved since the previous look. */
   readonly progressed: boolean
-  /** No byte has moved between two looks that lie further apart than a close in good order takes. */
-  readonly quiet: boolean
-  /** For how long nothing has happened: no byte moved, and no new trouble began. -1 when a byte just has. */
+  /** How much of the grace has passed; -1 when a byte has just moved. */
   readonly restMs: number
 }
 
@@ -61,20 +61,23 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
   const state = previous ?? openCase(observation)
   const progressed = hasProgressed(state, facts)
   const progressMs = progressed ? nowMs : state.progressMs
-  const quiet = !progressed && previous !== null && nowMs - progressMs >= settleMs
-  const found = classify(facts, quiet)
+  // That nothing moves is known from two looks, not from one.
+  const isIdle = !progressed && previous !== null && nowMs - state.restSinceMs >= settleMs
+  const found = classify(facts, isIdle)
+  const name = nameOf({ ...state, progressMs }, found, observation, previous === null)
+  const restSinceMs = Math.max(state.restSinceMs, progressMs, name.sinceMs)
   const next: Case = {
     ...state,
-    ...nameOf({ ...state, progressMs }, found, observation, previous === null),
+    ...name,
     progressMs,
+    restSinceMs,
     bytesRead: facts.bytesRead,
     bytesAccepted: facts.bytesAccepted,
     unreadBytes: facts.unreadBytes,
     kernel: facts.kernel,
     deadTurn: facts.disconnected !== true ? -1 : state.deadTurn === -1 ? turn : state.deadTurn,
   }
-  const restMs = progressed ? -1 : nowMs - Math.max(progressMs, next.sinceMs)
-  return { state: next, found, progressed, quiet, restMs }
+  return { state: next, found, progressed, restMs: progressed ? -1 : nowMs - restSinceMs }
 }
 
 function openCase({ facts, nowMs, endedMs }: Observation): Case {
@@ -96,6 +99,7 @@ export function blankCase(nowMs: number): Case {
     seenBy: 'stream',
     sinceMs: nowMs,
     progressMs: nowMs,
+    restSinceMs: nowMs,
     halfClosedMs: -1,
     bytesRead: 0,
     bytesAccepted: 0,
@@ -108,6 +112,15 @@ export function blankCase(nowMs: number): Case {
     recoveredMs: 0,
     probing: false,
     isClosed: false,
+  }
+}
+
+/** The event loop was blocked: in that time nobody could have read, nor could a deed have worked. */
+export function excuse(state: Case, nowMs: number, blockedMs: number): Case {
+  return {
+    ...state,
+    restSinceMs: Math.min(nowMs, state.restSinceMs + blockedMs),
+    nextDeedMs: state.nextDeedMs + blockedMs,
   }
 }
 

@@ -4,7 +4,7 @@
  * A case exists only while something is odd about a socket; a healthy one has none. All times are milliseconds on one
  * monotonic clock. Grace is idle time: every byte that moves, in either direction, starts it again.
  */
-import { blankCase, lookAt, type Case, type Look, type Observation } from './case.js'
+import { blankCase, excuse, lookAt, type Case, type Look, type Observation } from './case.js'
 import { isProvablyLossFree } from './classify.js'
 import { remedyLadder, type ActionChooser, type Deed } from './policy.js'
 import type { Action, EventType, Verdict } from './vocabulary.js'
@@ -70,7 +70,7 @@ export function step(state: Case | null, event: LifecycleEvent, policy: Judgemen
 
 function observed(previous: Case | null, observation: Observation, policy: JudgementPolicy): Step {
   const look = lookAt(previous, observation, settleMs(policy))
-  return probePeer(judge(look, observation, policy), look, observation, policy)
+  return probePeer(judge(look, observation, policy), observation, policy)
 }
 
 function judge(look: Look, { facts, nowMs, turn }: Observation, policy: JudgementPolicy): Step {
@@ -119,9 +119,7 @@ export function nextDueMs(state: Case, { graceMs, maxHalfClosedMs, exempt }: Jud
   if (exempt || state.verdict === 'leaked') return Infinity
   const capMs =
     maxHalfClosedMs === null || state.halfClosedMs === -1 ? Infinity : state.halfClosedMs + maxHalfClosedMs
-  return state.verdict === 'suspect'
-    ? Math.min(capMs, Math.max(state.progressMs, state.sinceMs) + graceMs)
-    : capMs
+  return state.verdict === 'suspect' ? Math.min(capMs, state.restSinceMs + graceMs) : capMs
 }
 
 function decided(
@@ -139,10 +137,6 @@ function escalate(state: Case, nowMs: number, policy: JudgementPolicy): Step {
   if (deed === undefined || nowMs < state.nextDeedMs) return { state, effects: NO_EFFECTS }
   const next: Case = { ...state, ladder: rest, nextDeedMs: nowMs + policy.escalateMs }
   return { state: next, effects: [{ type: 'deed', deed }] }
-}
-
-function excuse(state: Case, nowMs: number, blockedMs: number): Case {
-  return { ...state, progressMs: Math.min(nowMs, state.progressMs + blockedMs) }
 }
 
 /** Nothing is odd any more. */
@@ -176,15 +170,10 @@ function recover(state: Case, nowMs: number): Step {
  * suspect or leaked, and for what nobody has read for a whole grace. That is no fault, but a peer that vanished would
  * never be found out. An exempt socket is left as the application made it.
  */
-function probePeer(
-  step: Step,
-  { quiet }: Look,
-  { facts, nowMs }: Observation,
-  policy: JudgementPolicy,
-): Step {
+function probePeer(step: Step, { facts, nowMs }: Observation, policy: JudgementPolicy): Step {
   const { state, effects } = step
   if (state === null || state.acted !== 'no') return step
-  const isBlind = facts.readable && !facts.reading && quiet && nowMs - state.progressMs >= policy.graceMs
+  const isBlind = facts.readable && !facts.reading && nowMs - state.progressMs >= Math.max(1, policy.graceMs)
   const on = !policy.exempt && (state.verdict === 'suspect' || state.verdict === 'leaked' || isBlind)
   if (on === state.probing) return step
   return { state: { ...state, probing: on }, effects: [{ type: 'keep-alive', on }, ...effects] }

@@ -57,6 +57,7 @@ const anything: fc.Arbitrary<Step[]> = stepsOf(
   fc.oneof(
     { arbitrary: anySight, weight: 12 },
     { arbitrary: fc.record({ decided: fc.constantFrom(...ACTIONS) }), weight: 1 },
+    { arbitrary: fc.record({ blockedMs: duration }), weight: 1 },
     { arbitrary: fc.constant('closed' as const), weight: 1 },
   ),
 )
@@ -82,6 +83,10 @@ function live(
     const effects = judgement.apply(nowMs, happening, typeof policy === 'function' ? policy(index) : policy)
     return { nowMs, happening, facts: judgement.facts, before, after: judgement.state, effects }
   })
+}
+
+function isSight(happening: Happening): boolean {
+  return happening !== 'closed' && !('decided' in happening) && !('blockedMs' in happening)
 }
 
 const deedsIn = ({ effects }: Moment) => effects.filter(({ type }) => type === 'deed')
@@ -242,12 +247,15 @@ t.test('leaked is said only after a whole grace at rest, or over the cap', async
     live(steps, policy).every((moment) => {
       if (!announcementsIn(moment).includes('leaked')) return true
       const { after, nowMs } = moment
-      const { progressMs, sinceMs, halfClosedMs, condition } = after!
+      const { progressMs, sinceMs, restSinceMs, halfClosedMs, condition } = after!
       const overCap =
         policy.maxHalfClosedMs !== null &&
         halfClosedMs !== -1 &&
         nowMs - halfClosedMs >= policy.maxHalfClosedMs
-      return condition !== null && (overCap || nowMs - Math.max(progressMs, sinceMs) >= policy.graceMs)
+      return (
+        condition !== null &&
+        (overCap || nowMs - Math.max(progressMs, sinceMs, restSinceMs) >= policy.graceMs)
+      )
     }),
   )
 })
@@ -369,7 +377,7 @@ t.test('nothing comes after the close', async () => {
 t.test('what falls due is never in the past, unless it was just put off by a moving byte', async () => {
   holds(fc.tuple(anything, anyPolicy), ([steps, policy]) =>
     live(steps, policy).every(({ after, nowMs, happening }) => {
-      if (after === null || happening === 'closed' || 'decided' in (happening as object)) return true
+      if (after === null || !isSight(happening)) return true
       const dueMs = nextDueMs(after, policy)
       return dueMs > nowMs || after.progressMs === nowMs || (after.acted !== 'no' && policy.escalateMs === 0)
     }),

@@ -156,6 +156,44 @@ story('so is a legal half-close that never pauses: it is not even a suspect', {}
   ...Array.from({ length: 100 }, (_, i): Line => [5_000 + (i + 1) * 900, { bytesRead: 2 + i }, 'none']),
 ])
 
+// A blocked event loop.
+
+story('the time in which nobody could have done anything is no part of the grace', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [10_000, {}, 'suspect', ...SUSPECTED],
+  [60_000, { blockedMs: 40_000 }, { verdict: 'suspect', idleMs: 55_000 }],
+  [65_000, {}, 'suspect'],
+  [104_999, {}, 'suspect'],
+  [105_000, {}, 'leaked', ...LEAKED],
+])
+
+story('not of a grace either that began after the last byte', {}, [
+  [5_000, { reading: false }, 'none'],
+  [300_000, { disconnected: true }, { condition: 'reset-unseen' }, 'keep-alive on'],
+  [301_000, {}, 'suspect', 'announce suspect'],
+  [350_000, { blockedMs: 45_000 }, 'suspect'],
+  [360_000, {}, 'suspect'],
+  [404_999, {}, 'suspect'],
+  [405_000, {}, 'leaked', ...LEAKED],
+])
+
+story('nor of the time that a deed has to work', { action: 'end' }, [
+  [5_000, PEER_ENDS, 'none'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
+  [80_000, { blockedMs: 14_000 }, 'leaked'],
+  [80_001, { localEnded: true, unsentBytes: 9 }, 'leaked'],
+  [83_999, {}, 'leaked'],
+  [84_000, {}, 'leaked', 'deed destroy'],
+])
+
+story('more than there was to excuse excuses no future', {}, [
+  [5_000, PEER_ENDS, 'none'],
+  [10_000, { blockedMs: 90_000 }, { restSinceMs: 10_000 }],
+  [70_000, {}, 'leaked', ...SUSPECTED, ...LEAKED],
+])
+
+story('a healthy socket is not bothered by it', {}, [[5_000, { blockedMs: 9_000 }, '-']])
+
 // No grace at all.
 
 story('graceMs 0: leaked at the first look', { graceMs: 0 }, [

@@ -58,7 +58,7 @@ export function kernel(facts: Partial<KernelFacts>): KernelFacts {
 /** What is seen: facts that changed since the line before. `sameTurn`: the event loop has not run in between. */
 export type Sight = Partial<Facts> & { readonly sameTurn?: true }
 
-export type Happening = Sight | 'closed' | { readonly decided: Action }
+export type Happening = Sight | 'closed' | { readonly decided: Action } | { readonly blockedMs: number }
 
 /** `-`: no case is left. */
 export type Outcome = Verdict | '-' | (Partial<Case> & { readonly idleMs?: number })
@@ -107,6 +107,7 @@ export class Judgement {
     if ('decided' in happening) {
       return { type: 'decided', nowMs, action: happening.decided, localEnded: this.facts.localEnded }
     }
+    if ('blockedMs' in happening) return { type: 'stalled', nowMs, blockedMs: happening.blockedMs }
     const { sameTurn, ...changed } = happening
     this.facts = { ...this.facts, ...changed }
     if (this.facts.eofReceived) this.#peerEndedMs ||= nowMs
