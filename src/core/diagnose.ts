@@ -10,63 +10,105 @@ import { formatDuration } from './format-duration.js'
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
 export function diagnose(socket: Undiagnosed): string {
-  if (socket.condition === null) return describeHealthy(socket)
-  const what = describeCondition(socket, socket.condition)
-  const peer = describePeer(socket)
-  return `${capitalize(subjectOf(socket))}: ${what}${peer}. ${remedyFor(socket.condition, socket)}`
+  const { condition } = socket
+  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition)
+  return `${capitalize(subjectOf(socket))}: ${what}`
 }
 
-function describeHealthy(socket: Undiagnosed): string {
+function describeCalm({ verdict, phase }: Undiagnosed): string {
+  switch (verdict) {
+    case 'recovered':
+      return 'has recovered; it was leaked. Nothing to do.'
+    case 'exempt':
+      return 'exempt, the application keeps it on purpose. Nothing to do.'
+    case 'reclaimed':
+    case 'dead':
+      return 'closed by the guard. Nothing to do.'
+    default:
+      return `healthy (${phase}). Nothing to do.`
+  }
+}
+
+/** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
+function describeTrouble(socket: Undiagnosed, condition: Condition): string {
+  const what = describeCondition(socket, condition) + describePeer(socket)
   switch (socket.verdict) {
     case 'recovered':
-      return `${capitalize(subjectOf(socket))}: was leaked and has recovered. Nothing to do.`
+      return `has recovered; it was leaked: ${what}. Nothing to do.`
     case 'exempt':
-      return `${capitalize(subjectOf(socket))}: exempt, the application keeps it on purpose. Nothing to do.`
+      return `${what}. Exempt, the application keeps it on purpose.`
+    case 'dead':
+      return `${what}. The guard closed it, nothing was lost.`
+    case 'reclaimed':
+      return `${what}, so the guard closed it. ${remedyFor(condition, socket)}`
     default:
-      return `${capitalize(subjectOf(socket))}: healthy (${socket.phase}). Nothing to do.`
+      return `${what}. ${remedyFor(condition, socket)}`
   }
+}
+
+const NOUNS: Readonly<Record<Kind, string>> = {
+  tcp: 'connection',
+  tls: 'TLS connection',
+  http: 'HTTP connection',
+  upgrade: 'tunnel',
+  connect: 'tunnel',
+  websocket: 'WebSocket',
+  pipe: 'pipe',
 }
 
 function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
-  const name = {
-    tcp: 'connection',
-    tls: 'TLS connection',
-    pipe: 'pipe',
-    http: 'HTTP connection',
-    websocket: 'WebSocket',
-  }
-  const noun = (name as Partial<Record<Kind, string>>)[kind] ?? 'tunnel'
   const label = owner.label === null ? '' : ` "${owner.label}"`
-  const site = owner.site === '' ? '' : ` of ${owner.site}`
-  if (direction === 'outbound') return `outgoing ${noun}${label}${site}`
-  const from = remote === null ? '' : ` from ${formatEndpoint(remote)}`
-  return `${noun}${label}${site}${from}`
+  const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${formatEndpoint(remote)}`
+  const isNamedByPeer = owner.site === '' || owner.site === peer || owner.site === 'outgoing'
+  const words = [`${NOUNS[kind]}${label}`, isNamedByPeer ? '' : `of ${owner.site}`, peer]
+  return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
 }
 
 function describeCondition(socket: Undiagnosed, condition: Condition): string {
   const since = formatDuration(socket.sinceMs)
-  const unread = socket.unreadBytes > 0 ? formatBytes(socket.unreadBytes) : 'bytes'
-  const unsent = formatBytes(socket.unsentBytes)
   const idle = formatDuration(socket.idleMs)
+  const unread = socket.unreadBytes > 0 ? formatBytes(socket.unreadBytes) : null
+  const unsent = socket.unsentBytes > 0 ? formatBytes(socket.unsentBytes) : null
   switch (condition) {
     case 'eof-ignored':
       return `the peer ended ${since} ago and the application has not ended its side`
     case 'eof-unread':
-      return `the peer ended ${since} ago, but ${unread} that nobody reads keep the end from being noticed`
+      return (
+        `the peer ended ${since} ago, but ` +
+        (unread === null ? 'what nobody reads keeps' : `${unread} that nobody reads keep`) +
+        ' the end from being noticed'
+      )
     case 'fin-unseen':
-      return `the peer ended, and nobody has read for ${since}: ${unread} wait in the kernel`
+      return (
+        `the peer ended (seen ${since} ago), but nobody has read for ${idle}` +
+        (unread === null ? '' : `: ${unread} wait before the end`)
+      )
     case 'window-closed':
-      return `nobody has read for ${idle}: ${unread} fill the receive buffer and the peer can't send on`
+      return (
+        `nobody has read for ${idle}: ` +
+        (unread === null ? 'what came waits' : `${unread} wait`) +
+        ' in the receive buffer and may hold the peer up'
+      )
     case 'reset-unseen':
-      return `the connection died (seen ${since} ago) and Node was not told; only the descriptor is left`
+      return (
+        `the connection died (seen ${since} ago) and Node was not told: ` +
+        (unread === null ? 'only the descriptor is left' : `${unread} are unread`)
+      )
     case 'fin-wait':
-      return `the application ended its side ${since} ago and the peer never did`
+      return `the application ended its side ${since} ago, and the end of the peer has not been seen`
     case 'write-stalled':
-      return `the connection is ending, but the peer has taken nothing for ${idle}: ${unsent} can't be sent`
+      return (
+        `the connection is ending, but no output has left for ${idle}` +
+        (unsent === null ? '' : `: ${unsent} are waiting`)
+      )
     case 'closed-unread':
-      return `both sides closed ${since} ago, but ${unread} that nobody read keep the descriptor open`
+      return (
+        `both sides are closed (seen ${since} ago), but ` +
+        (unread === null ? 'nobody reads on to the end, which keeps' : `${unread} that nobody read keep`) +
+        ' the descriptor open'
+      )
     case 'self-connected':
-      return 'it connected to its own address and port and talks to itself'
+      return `it connected to its own address and port and talks to itself (seen ${since} ago)`
   }
 }
 
@@ -87,7 +129,7 @@ function remedyFor(condition: Condition, { kind, direction }: Undiagnosed): stri
     case 'window-closed':
       return remedyForUnread(kind, direction)
     case 'reset-unseen':
-      return 'Call socket.destroy(); the guard does so by itself once all that was delivered has been read.'
+      return 'Call socket.destroy(); with reclaimDead the guard does so once all that was delivered has been read.'
     case 'fin-wait':
       return "Give the peer a time limit: socket.destroy() some time after 'finish'."
     case 'write-stalled':
