@@ -1,0 +1,110 @@
+/**
+ * The system calls behind the ffi view, bound through koffi, an optional peer dependency with native code.
+ *
+ * Loading costs 10 to 130 ms and 3 to 10 MB of resident memory, therefore only on the first question.
+ *
+ * Not in a worker thread: `worker.terminate()` while a worker is inside `koffi.load()` or `lib.func()` aborts
+ * the process. And never through koffi.node.poll, which swallows exceptions and can abort the process as
+ * well.
+ */
+import { createRequire } from 'node:module'
+import { isMainThread } from 'node:worker_threads'
+
+/** Each returns what its C function returns: -1 for an error, which `errno` then tells. */
+export interface Libc {
+  poll(fds: Uint8Array, count: number, timeoutMs: number): number
+  getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Int32Array): number
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number
+  ioctl(fd: number, request: number, value: Uint8Array): number
+  socket(domain: number, type: number, protocol: number): number
+  bind(fd: number, address: Uint8Array, length: number): number
+  listen(fd: number, backlog: number): number
+  getsockname(fd: number, address: Uint8Array, length: Int32Array): number
+  connect(fd: number, address: Uint8Array, length: number): number
+  accept(fd: number, address: null, length: null, flags: number): number
+  shutdown(fd: number, how: number): number
+  close(fd: number): number
+  errno(): number
+}
+
+/** Loads a module by name, as `require` does. */
+export type Load = ((id: string) => unknown) & { readonly resolve: (id: string) => string }
+
+export interface LoadOptions {
+  readonly load?: Load
+  readonly platform?: string
+  readonly arch?: string
+  readonly isMainThread?: boolean
+}
+
+/** What koffi 2 and 3 have in common. */
+interface Koffi {
+  load(path: null): KoffiLibrary
+  errno(): number
+}
+interface KoffiLibrary {
+  func(name: string, result: string, parameters: string[]): (...args: unknown[]) => number
+  func(declaration: string): (...args: unknown[]) => number
+}
+
+/**
+ * Machines whose socket options, ioctl requests and poll flags have the numbers of asm-generic. On others
+ * (mips, ppc64) some differ, and koffi's reach ends on most of them.
+ */
+const GENERIC_MACHINES: readonly string[] = ['x64', 'arm64', 'arm', 'ia32', 'riscv64', 'loong64', 's390x']
+
+/** Why ffi is out of the question, as far as can be told without loading native code; otherwise `null`. */
+export function whyNoFfi(options: LoadOptions = {}): string | null {
+  const platform = options.platform ?? process.platform
+  const arch = options.arch ?? process.arch
+  if (platform !== 'linux') return `unavailable on ${platform}`
+  if (!GENERIC_MACHINES.includes(arch)) return `unavailable on ${arch}`
+  if (!(options.isMainThread ?? isMainThread)) return 'not used in a worker thread'
+  try {
+    loadFrom(options).resolve('koffi')
+    return null
+  } catch {
+    return 'the optional package koffi is not installed'
+  }
+}
+
+/** Throws, with a message for humans, when koffi is not there or can't be loaded. */
+export function loadLibc(options: LoadOptions = {}): Libc {
+  const impossible = whyNoFfi(options)
+  if (impossible !== null) throw new Error(impossible)
+  try {
+    return bindLibc(loadFrom(options)('koffi') as Koffi)
+  } catch (error) {
+    throw new Error(`koffi can't be loaded (${describeLoadError(error)})`, { cause: error })
+  }
+}
+
+function loadFrom(options: LoadOptions): Load {
+  return options.load ?? createRequire(import.meta.url)
+}
+
+function describeLoadError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = 'code' in error ? `${String(error.code)}: ` : ''
+  return code + (error.message.split('\n')[0] ?? '')
+}
+
+function bindLibc(koffi: Koffi): Libc {
+  const libc = koffi.load(null)
+  const ioctl = libc.func('int ioctl(int fd, unsigned long request, ...)')
+  return {
+    poll: libc.func('poll', 'int', ['void *', 'unsigned long', 'int']),
+    getsockopt: libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']),
+    setsockopt: libc.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'unsigned int']),
+    ioctl: (fd, request, value) => ioctl(fd, request, 'void *', value),
+    socket: libc.func('socket', 'int', ['int', 'int', 'int']),
+    bind: libc.func('bind', 'int', ['int', 'void *', 'unsigned int']),
+    listen: libc.func('listen', 'int', ['int', 'int']),
+    getsockname: libc.func('getsockname', 'int', ['int', 'void *', 'void *']),
+    connect: libc.func('connect', 'int', ['int', 'void *', 'unsigned int']),
+    accept: libc.func('accept4', 'int', ['int', 'void *', 'void *', 'int']),
+    shutdown: libc.func('shutdown', 'int', ['int', 'int']),
+    close: libc.func('close', 'int', ['int']),
+    errno: () => koffi.errno(),
+  }
+}
