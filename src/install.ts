@@ -20,7 +20,7 @@ import { describeSocket } from './observe/describe-socket.js'
 import { observeHttpRequests } from './observe/http-requests.js'
 import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { selectKernelProbe } from './observe/kernel/select.js'
-import { directionOf, hasReadableFields, serverOf } from './observe/socket-fields.js'
+import { directionOf, hasReadableFields, isTcp, serverOf } from './observe/socket-fields.js'
 import { TrackedSocket } from './observe/tracked-socket.js'
 import { startTracker, type SocketSettings } from './observe/tracker.js'
 import { createTurnCounter } from './observe/turns.js'
@@ -78,7 +78,11 @@ function isEmpty(input: InstallOptions | undefined): boolean {
 
 function createGuard(options: ResolvedOptions): Guard {
   const endpoint = openReportEndpoint(options.report, options.reportToken, {
-    read: (query) => guard.sweep(query),
+    read(query) {
+      // Fresh, but never slow: the kernel's tables are read in slices, and not while somebody waits.
+      sweeper.glance()
+      return snapshot(query)
+    },
     subscribe: (listener) => guard.subscribe(listener),
   })
   // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
@@ -94,7 +98,7 @@ function createGuard(options: ResolvedOptions): Guard {
   const probe = selectKernelProbe(options.kernel, (reason) => {
     warnOnce('SLG_WARN_KERNEL', reason)
   })
-  const executor = createExecutor((error) => {
+  const executor = createExecutor(probe, (error) => {
     warnOnce('SLG_WARN_INTERNAL', `closing a socket failed: ${messageOf(error)}`)
   })
   const defaults: SocketSettings = { policy: options, label: null }
@@ -138,7 +142,8 @@ function createGuard(options: ResolvedOptions): Guard {
     },
   })
   const sweeper = startSweeper({
-    begin: () => beginSweepPass({ ledger, judge, probe, now, turn, forget: tracker.forget }),
+    begin: (asksKernel) =>
+      beginSweepPass({ ledger, judge, probe, now, turn, onFirstLook, forget: tracker.forget }, asksKernel),
     nextDelayMs: takeSweepDelayMs,
     onStall(blockedMs) {
       stalls.note(blockedMs, now())
@@ -150,6 +155,11 @@ function createGuard(options: ResolvedOptions): Guard {
     },
   })
   let installed = true
+
+  function onFirstLook({ socket }: TrackedSocket): void {
+    if (options.userTimeoutMs !== null && isTcp(socket))
+      executor.setUserTimeout(socket, options.userTimeoutMs)
+  }
 
   /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
   function takeSweepDelayMs(): number {

@@ -6,16 +6,23 @@ import type { Deed } from '../core/policy.js'
 import type { KeepAliveSettings } from './keep-alive.js'
 import { armKeepAlive, disarmKeepAlive } from './keep-alive.js'
 import type { Socket } from 'node:net'
-import { resetSocket } from '../observe/socket-fields.js'
+import { descriptorOf, resetSocket } from '../observe/socket-fields.js'
+
+/** What the kernel can be told that Node has no call for; see `KernelProbe`. */
+export interface KernelSettings {
+  setKeepAlive?(fd: number, times: KeepAliveSettings): boolean
+  setUserTimeout?(fd: number, ms: number): boolean
+}
 
 export interface Executor {
   isActing(): boolean
   perform(socket: Socket, deed: Deed): void
   setKeepAlive(socket: Socket, settings: KeepAliveSettings | null): void
+  setUserTimeout(socket: Socket, ms: number): void
 }
 
 /** @param onFailure told what a deed threw; nothing is ever thrown into the host */
-export function createExecutor(onFailure: (error: unknown) => void): Executor {
+export function createExecutor(kernel: KernelSettings, onFailure: (error: unknown) => void): Executor {
   let acting = false
 
   function guarded(deed: () => void): void {
@@ -40,7 +47,12 @@ export function createExecutor(onFailure: (error: unknown) => void): Executor {
     setKeepAlive(socket, settings) {
       guarded(() => {
         if (settings === null) disarmKeepAlive(socket)
-        else armKeepAlive(socket, settings)
+        else if (!armKeepAlive(socket, settings)) kernel.setKeepAlive?.(descriptorOf(socket), settings)
+      })
+    },
+    setUserTimeout(socket, ms) {
+      guarded(() => {
+        kernel.setUserTimeout?.(descriptorOf(socket), ms)
       })
     },
   }

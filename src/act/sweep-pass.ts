@@ -7,7 +7,7 @@
  */
 import type { Ledger } from '../core/ledger.js'
 import type { KernelProbe, ProbeRun } from '../observe/kernel/probe.js'
-import { KernelView } from '../observe/kernel/view.js'
+import { believedOf, KernelView } from '../observe/kernel/view.js'
 import { endsOf } from '../observe/describe-socket.js'
 import {
   isDisconnected,
@@ -28,25 +28,31 @@ export interface SweepHooks {
   readonly probe: KernelProbe
   now(): number
   turn(): number
+  /** Once for every connection, as soon as it stands. */
+  onFirstLook(record: TrackedSocket): void
   /** A socket that left by another door: handed to a child process, or gone without `destroy()`. */
   forget(record: TrackedSocket): void
 }
 
-const KERNEL_SLICE_MS = 1
+const KERNEL_SLICE_MS = 0.5
+const SOCKETS_A_STEP = 32
 
-export function beginSweepPass(hooks: SweepHooks): Pass {
+/** @param asksKernel false: a quick look for a report that somebody waits for; what the kernel said last still holds */
+export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   const { ledger, judge, probe } = hooks
   let cursor = ledger.size - 1
   let asked: TrackedSocket[] = []
   let run: ProbeRun | null = null
 
   function walk(): boolean {
-    // Downwards: removal swaps with the last entry, so nothing that was not yet visited can move out of the way.
-    cursor = Math.min(cursor, ledger.size - 1)
-    const record = ledger.at(cursor)
-    if (record === undefined) return false
-    cursor -= 1
-    look(record)
+    for (let i = 0; i < SOCKETS_A_STEP; i += 1) {
+      // Downwards: removal swaps with the last entry, so nothing that was not yet visited can move out of the way.
+      cursor = Math.min(cursor, ledger.size - 1)
+      const record = ledger.at(cursor)
+      if (record === undefined) return false
+      cursor -= 1
+      look(record)
+    }
     return true
   }
 
@@ -64,7 +70,10 @@ export function beginSweepPass(hooks: SweepHooks): Pass {
     ) {
       judge.setKeepAlive(record, true)
     }
-    record.selfConnected ??= record.direction === 'outbound' && isSelfConnected(socket)
+    if (record.selfConnected === null) {
+      record.selfConnected = record.direction === 'outbound' && isSelfConnected(socket)
+      hooks.onFirstLook(record)
+    }
     const odd = isOdd(socket) || record.selfConnected
     if (!odd) {
       if (record.case !== null) observe(record, null)
@@ -77,7 +86,7 @@ export function beginSweepPass(hooks: SweepHooks): Pass {
   }
 
   function isWorthAsking({ socket }: TrackedSocket): boolean {
-    return probe.name !== 'none' && isTcp(socket)
+    return asksKernel && probe.name !== 'none' && isTcp(socket)
   }
 
   function askKernel(): boolean {
@@ -113,7 +122,7 @@ export function beginSweepPass(hooks: SweepHooks): Pass {
       type: 'observed',
       nowMs: hooks.now(),
       turn: hooks.turn(),
-      facts: readFacts(socket, record.selfConnected === true, disconnected, record.kernel?.believed ?? null),
+      facts: readFacts(socket, record.selfConnected === true, disconnected, believedOf(record, disconnected)),
       endedMs: endedMsOf(record),
     })
   }

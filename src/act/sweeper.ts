@@ -2,21 +2,20 @@
  * One timer for everything. A pass walks in slices of about a millisecond, so that it never holds the event loop for
  * long, and neither the timer nor the slices keep the process alive.
  */
-import { clearImmediate, clearTimeout, monotonicMs, setImmediate, setTimeout } from '../real-time.js'
+import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
 
 const SLICE_MS = 1
 /** A timer that is this late tells of a blocked event loop, not of an ordinary busy one. */
 const STALL_MS = 100
-/** How many steps are taken between two looks at the clock. */
-const STEPS_PER_LOOK = 64
 
-/** A pass in progress: `step()` does a small piece and returns false when there is nothing left. */
+/** A pass in progress: `step()` does a piece of well under a millisecond and returns false when nothing is left. */
 export interface Pass {
   step(): boolean
 }
 
 export interface SweeperHooks {
-  begin(): Pass
+  /** @param asksKernel false: a pass that somebody waits for, and that must be quick */
+  begin(asksKernel: boolean): Pass
   /** After every pass: how long to wait for the next one. */
   nextDelayMs(): number
   /** The timer came this much too late: the event loop was blocked. Called before the pass begins. */
@@ -28,6 +27,8 @@ export interface SweeperHooks {
 export interface Sweeper {
   /** Runs a whole pass now, in one go; a sliced pass under way is given up. */
   sweepNow(): void
+  /** A quick look at the JavaScript fields, for a report that somebody waits for. */
+  glance(): void
   /** Brings the next pass forward when it is further away than this. */
   hurry(delayMs: number): void
   stop(): void
@@ -36,7 +37,7 @@ export interface Sweeper {
 export function startSweeper(hooks: SweeperHooks): Sweeper {
   let timer: NodeJS.Timeout | null = null
   let dueMs = 0
-  let slice: NodeJS.Immediate | null = null
+  let slice: NodeJS.Timeout | null = null
   let pass: Pass | null = null
   let stopped = false
 
@@ -56,33 +57,45 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     }
     hooks.onStall(lateMs)
     // Timers come before I/O: what arrived during the stall is delivered first, and only then judged.
-    slice = setImmediate(runSlice)
-    slice.unref()
+    continueSoon()
+  }
+
+  /** A timer, not an immediate: an unref'd immediate does not wake a loop that waits for I/O. */
+  function continueSoon(): void {
+    slice = setTimeout(runSlice, 1).unref()
   }
 
   function runSlice(): void {
     slice = null
     const until = monotonicMs() + SLICE_MS
     try {
-      pass ??= hooks.begin()
-      for (;;) {
-        for (let i = 0; i < STEPS_PER_LOOK; i += 1) {
-          if (!pass.step()) {
-            pass = null
-            schedule(hooks.nextDelayMs())
-            return
-          }
+      pass ??= hooks.begin(true)
+      do {
+        if (!pass.step()) {
+          pass = null
+          schedule(hooks.nextDelayMs())
+          return
         }
-        if (monotonicMs() >= until) break
-      }
+      } while (monotonicMs() < until)
     } catch (error) {
       pass = null
       hooks.onFailure(error)
       schedule(hooks.nextDelayMs())
       return
     }
-    slice = setImmediate(runSlice)
-    slice.unref()
+    continueSoon()
+  }
+
+  function runThrough(whole: Pass): void {
+    try {
+      while (whole.step());
+    } catch (error) {
+      hooks.onFailure(error)
+    }
+  }
+
+  function hurry(delayMs: number): void {
+    if (!stopped && pass === null && timer !== null && monotonicMs() + delayMs < dueMs) schedule(delayMs)
   }
 
   schedule(hooks.nextDelayMs())
@@ -90,24 +103,23 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   return {
     sweepNow() {
       if (stopped) return
-      if (slice !== null) clearImmediate(slice)
+      if (slice !== null) clearTimeout(slice)
       slice = null
-      pass = hooks.begin()
-      try {
-        while (pass.step());
-      } catch (error) {
-        hooks.onFailure(error)
-      }
       pass = null
+      runThrough(hooks.begin(true))
       schedule(hooks.nextDelayMs())
     },
-    hurry(delayMs) {
-      if (!stopped && pass === null && timer !== null && monotonicMs() + delayMs < dueMs) schedule(delayMs)
+    glance() {
+      // A pass under way is fresh enough, and must not be kept from its end by somebody who asks often.
+      if (stopped || pass !== null) return
+      runThrough(hooks.begin(false))
+      hurry(hooks.nextDelayMs())
     },
+    hurry,
     stop() {
       stopped = true
       if (timer !== null) clearTimeout(timer)
-      if (slice !== null) clearImmediate(slice)
+      if (slice !== null) clearTimeout(slice)
       pass = null
     },
   }

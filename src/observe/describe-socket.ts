@@ -1,9 +1,11 @@
 /** From a record to its entry in the report. Runs only when somebody asks, or when a verdict changes. */
 import { diagnose, formatEndpoint } from '../core/diagnose.js'
+import { judgePeer } from '../core/peer.js'
 import { phaseOf, type Facts } from '../core/facts.js'
 import type { Evidence, Owner, SocketReport } from '../core/report.js'
 import type { Kind, Sensor } from '../core/vocabulary.js'
 import { requestInfoOf, routePatternOf } from './attribution.js'
+import { believedOf } from './kernel/view.js'
 import { isTcp, isTls, readEnds, readFacts } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
@@ -12,11 +14,12 @@ const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
 /** @param unsettled name a condition even while it is too young for a verdict */
 export function describeSocket(record: TrackedSocket, nowMs: number, unsettled = false): SocketReport {
   const { socket, case: kase } = record
-  const kernel = record.kernel?.believed ?? null
   const disconnected = kase !== null && kase.deadTurn !== -1
+  const kernel = believedOf(record, disconnected)
   const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel)
   const ends = endsOf(record)
   const kind = kindOf(record)
+  const idleMs = Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.progressMs))
   const undiagnosed = {
     id: record.id,
     direction: record.direction,
@@ -29,11 +32,11 @@ export function describeSocket(record: TrackedSocket, nowMs: number, unsettled =
     kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
     seenBy: kase?.seenBy ?? ('stream' as Sensor),
     sinceMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs)),
-    idleMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.progressMs)),
+    idleMs,
     unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
-    unsentBytes: Math.max(facts.unsentBytes, facts.unsentBytes + (kernel?.unsentBytes ?? 0)),
+    unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
     owner: ownerOf(record, kind, ends),
-    evidence: evidenceOf(record, facts),
+    evidence: evidenceOf(record, facts, idleMs),
   }
   return { ...undiagnosed, diagnosis: diagnose(undiagnosed) }
 }
@@ -77,24 +80,16 @@ function siteOf(record: TrackedSocket, kind: Kind, { local, remote }: SocketEnds
   return local === null ? 'unknown listener' : `listener :${local.port}`
 }
 
-function evidenceOf(record: TrackedSocket, { disconnected }: Facts): Evidence {
-  const kernel = record.kernel?.believed ?? null
-  const { peer, peerBasis } = peerOf(record, disconnected === true)
+function evidenceOf(record: TrackedSocket, { disconnected, kernel }: Facts, idleMs: number): Evidence {
+  const { keepAlive } = record
   return {
-    peer,
-    peerBasis,
+    ...judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive }),
     lastDataReceivedMs: kernel?.lastDataReceivedMs ?? null,
     lastDataSentMs: kernel?.lastDataSentMs ?? null,
     lastAckReceivedMs: kernel?.lastAckReceivedMs ?? null,
     retransmits: kernel?.retransmits ?? null,
     probes: kernel?.probes ?? null,
     rttMs: kernel?.rttMs ?? null,
-    keepAlive: record.keepAlive,
+    keepAlive,
   }
-}
-
-function peerOf(record: TrackedSocket, disconnected: boolean): Pick<Evidence, 'peer' | 'peerBasis'> {
-  if (disconnected)
-    return { peer: 'gone', peerBasis: 'the kernel has closed the connection (getpeername: ENOTCONN)' }
-  return { peer: 'unknown', peerBasis: record.keepAlive === 'off' ? '' : 'keep-alive probes are on' }
 }

@@ -27,6 +27,7 @@ function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scen
     isActing: () => false,
     perform: (_socket, deed) => deeds.push(deed),
     setKeepAlive: () => {},
+    setUserTimeout: () => {},
   }
   let nowMs = 5_000
   const judge = createJudge({

@@ -26,6 +26,18 @@ export class KernelView implements ProbeTarget {
   }
 }
 
+/**
+ * What may be believed of the kernel's word. A table that does not list a socket says `CLOSE`, but tables are no
+ * snapshots: where the liveness oracle knows better, that word counts for nothing.
+ */
+export function believedOf(
+  { kernel }: { readonly kernel: KernelView | null },
+  disconnected: boolean | null,
+): KernelSample | null {
+  const sample = kernel?.believed ?? null
+  return sample?.state === 'CLOSE' && disconnected === false ? null : sample
+}
+
 function agree(a: KernelSample, b: KernelSample): boolean {
   return a.state === b.state && a.peerEnded === b.peerEnded
 }
