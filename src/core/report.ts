@@ -142,7 +142,10 @@ export interface SnapshotQuery {
   readonly unsettled?: boolean
   /** At most so many sockets, 1 to 10000. @default 1000 */
   readonly limit?: number
-  /** Only sockets after the one with this id in the report's order (paging). */
+  /**
+   * Only sockets after the one with this id in the report's order (paging). When that socket is no longer listed, the
+   * page is empty: begin again without `after`.
+   */
   readonly after?: number
 }
 

@@ -32,7 +32,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
   const listed = parts.sockets.filter((socket) => listsAll || socket.verdict !== 'none')
   const ordered = listed.sort(oldestFirst)
   const limit = Math.min(Math.max(1, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
-  const start = query.after === undefined ? 0 : ordered.findIndex((socket) => socket.id === query.after) + 1
+  const start = startOf(ordered, query.after)
   const page = ordered.slice(start, start + limit)
   return {
     schema: REPORT_SCHEMA,
@@ -46,6 +46,13 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     sockets: page,
     nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
   }
+}
+
+/** Where the socket of the last page is gone, its place is too. To begin again might never end, so the listing ends. */
+function startOf(ordered: readonly SocketReport[], after: number | undefined): number {
+  if (after === undefined) return 0
+  const index = ordered.findIndex(({ id }) => id === after)
+  return index === -1 ? ordered.length : index + 1
 }
 
 function oldestFirst(a: SocketReport, b: SocketReport): number {
@@ -69,14 +76,14 @@ function totalsOf({ tracked, counts, sockets }: SnapshotParts): Totals {
 export function sitesOf(sockets: readonly SocketReport[]): SiteReport[] {
   const bySite = new Map<string, { count: number; oldestMs: number; conditions: Record<string, number> }>()
   for (const { verdict, condition, owner, sinceMs } of sockets) {
-    if ((verdict !== 'suspect' && verdict !== 'leaked') || condition === null) continue
+    if (verdict !== 'suspect' && verdict !== 'leaked') continue
     let entry = bySite.get(owner.site)
     if (entry === undefined) bySite.set(owner.site, (entry = { count: 0, oldestMs: 0, conditions: {} }))
     entry.count += 1
     entry.oldestMs = Math.max(entry.oldestMs, sinceMs)
-    entry.conditions[condition] = (entry.conditions[condition] ?? 0) + 1
+    if (condition !== null) entry.conditions[condition] = (entry.conditions[condition] ?? 0) + 1
   }
   return [...bySite]
     .map(([site, entry]) => ({ site, ...entry }))
-    .sort((a, b) => b.count - a.count || b.oldestMs - a.oldestMs)
+    .sort((a, b) => b.count - a.count || b.oldestMs - a.oldestMs || (a.site < b.site ? -1 : 1))
 }
