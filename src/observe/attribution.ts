@@ -63,8 +63,12 @@ function routeOf(request: RequestLike): string {
   return pattern === '/' && mounted !== '' ? mounted : mounted + pattern
 }
 
-/** Query strings carry secrets: they never leave this function. Absolute-form targets lose their query as well. */
+/**
+ * Query strings carry secrets: they never leave this function. An absolute-form target (RFC 9112, section 3.2.2) loses
+ * its query as well, and the user and password before its host.
+ */
 export function withoutQuery(target: string): string {
   const end = target.search(/[?#]/)
-  return end === -1 ? target : target.slice(0, end)
+  const path = end === -1 ? target : target.slice(0, end)
+  return path.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/]*@/i, '$1')
 }

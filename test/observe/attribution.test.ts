@@ -90,6 +90,14 @@ t.test('a query is cut off', async (t) => {
   t.equal(withoutQuery('/plain'), '/plain')
 })
 
+t.test('credentials in a target are cut out', async (t) => {
+  t.equal(withoutQuery('http://user:secret@example.org/a'), 'http://example.org/a')
+  t.equal(withoutQuery('HTTPS://user:se@cret@example.org/a@b?c'), 'HTTPS://example.org/a@b')
+  t.equal(withoutQuery('/users/a@example.org'), '/users/a@example.org')
+  t.equal(withoutQuery('/proxy/http://a@b/'), '/proxy/http://a@b/')
+  t.equal(withoutQuery('example.org:443'), 'example.org:443')
+})
+
 t.test('no query is ever shown', async () => {
   const target = fc.tuple(
     fc.constantFrom('/', '/a/b', 'http://h/p', ''),
