@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net'
 import type { GuardListener } from './act/announcer.js'
+import type { LintFinding, LintOptions } from './core/lint.js'
 import type { Report, SnapshotQuery } from './core/report.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options.js'
@@ -62,6 +63,12 @@ export interface Guard {
    * @throws `SLG_ERR_NO_SUCH_SOCKET`
    */
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
+
+  /**
+   * Settings and handlers that will leak sooner or later, as far as they were seen. The report has the same findings,
+   * but for those that need an option.
+   */
+  lint(options?: LintOptions): LintFinding[]
 
   /** Takes every patch and listener out again and stops the timer; sockets stay as they are. */
   uninstall(): void

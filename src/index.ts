@@ -21,6 +21,7 @@ export type {
   SocketReport,
   Totals,
 } from './core/report.js'
+export type { LintFinding, LintOptions, LintRule } from './core/lint.js'
 export { CONDITIONS, VERDICTS } from './core/vocabulary.js'
 export type {
   Action,

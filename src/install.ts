@@ -3,6 +3,7 @@
  * taken down here again.
  */
 import { Server, Socket } from 'node:net'
+import { keepBooks } from './bookkeeping.js'
 import { createAnnouncer } from './act/announcer.js'
 import { createExecutor } from './act/executor.js'
 import { createJudge } from './act/judge.js'
@@ -11,10 +12,10 @@ import { startSweeper } from './act/sweeper.js'
 import { Ledger } from './core/ledger.js'
 import type { Report, SnapshotQuery } from './core/report.js'
 import { buildReport } from './core/snapshot.js'
-import { createStallLog } from './core/stalls.js'
-import { ACTIONS } from './core/vocabulary.js'
+import type { Action } from './core/vocabulary.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
+import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './guard-arguments.js'
 import { Attribution } from './observe/attribution.js'
 import { describeSocket } from './observe/describe-socket.js'
 import { observeHttpRequests } from './observe/http-requests.js'
@@ -35,7 +36,7 @@ import {
 import { monotonicMs } from './real-time.js'
 import { installedGuard, registerGuard } from './registry.js'
 import { openReportEndpoint } from './server/open-endpoint.js'
-import { isReportSocket } from './server/endpoint.js'
+import { isReportServer, isReportSocket } from './server/report-sockets.js'
 import { messageOf, warnOnce } from './warnings.js'
 
 const SHORTEST_SWEEP_MS = 10
@@ -81,7 +82,7 @@ function createGuard(options: ResolvedOptions): Guard {
     read(query) {
       // Fresh, but never slow: the kernel's tables are read in slices, and not while somebody waits.
       sweeper.glance()
-      return snapshot(query)
+      return snapshot(query, true)
     },
     subscribe: (listener) => guard.subscribe(listener),
   })
@@ -103,7 +104,6 @@ function createGuard(options: ResolvedOptions): Guard {
   })
   const defaults: SocketSettings = { policy: options, label: null }
   const servers = new WeakMap<object, SocketSettings>()
-  const stalls = createStallLog()
   let shortestGraceMs = options.graceMs
   let urgentMs = Infinity
 
@@ -117,7 +117,7 @@ function createGuard(options: ResolvedOptions): Guard {
     announcer,
     now,
     describe: (record) => describeSocket(record, now()),
-    effectiveGraceMs: (graceMs) => graceMs,
+    effectiveGraceMs: (graceMs) => books.graceMs(graceMs),
     urge(delayMs) {
       urgentMs = Math.min(urgentMs, delayMs)
     },
@@ -128,7 +128,11 @@ function createGuard(options: ResolvedOptions): Guard {
     now,
     isForeign: isReportSocket,
     isActing: executor.isActing,
+    onPeerEnded: (record) => {
+      books.onPeerEnded(record)
+    },
     onReleased(record) {
+      books.onReleased(record)
       if (record.case !== null) judge.apply(record, { type: 'closed', nowMs: now() })
     },
     onFailure(error) {
@@ -141,12 +145,23 @@ function createGuard(options: ResolvedOptions): Guard {
       warnOnce('SLG_WARN_INTERNAL', `observing a request failed: ${messageOf(error)}`)
     },
   })
+  const books = keepBooks({
+    ledger,
+    probe,
+    pressure: options.pressure,
+    log: options.log,
+    logIntervalMs: options.logIntervalMs,
+    now,
+    isForeignServer: isReportServer,
+    reclaim,
+  })
+  announcer.subscribe(books.onEvent)
   const sweeper = startSweeper({
     begin: (asksKernel) =>
-      beginSweepPass({ ledger, judge, probe, now, turn, onFirstLook, forget: tracker.forget }, asksKernel),
+      beginSweepPass({ ledger, judge, probe, now, turn, onFirstLook, forget }, asksKernel),
     nextDelayMs: takeSweepDelayMs,
     onStall(blockedMs) {
-      stalls.note(blockedMs, now())
+      books.onStall(blockedMs)
       for (const record of ledger)
         if (record.case !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
     },
@@ -156,13 +171,25 @@ function createGuard(options: ResolvedOptions): Guard {
   })
   let installed = true
 
+  function forget(record: TrackedSocket): void {
+    tracker.forget(record)
+    if (!record.socket.destroyed) books.onHandedOver()
+  }
+
   function onFirstLook({ socket }: TrackedSocket): void {
     if (options.userTimeoutMs !== null && isTcp(socket))
       executor.setUserTimeout(socket, options.userTimeoutMs)
   }
 
+  function reclaim(record: TrackedSocket, action: Action): void {
+    const localEnded = record.socket.writableEnded
+    judge.apply(record, { type: 'decided', nowMs: now(), action, localEnded })
+    sweeper.hurry(record.policy.escalateMs)
+  }
+
   /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
   function takeSweepDelayMs(): number {
+    books.afterSweep()
     const delayMs = Math.min(options.sweepMs, shortestGraceMs / 4, urgentMs)
     urgentMs = Infinity
     return Math.max(SHORTEST_SWEEP_MS, Math.ceil(delayMs))
@@ -170,15 +197,10 @@ function createGuard(options: ResolvedOptions): Guard {
 
   function recordFor(socket: unknown): TrackedSocket {
     if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
-    if (!(socket instanceof Socket)) {
-      throw new SocketLeakGuardError(
-        'SLG_ERR_NOT_A_SOCKET',
-        `socket must be a net.Socket or tls.TLSSocket, got ${describeValue(socket)}`,
-      )
-    }
-    const record = tracker.adopt(socket, directionOf(socket))
+    const checked = checkedSocket(socket)
+    const record = tracker.adopt(checked, directionOf(checked))
     // What is already closed takes every call and forgets it.
-    return record ?? new TrackedSocket(0, socket, 'inbound', now(), options)
+    return record ?? new TrackedSocket(0, checked, 'inbound', now(), options)
   }
 
   function shortenGrace({ graceMs }: SocketPolicy): void {
@@ -200,7 +222,7 @@ function createGuard(options: ResolvedOptions): Guard {
     return (record.attribution ??= new Attribution())
   }
 
-  function snapshot(query: SnapshotQuery = {}): Report {
+  function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
     const at = now()
     const sockets = []
     for (const record of ledger) {
@@ -219,7 +241,7 @@ function createGuard(options: ResolvedOptions): Guard {
           uptimeSeconds: Math.round(process.uptime()),
         },
         kernel: { probe: probe.name, reason: probe.reason },
-        stalls: stalls.report(at),
+        kept: books.kept(looksForOrphans),
         ephemeralPorts: ephemeralPortCount(),
         tracked: ledger.size,
         counts: ledger.counts,
@@ -235,6 +257,7 @@ function createGuard(options: ResolvedOptions): Guard {
     sweeper.stop()
     stopObservingHttp()
     tracker.stop()
+    books.stop()
     probe.close?.()
     void endpoint?.close()
     if (installedGuard() === guard) registerGuard(null)
@@ -246,7 +269,7 @@ function createGuard(options: ResolvedOptions): Guard {
     snapshot,
     sweep(query) {
       if (installed) sweeper.sweepNow()
-      return snapshot(query)
+      return snapshot(query, installed)
     },
     subscribe: announcer.subscribe,
     exempt(socket) {
@@ -290,35 +313,12 @@ function createGuard(options: ResolvedOptions): Guard {
     },
     reclaim(id, action = 'end') {
       if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
-      if (!ACTIONS.includes(action) || (action as string) === 'report') {
-        throw new SocketLeakGuardError(
-          'SLG_ERR_INVALID_OPTION',
-          `action must be "end", "destroy" or "reset", got ${describeValue(action)}`,
-        )
-      }
-      const record = find(ledger, id)
-      const localEnded = record.socket.writableEnded
-      judge.apply(record, { type: 'decided', nowMs: now(), action, localEnded })
-      sweeper.hurry(record.policy.escalateMs)
+      const remedy = checkedRemedy(action)
+      reclaim(findSocket(ledger, id), remedy)
     },
+    lint: (lintOptions) => books.lint(lintOptions),
     uninstall,
     [Symbol.dispose]: uninstall,
   }
   return guard
-}
-
-function checkedLabel(label: unknown): string {
-  if (typeof label === 'string') return label
-  throw new SocketLeakGuardError(
-    'SLG_ERR_INVALID_OPTION',
-    `label must be a string, got ${describeValue(label)}`,
-  )
-}
-
-function find(ledger: Ledger<TrackedSocket>, id: number): TrackedSocket {
-  for (const record of ledger) if (record.id === id) return record
-  throw new SocketLeakGuardError(
-    'SLG_ERR_NO_SUCH_SOCKET',
-    `no tracked socket has the id ${describeValue(id)}`,
-  )
 }

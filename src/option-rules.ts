@@ -150,5 +150,6 @@ function plain<T>({ expects, envExpects, accepts, parse }: PlainRule): Rule<T> {
 }
 
 function listed(items: readonly string[]): string {
+  if (items.length === 1) return items[0]!
   return `${items.slice(0, -1).join(', ')} or ${items.at(-1)}`
 }

@@ -7,7 +7,13 @@ import { describeValue } from './errors.js'
 import { fieldPath, invalidOption, record } from './option-fields.js'
 import { flag, fraction, integer, offOr, oneOf, secret, text } from './option-rules.js'
 import type { Own, Rule } from './option-rules.js'
-import type { ActionChooser, KeepAlivePolicy, PressurePolicy, ResolvedOptions } from './options.js'
+import type {
+  ActionChooser,
+  KeepAlivePolicy,
+  LogFunction,
+  PressurePolicy,
+  ResolvedOptions,
+} from './options.js'
 import type { ContextProvider } from './observe/context/provider.js'
 import type { KernelProbe } from './observe/kernel/probe.js'
 
@@ -61,6 +67,11 @@ const kernelProbe: Own = {
     const { name, ask } = value as Partial<KernelProbe>
     return typeof name === 'string' && typeof ask === 'function'
   },
+}
+
+const logFunction: Own = {
+  expects: 'a function that takes a line',
+  accepts: (value) => typeof value === 'function',
 }
 
 const contextProvider: Own = {
@@ -194,6 +205,18 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
     default: null,
     perServer: false,
     doc: 'Shorten the grace as the process runs out of descriptors.',
+  },
+  log: {
+    rule: offOr(oneOf<'stderr', LogFunction>(['stderr'], logFunction)),
+    default: null,
+    perServer: false,
+    doc: 'Where one line per leaking site and interval goes.',
+  },
+  logIntervalMs: {
+    rule: integer(0, LONGEST_MS),
+    default: 60_000,
+    perServer: false,
+    doc: 'Least time between two lines about the same site.',
   },
 }
 

@@ -16,6 +16,9 @@ import type { ContextProvider } from './observe/context/provider.js'
 import type { KeepAliveTimes, KernelProbe } from './observe/kernel/probe.js'
 
 export type { ActionChooser }
+/** Takes one line of the leak log, without a line end. What it throws is warned about once. */
+export type LogFunction = (line: string) => void
+
 export type KernelChoice = 'auto' | 'ffi' | 'proc' | 'off'
 export type ContextChoice = 'auto' | 'async-local-storage' | 'cls-hooked' | 'off'
 export type StacksChoice = 'off' | 'sampled' | 'always'
@@ -171,6 +174,16 @@ export interface InstallOptions extends PolicyOptions {
    * @default null
    */
   pressure?: true | PressureOptions | Off | undefined
+
+  /**
+   * Where leaks are told as they happen: one line per site and interval with a count, and one when a site has nothing
+   * leaked any more. `stderr`, a function that takes a line (without its end), or off.
+   * @default null
+   */
+  log?: 'stderr' | LogFunction | Off | undefined
+
+  /** Least time, in milliseconds, between two lines about the same site. 0 to 2147483647. @default 60000 */
+  logIntervalMs?: number | undefined
 }
 
 export interface KeepAlivePolicy extends KeepAliveTimes {
@@ -206,6 +219,8 @@ export interface ResolvedOptions extends SocketPolicy {
   readonly reportToken: string | null
   readonly userTimeoutMs: number | null
   readonly pressure: PressurePolicy | null
+  readonly log: 'stderr' | LogFunction | null
+  readonly logIntervalMs: number
 }
 
 const INSTALL_FIELDS = fieldsOf(OPTION_NAMES) as Fields<ResolvedOptions>

@@ -50,7 +50,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'server', files: /^src\/server\//, uses: ['ground', 'core', 'settings', 'report', 'contract'] },
   {
     name: 'install',
-    files: /^src\/install\.ts$/,
+    files: /^src\/(install|bookkeeping|guard-arguments)\.ts$/,
     uses: ['ground', 'core', 'report', 'settings', 'observe', 'act', 'contract', 'server'],
   },
   {

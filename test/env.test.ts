@@ -21,6 +21,8 @@ const VARIABLES: Record<keyof ResolvedOptions, string> = {
   reportToken: 'SOCKET_LEAK_GUARD_REPORT_TOKEN',
   userTimeoutMs: 'SOCKET_LEAK_GUARD_USER_TIMEOUT_MS',
   pressure: 'SOCKET_LEAK_GUARD_PRESSURE',
+  log: 'SOCKET_LEAK_GUARD_LOG',
+  logIntervalMs: 'SOCKET_LEAK_GUARD_LOG_INTERVAL_MS',
 }
 
 const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
@@ -51,6 +53,11 @@ const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
     ['off', false],
   ],
   sweepMs: [['10', 10]],
+  log: [
+    ['stderr', 'stderr'],
+    ['off', null],
+  ],
+  logIntervalMs: [['0', 0]],
   kernel: ['auto', 'ffi', 'proc', 'off'].map((word) => [word, word]),
   context: ['auto', 'async-local-storage', 'cls-hooked', 'off'].map((word) => [word, word]),
   stacks: ['off', 'sampled', 'always'].map((word) => [word, word]),
@@ -115,6 +122,8 @@ const BAD: Record<keyof ResolvedOptions, [text: string, complaint: string][]> = 
     ],
   ],
   sweepMs: [['9', 'an integer from 10 to 2147483647, got "9" (string)']],
+  log: [['stdout', 'stderr, or off, got "stdout" (string)']],
+  logIntervalMs: [['-1', 'an integer from 0 to 2147483647, got "-1" (string)']],
   kernel: [['none', 'auto, ffi, proc or off, got "none" (string)']],
   context: [['als', 'auto, async-local-storage, cls-hooked or off, got "als" (string)']],
   stacks: [['on', 'off, sampled or always, got "on" (string)']],
@@ -266,6 +275,8 @@ const expressible: fc.Arbitrary<Partial<ResolvedOptions>> = fc.record(
       }),
     ),
     sweepMs: int(10),
+    log: fc.constantFrom('stderr' as const, null),
+    logIntervalMs: int(0),
     kernel: fc.constantFrom('auto' as const, 'ffi' as const, 'proc' as const, 'off' as const),
     context: fc.constantFrom(
       'auto' as const,

@@ -146,6 +146,21 @@ const TABLES: Record<keyof ResolvedOptions, Table> = {
     ],
   },
   sweepMs: { fallback: 5000, good: same(10, 5000, MAX), bad: integerErrors('sweepMs', 10) },
+  log: {
+    fallback: null,
+    good: [
+      ...same('stderr', ask),
+      ...(['off', false, null] as const).map((off): [unknown, unknown] => [off, null]),
+    ],
+    bad: [
+      ['stdout', 'log must be "stderr" or a function that takes a line, or "off", got "stdout" (string)'],
+    ],
+  },
+  logIntervalMs: {
+    fallback: 60_000,
+    good: same(0, 1000, MAX),
+    bad: integerErrors('logIntervalMs', 0),
+  },
   kernel: {
     fallback: 'auto',
     good: same('auto', 'ffi', 'proc', 'off', probe),

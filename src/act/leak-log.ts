@@ -3,8 +3,7 @@
  * has nothing leaked any more, that is told too.
  */
 import type { GuardEvent } from '../core/report.js'
-
-export type LogFunction = (line: string) => void
+import type { LogFunction } from '../options.js'
 
 export interface LeakLog {
   hear(event: GuardEvent): void

@@ -2,6 +2,9 @@
  * The report: the one shape that every renderer takes and that the endpoint serves as JSON.
  * Published as a JSON Schema in `report.schema.json`; `test/report/schema.test.ts` keeps the two together.
  */
+import type { SuggestedGrace } from './half-close-times.js'
+import type { LintFinding } from './lint.js'
+import type { OrphansReport } from './orphans.js'
 import type { PortsReport } from './ports.js'
 import type { StallReport } from './stalls.js'
 import type {
@@ -79,11 +82,20 @@ export interface SocketReport {
   readonly evidence: Evidence
 }
 
-export interface SiteReport {
+export interface SiteCount {
   readonly site: string
   readonly count: number
   readonly oldestMs: number
   readonly conditions: Readonly<Partial<Record<Condition, number>>>
+}
+
+export interface SiteReport extends SiteCount {
+  /** Sockets of this site that were called leaked since the start. */
+  readonly leakedTotal: number
+  /** Leaked minus healed and reclaimed, over the last hour. */
+  readonly growthPerHour: number
+  /** What it holds of all open descriptors, 0 to 1; `null` where they can't be counted. */
+  readonly descriptorShare: number | null
 }
 
 /** `tracked`, `suspect`, `leaked` and `exempt` are now; the others count since the guard was installed. */
@@ -112,6 +124,17 @@ export interface Report {
   readonly stalls: StallReport
   /** For each remote address: how many of its ports half-closed sockets of ours hold. Worst first. */
   readonly ports: readonly PortsReport[]
+  readonly descriptors: PressureReport
+  /** Milliseconds until the limit of descriptors is reached if leaks go on as in the last hour; `null`: not in sight. */
+  readonly limitReachedInMs: number | null
+  /** Sockets of the process that nobody tracks; `null` where they can't be seen, or were not looked for yet. */
+  readonly orphans: OrphansReport | null
+  /** Sockets that were handed to another process since the start. */
+  readonly handedOver: number
+  /** What healthy half-closes take, and the grace that this suggests: shown, never applied. */
+  readonly halfCloses: SuggestedGrace
+  /** Settings that will leak sooner or later. */
+  readonly lint: readonly LintFinding[]
   /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
   readonly sites: readonly SiteReport[]
   /** Oldest first. Those whose verdict is not `none`; healthy ones only when asked for. */

@@ -2,23 +2,32 @@
 import {
   REPORT_SCHEMA,
   type Report,
+  type SiteCount,
   type SiteReport,
   type SnapshotQuery,
   type SocketReport,
   type Totals,
 } from './report.js'
 import { portsHeld } from './ports.js'
-import type { StallReport } from './stalls.js'
+import type { SiteTrend } from './site-history.js'
 import type { EventType } from './vocabulary.js'
 
 export const DEFAULT_LIMIT = 1000
 export const MAX_LIMIT = 10_000
 
+export type Kept = Pick<
+  Report,
+  'stalls' | 'descriptors' | 'limitReachedInMs' | 'orphans' | 'handedOver' | 'halfCloses' | 'lint'
+> & {
+  trendOf(site: string): SiteTrend
+}
+
 export interface SnapshotParts {
   readonly generatedAt: string
   readonly process: Report['process']
   readonly kernel: Report['kernel']
-  readonly stalls: StallReport
+  /** What is kept beside the sockets themselves. */
+  readonly kept: Kept
   /** How many ports a peer chooses from. */
   readonly ephemeralPorts: number
   readonly tracked: number
@@ -40,17 +49,27 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     process: parts.process,
     kernel: parts.kernel,
     totals: totalsOf(parts),
-    stalls: parts.stalls,
+    ...reportable(parts.kept),
     ports: portsHeld(parts.sockets, parts.ephemeralPorts),
-    sites: sitesOf(parts.sockets),
+    sites: sitesOf(parts.sockets).map((site) => withTrend(site, parts.kept)),
     sockets: page,
     nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
   }
 }
 
+function withTrend(site: SiteCount, { trendOf, descriptors: { openDescriptors } }: Kept): SiteReport {
+  const descriptorShare = openDescriptors === null ? null : Math.min(1, site.count / openDescriptors)
+  return { ...site, ...trendOf(site.site), descriptorShare }
+}
+
+function reportable({ trendOf: _, ...kept }: Kept): Omit<Kept, 'trendOf'> {
+  return kept
+}
+
 /** Where the socket of the last page is gone, its place is too. To begin again might never end, so the listing ends. */
 function startOf(ordered: readonly SocketReport[], after: number | undefined): number {
-  if (after === undefined) return 0
+  // Ids begin at 1, so 0 stands for the beginning.
+  if (after === undefined || after === 0) return 0
   const index = ordered.findIndex(({ id }) => id === after)
   return index === -1 ? ordered.length : index + 1
 }
@@ -73,7 +92,7 @@ function totalsOf({ tracked, counts, sockets }: SnapshotParts): Totals {
 }
 
 /** Groups what is suspect or leaked by where it comes from, worst first. */
-export function sitesOf(sockets: readonly SocketReport[]): SiteReport[] {
+export function sitesOf(sockets: readonly SocketReport[]): SiteCount[] {
   const bySite = new Map<string, { count: number; oldestMs: number; conditions: Record<string, number> }>()
   for (const { verdict, condition, owner, sinceMs } of sockets) {
     if (verdict !== 'suspect' && verdict !== 'leaked') continue

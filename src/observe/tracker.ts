@@ -30,6 +30,8 @@ export interface TrackerHooks {
   isForeign(socket: Socket): boolean
   /** The guard itself is ending or destroying something right now. */
   isActing(): boolean
+  /** The peer's FIN has reached Node. */
+  onPeerEnded(record: TrackedSocket): void
   onReleased(record: TrackedSocket): void
   onFailure(error: unknown): void
 }
@@ -96,7 +98,9 @@ export function startTracker(hooks: TrackerHooks): Tracker {
     onPeerEnded(socket) {
       shielded(() => {
         const record = adoptOnTheWay(socket)
-        if (record !== null && record.socket === socket) record.peerEndedMs ||= hooks.now()
+        if (record === null || record.socket !== socket || record.peerEndedMs !== 0) return
+        record.peerEndedMs = hooks.now()
+        hooks.onPeerEnded(record)
       })
     },
     onData(socket) {

@@ -7,7 +7,7 @@ import { type IncomingMessage, type ServerResponse, createServer } from 'node:ht
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
 import { SocketLeakGuardError } from '../errors.js'
 import { type ReportAddress, formatReportAddress, isWindowsPipe, requiresToken } from './report-address.js'
-import { markReportSocket } from './report-sockets.js'
+import { markReportServer, markReportSocket } from './report-sockets.js'
 import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
 
 export { isReportSocket } from './report-sockets.js'
@@ -64,6 +64,7 @@ export function listenForReports(
     },
     handler,
   )
+  markReportServer(server)
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = INACTIVITY_MS
   // Before the HTTP server's own listener, which begins to use the socket.

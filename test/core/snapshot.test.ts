@@ -9,6 +9,7 @@ import {
   type SnapshotParts,
 } from '../../src/core/snapshot.js'
 import { CONDITIONS, VERDICTS } from '../../src/core/vocabulary.js'
+import { KEPT } from '../report/sample-reports.js'
 import { ownedBy, sampleSocket } from './sample-socket.js'
 
 function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
@@ -16,7 +17,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     generatedAt: '2026-02-03T14:05:06.789Z',
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
-    stalls: { count: 0, longestMs: 0, lastMs: 0, lastEndedMs: null },
+    kept: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }) },
     ephemeralPorts: 28_232,
     tracked: 99,
     counts: { suspect: 10, leaked: 5, recovered: 2, reclaimed: 3, dead: 4 },
@@ -76,7 +77,7 @@ t.test('what is passed on as it is', async (t) => {
       generatedAt: '2026-02-03T14:05:06.789Z',
       process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
       kernel: { probe: 'none', reason: 'off' },
-      stalls: { count: 0, longestMs: 0, lastMs: 0, lastEndedMs: null },
+      stalls: KEPT.stalls,
     },
   )
 })

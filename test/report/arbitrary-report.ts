@@ -1,5 +1,6 @@
 /** Reports as bad as the network and the application could make them. */
 import fc from 'fast-check'
+import { LINT_RULES } from '../../src/core/lint.js'
 import type { Evidence, Report, SiteReport, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
 import { CONDITIONS, KERNEL_STATES, KINDS, PHASES, VERDICTS } from '../../src/core/vocabulary.js'
@@ -86,6 +87,9 @@ const site: fc.Arbitrary<SiteReport> = fc.record({
       maxLength: 9,
     })
     .map((entries) => Object.fromEntries(entries)),
+  leakedTotal: count,
+  growthPerHour: fc.double({ noNaN: true, noDefaultInfinity: true }),
+  descriptorShare: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
 })
 
 export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
@@ -103,6 +107,35 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     exempt: count,
   }),
   stalls: fc.record({ count, longestMs: count, lastMs: count, lastEndedMs: ageOrNull }),
+  descriptors: fc.record({
+    openDescriptors: fc.option(count),
+    descriptorLimit: fc.option(count),
+    pressure: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
+    reclaimed: count,
+  }),
+  limitReachedInMs: fc.option(count),
+  orphans: fc.option(
+    fc.record({
+      tcp: count,
+      states: fc.constant({ CLOSE_WAIT: 2 }),
+      unix: count,
+      other: count,
+      listeners: count,
+      socketDescriptors: count,
+      ageMs: count,
+    }),
+  ),
+  handedOver: count,
+  halfCloses: fc.record({ samples: count, p999Ms: fc.option(count), suggestedGraceMs: fc.option(count) }),
+  lint: fc.array(
+    fc.record({
+      rule: fc.constantFrom(...LINT_RULES),
+      message: hostileText,
+      remedy: hostileText,
+      where: fc.option(hostileText),
+    }),
+    { maxLength: 3 },
+  ),
   ports: fc.array(
     fc.record({
       remote: hostileText,

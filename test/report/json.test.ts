@@ -41,7 +41,7 @@ t.test('no renderer shows a query string', async (t) => {
     },
   })
   const report = sampleReport({
-    sites: [{ site: `upgrade /chat?${secret}`, count: 1, oldestMs: 1, conditions: { 'eof-ignored': 1 } }],
+    sites: [{ ...LEAKY.sites[0]!, site: `upgrade /chat?${secret}` }],
     sockets: [socket],
   })
   const event = { type: 'leaked', at: report.generatedAt, socket } as const

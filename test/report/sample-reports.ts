@@ -47,6 +47,19 @@ export function sampleSocket(
   }
 }
 
+/** What is kept beside the sockets, when there is nothing to tell. */
+export const KEPT = {
+  stalls: { count: 0, longestMs: 0, lastMs: 0, lastEndedMs: null },
+  descriptors: { openDescriptors: 140, descriptorLimit: 1024, pressure: null, reclaimed: 0 },
+  limitReachedInMs: null,
+  orphans: null,
+  handedOver: 0,
+  halfCloses: { samples: 0, p999Ms: null, suggestedGraceMs: null },
+  lint: [],
+} satisfies Partial<Report>
+
+const NO_TREND = { leakedTotal: 0, growthPerHour: 0, descriptorShare: null }
+
 export function sampleReport(changes: Partial<Report> = {}): Report {
   return {
     schema: REPORT_SCHEMA,
@@ -54,7 +67,7 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     process: { pid: 4711, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 11_520 },
     kernel: { probe: 'ffi', reason: null },
     totals: { tracked: 120, suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0, exempt: 0 },
-    stalls: { count: 0, longestMs: 0, lastMs: 0, lastEndedMs: null },
+    ...KEPT,
     ports: [],
     sites: [],
     sockets: [],
@@ -69,6 +82,28 @@ export const LEAKY: Report = sampleReport({
   kernel: { probe: 'proc', reason: 'the package koffi is not installed' },
   totals: { tracked: 1284, suspect: 2, leaked: 4, recovered: 31, reclaimed: 0, dead: 6, exempt: 1 },
   stalls: { count: 2, longestMs: 4200, lastMs: 800, lastEndedMs: 300_000 },
+  descriptors: { openDescriptors: 930, descriptorLimit: 1024, pressure: 0.5, reclaimed: 3 },
+  limitReachedInMs: 2_700_000,
+  orphans: {
+    tcp: 2,
+    states: { CLOSE_WAIT: 2 },
+    unix: 1,
+    other: 0,
+    listeners: 2,
+    socketDescriptors: 900,
+    ageMs: 1200,
+  },
+  handedOver: 1,
+  halfCloses: { samples: 18_000, p999Ms: 740, suggestedGraceMs: 1480 },
+  lint: [
+    {
+      rule: 'no-request-timeout',
+      message:
+        'the HTTP server on port 3000 has requestTimeout 0: a request whose body nobody reads is never given up',
+      remedy: 'Set requestTimeout to the longest time an upload may take (Node defaults to 300000 ms).',
+      where: '/app/src/server.js:31',
+    },
+  ],
   ports: [
     { remote: '203.0.113.7', localPort: 3000, heldPorts: 2, collisionChance: 2 / 28_232 },
     { remote: '2001:db8::9', localPort: 3000, heldPorts: 1, collisionChance: 1 / 28_232 },
@@ -79,14 +114,24 @@ export const LEAKY: Report = sampleReport({
       count: 3,
       oldestMs: 11_100_000,
       conditions: { 'eof-ignored': 2, 'reset-unseen': 1 },
+      leakedTotal: 40,
+      growthPerHour: 12.5,
+      descriptorShare: 0.02,
     },
     {
       site: 'POST /upload/:id',
       count: 2,
       oldestMs: 95_000,
       conditions: { 'fin-unseen': 1, 'window-closed': 1 },
+      ...NO_TREND,
     },
-    { site: 'payments.example.net:443', count: 1, oldestMs: 21_000, conditions: { 'fin-wait': 1 } },
+    {
+      site: 'payments.example.net:443',
+      count: 1,
+      oldestMs: 21_000,
+      conditions: { 'fin-wait': 1 },
+      ...NO_TREND,
+    },
   ],
   sockets: [
     sampleSocket(7, {

@@ -43,7 +43,7 @@ t.test('every member of the contract is required, wherever it is', async (t) => 
   const report = JSON.parse(JSON.stringify(LEAKY))
   let removed = 0
   // Maps whose keys are data.
-  const isMap = (path: string) => /\/(?:conditions|context)$/.test(path)
+  const isMap = (path: string) => /\/(?:conditions|context|states)$/.test(path)
   function removeEach(value: unknown, path: string): void {
     if (typeof value !== 'object' || value === null) return
     for (const [key, member] of Object.entries(value)) {

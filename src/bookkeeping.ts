@@ -1,0 +1,153 @@
+/**
+ * What is kept beside the sockets themselves: stalls, trends, healthy half-closes, descriptors, orphans, servers. The
+ * composition root tells it what happens; a report asks it what it has gathered.
+ */
+import type { Server } from 'node:net'
+import { createLeakLog } from './act/leak-log.js'
+import { createPressureWatch } from './act/pressure-watch.js'
+import { createHalfCloseTimes } from './core/half-close-times.js'
+import type { Ledger } from './core/ledger.js'
+import { lint, type LintFinding, type LintOptions } from './core/lint.js'
+import type { PressureSettings } from './core/pressure.js'
+import type { GuardEvent } from './core/report.js'
+import { createSiteHistory } from './core/site-history.js'
+import type { Kept } from './core/snapshot.js'
+import { createStallLog } from './core/stalls.js'
+import type { Action } from './core/vocabulary.js'
+import { formatEndpoint } from './core/diagnose.js'
+import { endsOf } from './observe/describe-socket.js'
+import { countDescriptors } from './observe/kernel/descriptors.js'
+import type { KernelProbe } from './observe/kernel/probe.js'
+import { createOrphanWatch } from './observe/orphan-watch.js'
+import { watchServers } from './observe/servers.js'
+import { descriptorOf } from './observe/socket-fields.js'
+import type { TrackedSocket } from './observe/tracked-socket.js'
+import type { LogFunction } from './options.js'
+import { openReportSockets } from './server/report-sockets.js'
+
+export interface BookkeepingHooks {
+  readonly ledger: Ledger<TrackedSocket>
+  readonly probe: KernelProbe
+  readonly pressure: PressureSettings | null
+  /** Where the log of leaks goes, and the least time between two lines about one site. */
+  readonly log: 'stderr' | LogFunction | null
+  readonly logIntervalMs: number
+  now(): number
+  /** The report's own server is none of the application's. */
+  isForeignServer(server: Server): boolean
+  reclaim(record: TrackedSocket, action: Action): void
+}
+
+export interface Bookkeeping {
+  onEvent(event: GuardEvent): void
+  onPeerEnded(record: TrackedSocket): void
+  onReleased(record: TrackedSocket): void
+  onHandedOver(): void
+  onStall(blockedMs: number): void
+  afterSweep(): void
+  /** The grace that holds right now. */
+  graceMs(graceMs: number): number
+  lint(options?: LintOptions): LintFinding[]
+  /** @param looksForOrphans false: as of the last time */
+  kept(looksForOrphans: boolean): Kept
+  stop(): void
+}
+
+const HOUR_MS = 3_600_000
+
+export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
+  const { ledger, now, probe } = hooks
+  const stalls = createStallLog()
+  const times = createHalfCloseTimes()
+  const history = createSiteHistory()
+  const servers = watchServers()
+  const orphans = createOrphanWatch(knownSockets)
+  const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
+  const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
+  let handedOver = 0
+
+  function* knownSockets() {
+    for (const { socket } of ledger) yield socket
+    yield* openReportSockets()
+  }
+
+  function lintNow(options?: LintOptions): LintFinding[] {
+    return lint(
+      { servers: servers.facts(ledger, now(), hooks.isForeignServer), lostKeepAlives: lostKeepAlives() },
+      options,
+    )
+  }
+
+  /** Needs a view that can read the option back. */
+  function lostKeepAlives(): string[] {
+    if (probe.readKeepAlive === undefined || probe.name !== 'ffi') return []
+    const lost = [...ledger].filter(
+      ({ keepAlive, socket }) =>
+        keepAlive === 'application' &&
+        !socket.connecting &&
+        probe.readKeepAlive!(descriptorOf(socket)) === null,
+    )
+    return lost.map((record) => {
+      const { remote } = endsOf(record)
+      return remote === null ? 'an unknown address' : formatEndpoint(remote)
+    })
+  }
+
+  function limitReachedInMs(open: number | null, limit: number | null): number | null {
+    const perHour = history.growthPerHour(now())
+    if (open === null || limit === null || perHour <= 0) return null
+    return Math.round((Math.max(0, limit - open) / perHour) * HOUR_MS)
+  }
+
+  return {
+    onEvent(event) {
+      log?.hear(event)
+      const { site } = event.socket.owner
+      if (event.type === 'leaked') history.leaked(site, now())
+      else if (event.type === 'recovered' || event.type === 'reclaimed') history.healed(site, now())
+    },
+    onPeerEnded: servers.onPeerEnded,
+    onReleased({ case: kase, peerEndedMs, localEndedMs }) {
+      const wasHealthy = kase === null || (kase.acted === 'no' && kase.verdict !== 'leaked')
+      if (!wasHealthy || (peerEndedMs === 0 && localEndedMs === 0)) return
+      const first = Math.min(peerEndedMs || Infinity, localEndedMs || Infinity)
+      const second = peerEndedMs === 0 || localEndedMs === 0 ? now() : Math.max(peerEndedMs, localEndedMs)
+      times.add(second - first)
+    },
+    onHandedOver() {
+      handedOver += 1
+    },
+    onStall(blockedMs) {
+      stalls.note(blockedMs, now())
+    },
+    afterSweep: pressure.measure,
+    graceMs: pressure.graceMs,
+    lint: lintNow,
+    kept(looksForOrphans) {
+      if (looksForOrphans) orphans.refresh()
+      const descriptors = pressure.report()
+      const at = now()
+      return {
+        stalls: stalls.report(at),
+        descriptors,
+        limitReachedInMs: limitReachedInMs(descriptors.openDescriptors, descriptors.descriptorLimit),
+        orphans: orphans.report(),
+        handedOver,
+        halfCloses: times.report(),
+        lint: lintNow(),
+        trendOf: (site) => history.trendOf(site, at),
+      }
+    },
+    stop() {
+      servers.stop()
+      orphans.stop()
+    },
+  }
+}
+
+function writerOf(log: 'stderr' | LogFunction): LogFunction {
+  if (log !== 'stderr') return log
+  return function writeToStderr(line) {
+    process.stderr.write(`${line}\n`)
+  }
+}
