@@ -12,7 +12,11 @@ export interface PortsReport {
   readonly localPort: number
   /** How many different ports of that address half-closed sockets of ours hold. */
   readonly heldPorts: number
-  /** The chance that the next connection from there meets one, if its ports are drawn evenly from `ephemeralPorts`. */
+  /**
+   * The chance that the next connection from there meets one, if its ports are drawn evenly from `ephemeralPorts`.
+   * A Linux client that lets `connect()` choose draws from every second port until these run out
+   * (net/ipv4/inet_hashtables.c, `__inet_hash_connect()`): from such a peer it is up to twice as likely.
+   */
   readonly collisionChance: number
 }
 
