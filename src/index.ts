@@ -5,11 +5,16 @@ export type { Guard, ServerOptions, SocketUse } from './guard.js'
 export { drainServer } from './act/drain.js'
 export type { DrainOptions, DrainResult, DrainSteps } from './act/drain.js'
 export type { InstallOptions, KeepAliveOptions, PolicyOptions, ResolvedOptions } from './options.js'
+export { fromAsyncLocalStorage } from './observe/context/async-local-storage.js'
+export { fromClsHooked } from './observe/context/cls-hooked.js'
+export type { ClsNamespace } from './observe/context/cls-hooked.js'
+export type { ContextProvider } from './observe/context/provider.js'
 export type { GuardListener } from './act/announcer.js'
 export { SocketLeakGuardError, wrongServer } from './errors.js'
 export type { ErrorCode } from './errors.js'
 export type { ActionChooser } from './core/policy.js'
 export type {
+  AccessStacks,
   Endpoint,
   Evidence,
   GuardEvent,

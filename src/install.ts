@@ -19,6 +19,7 @@ import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './guard-
 import { Attribution } from './observe/attribution.js'
 import { describeSocket } from './observe/describe-socket.js'
 import { observeHttpRequests } from './observe/http-requests.js'
+import { prepareOwners } from './observe/owners.js'
 import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { selectKernelProbe } from './observe/kernel/select.js'
 import { directionOf, hasReadableFields, isTcp, serverOf } from './observe/socket-fields.js'
@@ -78,6 +79,8 @@ function isEmpty(input: InstallOptions | undefined): boolean {
 }
 
 function createGuard(options: ResolvedOptions): Guard {
+  // First: it throws where a peer is missing, and nothing may be left behind then.
+  const owners = prepareOwners(options)
   const endpoint = openReportEndpoint(options.report, options.reportToken, {
     read(query) {
       // Fresh, but never slow: the kernel's tables are read in slices, and not while somebody waits.
@@ -117,6 +120,7 @@ function createGuard(options: ResolvedOptions): Guard {
     announcer,
     now,
     describe: (record) => describeSocket(record, now()),
+    onLeaked: owners.onLeaked,
     effectiveGraceMs: (graceMs) => books.graceMs(graceMs),
     urge(delayMs) {
       urgentMs = Math.min(urgentMs, delayMs)
@@ -131,8 +135,14 @@ function createGuard(options: ResolvedOptions): Guard {
     onPeerEnded: (record) => {
       books.onPeerEnded(record)
     },
+    onAdopted: owners.onAdopted,
+    onOpened: owners.onOpened,
+    onEnding: (record) => {
+      if (!executor.isActing()) owners.onEnding(record)
+    },
     onReleased(record) {
       books.onReleased(record)
+      owners.onReleased(record)
       if (record.case !== null) judge.apply(record, { type: 'closed', nowMs: now() })
     },
     onFailure(error) {
@@ -156,6 +166,7 @@ function createGuard(options: ResolvedOptions): Guard {
     reclaim,
   })
   announcer.subscribe(books.onEvent)
+  const stopObservingOwners = owners.start({ adopt: tracker.adopt, isActing: executor.isActing })
   const sweeper = startSweeper({
     begin: (asksKernel) =>
       beginSweepPass({ ledger, judge, probe, now, turn, onFirstLook, forget }, asksKernel),
@@ -255,6 +266,7 @@ function createGuard(options: ResolvedOptions): Guard {
     if (!installed) return
     installed = false
     sweeper.stop()
+    stopObservingOwners()
     stopObservingHttp()
     tracker.stop()
     books.stop()

@@ -4,7 +4,13 @@ import type { ErrorCode } from './errors.js'
 const told = new Set<string>()
 
 export function warnOnce(
-  code: ErrorCode | 'SLG_WARN_INTERNAL' | 'SLG_WARN_KERNEL' | 'SLG_WARN_LISTENER' | 'SLG_WARN_ACTION',
+  code:
+    | ErrorCode
+    | 'SLG_WARN_INTERNAL'
+    | 'SLG_WARN_KERNEL'
+    | 'SLG_WARN_CONTEXT'
+    | 'SLG_WARN_LISTENER'
+    | 'SLG_WARN_ACTION',
   message: string,
 ): void {
   if (told.has(code)) return

@@ -27,6 +27,8 @@ export interface JudgeHooks {
   readonly announcer: Announcer
   now(): number
   describe(record: TrackedSocket): SocketReport
+  /** Its grace is over: its like deserve a closer look from now on. */
+  onLeaked?(record: TrackedSocket): void
   /** The grace that holds right now, which pressure may have shortened. */
   effectiveGraceMs(graceMs: number): number
   /** Something falls due in so many milliseconds: the next sweep should not be later. */
@@ -72,6 +74,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
     switch (effect.type) {
       case 'announce':
         ledger.count(effect.event)
+        if (effect.event === 'leaked') hooks.onLeaked?.(record)
         announcer.announce(effect.event, () => hooks.describe(record))
         return
       case 'keep-alive':

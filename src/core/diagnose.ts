@@ -58,10 +58,23 @@ const NOUNS: Readonly<Record<Kind, string>> = {
 
 function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
   const label = owner.label === null ? '' : ` "${owner.label}"`
-  const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${formatEndpoint(remote)}`
+  const address = remote === null ? '' : formatEndpoint(remote)
+  const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${address}`
   const isNamedByPeer = owner.site === '' || owner.site === peer || owner.site === 'outgoing'
-  const words = [`${NOUNS[kind]}${label}`, isNamedByPeer ? '' : `of ${owner.site}`, peer]
+  // `GET /proxy/:id → 10.0.0.5:443` has said it already.
+  const isPeerNamed = remote !== null && owner.site.endsWith(`→ ${address}`)
+  const words = [
+    `${NOUNS[kind]}${label}`,
+    isNamedByPeer ? '' : `of ${owner.site}`,
+    isPeerNamed ? '' : peer,
+    describeRequest(owner),
+  ]
   return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
+}
+
+/** Which request of many to the same host. */
+function describeRequest({ request }: Undiagnosed['owner']): string {
+  return request?.origin === undefined ? '' : `(${request.method} ${request.origin}${request.path})`
 }
 
 function describeCondition(socket: Undiagnosed, condition: Condition): string {

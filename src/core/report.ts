@@ -30,6 +30,24 @@ export interface Endpoint {
 export interface RequestInfo {
   readonly method: string
   readonly path: string
+  /** Of an outgoing request: where it goes, `http://10.0.0.5:8080`. */
+  readonly origin?: string
+}
+
+/**
+ * Who did what to a socket last: frames of the application, innermost first, `app/proxy.js:42 - source.pipe(socket)`.
+ * `null`: nobody did, or Node alone.
+ */
+export interface AccessStacks {
+  /** `connect()` was called. */
+  readonly created: readonly string[] | null
+  /** An agent gave the connection to a request. */
+  readonly assigned: readonly string[] | null
+  /** A reader was attached: `on('data')`, `on('readable')`, `pipe()`. */
+  readonly reader: readonly string[] | null
+  readonly paused: readonly string[] | null
+  readonly wrote: readonly string[] | null
+  readonly ended: readonly string[] | null
 }
 
 export interface Owner {
@@ -39,8 +57,13 @@ export interface Owner {
   readonly request: RequestInfo | null
   /** What the context provider knew when the socket was opened or last used. */
   readonly context: Readonly<Record<string, string>>
-  /** Where the socket was created, innermost frame first; `null` unless `stacks` is on. */
+  /**
+   * The code to look at, innermost frame first: where an outgoing socket was opened or its request made, where an
+   * accepted one was last touched. `null` unless `stacks` is on.
+   */
   readonly stack: readonly string[] | null
+  /** Only of a socket whose stacks are recorded. */
+  readonly accesses?: AccessStacks
 }
 
 /** What a verdict rests on beyond Node's streams. `null` means: no sensor could tell. */

@@ -25,8 +25,6 @@ export class Attribution {
   method = ''
   path = ''
   route = ''
-  context: Readonly<Record<string, string>> | null = null
-  stack: readonly string[] | null = null
 }
 
 /** Lets go of the request, keeping its name. */

@@ -5,7 +5,9 @@ import { phaseOf, type Facts } from '../core/facts.js'
 import type { Evidence, Owner, SocketReport } from '../core/report.js'
 import type { Kind, Sensor } from '../core/vocabulary.js'
 import { requestInfoOf, routePatternOf } from './attribution.js'
+import { completeOwner } from './describe-origin.js'
 import { believedOf } from './kernel/view.js'
+import { isInHttpUse } from './outgoing-use.js'
 import { isTcp, isTls, readEnds, readFacts } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
@@ -35,7 +37,7 @@ export function describeSocket(record: TrackedSocket, nowMs: number, unsettled =
     idleMs,
     unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
     unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
-    owner: ownerOf(record, kind, ends),
+    owner: completeOwner(record, ownerOf(record, kind, ends), ends),
     evidence: evidenceOf(record, facts, idleMs),
   }
   return { ...undiagnosed, diagnosis: diagnose(undiagnosed) }
@@ -52,6 +54,7 @@ export function endsOf(record: TrackedSocket): SocketEnds {
 function kindOf(record: TrackedSocket): Kind {
   const told = record.attribution?.kind
   if (told !== null && told !== undefined) return told
+  if (record.direction === 'outbound' && isInHttpUse(record)) return 'http'
   if (isTls(record.socket)) return 'tls'
   return isTcp(record.socket) || record.ends !== null ? 'tcp' : 'pipe'
 }
@@ -62,8 +65,8 @@ function ownerOf(record: TrackedSocket, kind: Kind, ends: SocketEnds): Owner {
     site: siteOf(record, kind, ends),
     label: attribution?.label ?? null,
     request: attribution === null ? null : requestInfoOf(attribution),
-    context: attribution?.context ?? NO_CONTEXT,
-    stack: attribution?.stack ?? null,
+    context: NO_CONTEXT,
+    stack: null,
   }
 }
 

@@ -19,25 +19,18 @@ export interface SeamListener {
   onData(socket: Socket): void
   onLocalEnded(socket: Socket): void
   onDestroy(socket: Socket): void
-  onConnect(socket: Socket): void
+  /** @param args what `connect()` was called with */
+  onConnect(socket: Socket, args: readonly unknown[]): void
   onKeepAlive(socket: Socket, enabled: boolean): void
 }
 
-type Method = (this: Socket, ...args: unknown[]) => unknown
+export type Method = (this: Socket, ...args: unknown[]) => unknown
 type MethodName = 'push' | 'end' | 'destroy' | 'connect' | 'setKeepAlive'
 
 /** Puts the seam in. @returns what takes it out again */
 export function patchSocketPrototype(listener: SeamListener): () => void {
   let active = true
   const parent = Object.getPrototypeOf(Socket.prototype) as Record<MethodName, Method>
-
-  function originalOf(name: MethodName): Method {
-    const own = Object.getOwnPropertyDescriptor(Socket.prototype, name)
-    if (typeof own?.value === 'function') return own.value as Method
-    return function inherited(this: Socket, ...args: unknown[]): unknown {
-      return parent[name].apply(this, args)
-    }
-  }
 
   const pushOwn = Object.hasOwn(Socket.prototype, 'push') ? Socket.prototype.push : null
   const end = originalOf('end')
@@ -64,7 +57,7 @@ export function patchSocketPrototype(listener: SeamListener): () => void {
     },
     connect: function connect_(this: Socket, ...args: unknown[]): unknown {
       const result = connect.apply(this, args)
-      if (active) listener.onConnect(this)
+      if (active) listener.onConnect(this, args)
       return result
     },
     setKeepAlive: function setKeepAlive_(this: Socket, ...args: unknown[]): unknown {
@@ -87,7 +80,18 @@ function isKeepAliveEnabled(argument: unknown): boolean {
     : Boolean(argument)
 }
 
-function replaceMethod(name: MethodName, wrapper: unknown): () => void {
+/** What `name` does without us: the socket's own method, or the inherited one, looked up at every call. */
+export function originalOf(name: string): Method {
+  const parent = Object.getPrototypeOf(Socket.prototype) as Record<string, Method>
+  const own = Object.getOwnPropertyDescriptor(Socket.prototype, name)
+  if (typeof own?.value === 'function') return own.value as Method
+  return function inherited(this: Socket, ...args: unknown[]): unknown {
+    return parent[name]!.apply(this, args)
+  }
+}
+
+/** @returns what puts back what was there, if our wrapper is still in its place */
+export function replaceMethod(name: string, wrapper: unknown): () => void {
   const before = Object.getOwnPropertyDescriptor(Socket.prototype, name)
   const original = (Socket.prototype as unknown as Record<string, unknown>)[name] as Method
   const named = wrapper as Method

@@ -10,7 +10,7 @@ import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket, type Server } from 'node:net'
 import type { ServerFacts } from '../core/lint.js'
-import { callSite } from './call-site.js'
+import { placesOf, siteOfPlaces } from './stack-frames.js'
 import { serverOf } from './socket-fields.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
@@ -26,7 +26,8 @@ export interface ServerWatch {
 }
 
 interface Seen {
-  readonly where: string | null
+  /** Made in the call to `listen()`; its stack is read only when there is something to tell. */
+  readonly listened: Error
   unheardEnds: number
   unheldUpgrades: number
 }
@@ -40,7 +41,7 @@ export function watchServers(): ServerWatch {
   function onListen(message: unknown): void {
     const { server } = message as { server: Server }
     if (seen.has(server)) return
-    seen.set(server, { where: callSite(), unheardEnds: 0, unheldUpgrades: 0 })
+    seen.set(server, { listened: new Error('listen'), unheardEnds: 0, unheldUpgrades: 0 })
     for (const ref of known) if (ref.deref() === undefined) known.delete(ref)
     known.add(new WeakRef(server))
   }
@@ -70,7 +71,7 @@ export function watchServers(): ServerWatch {
       return [...known].flatMap((ref) => {
         const server = ref.deref()
         if (server === undefined || !server.listening || isForeign(server)) return []
-        const { where, unheardEnds, unheldUpgrades } = seen.get(server)!
+        const { listened, unheardEnds, unheldUpgrades } = seen.get(server)!
         const mine = unheard.filter(({ socket }) => serverOf(socket) === server)
         const upgraded = mine.filter(isUpgraded).length
         const isHttp = server instanceof HttpServer || server instanceof HttpsServer
@@ -78,7 +79,7 @@ export function watchServers(): ServerWatch {
           {
             kind: isHttp ? ('http' as const) : ('net' as const),
             label: describeServer(server, isHttp),
-            where,
+            where: siteOfPlaces(placesOf(listened)),
             requestTimeoutMs: isHttp ? server.requestTimeout : null,
             keepAliveTimeoutMs: isHttp ? server.keepAliveTimeout : null,
             unheardEnds: unheardEnds + mine.length - upgraded,

@@ -7,6 +7,9 @@
  *   (stale `true` after EOF; http2 sessions up to Node 24 leave it `true` while they don't read)
  * - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
  * - `_handle.writeQueueSize`: libuv's queue in bytes; `_handle.bytesWritten`: handed to libuv so far
+ * - `_httpMessage`: the ClientRequest for which an outgoing socket is in use, `null` while it waits in a pool (lib/_http_client.js
+ *   `tickOnSocket`, lib/_http_agent.js `Agent` on `'free'`, which also listens for `'agentRemove'` as long as it has the socket)
+ * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
  * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
  */
 import { constants } from 'node:os'
@@ -37,6 +40,8 @@ interface PeerName {
 }
 
 interface SocketFields {
+  readonly _httpMessage?: object | null
+  readonly _host?: unknown
   readonly _handle?: Handle | null
   readonly _parent?: Socket | null
   readonly _readableState?: { readonly ended?: boolean }
@@ -94,6 +99,22 @@ export function serverOf(socket: Socket): Server | null {
 
 export function directionOf(socket: Socket): Direction {
   return serverOf(socket) === null ? 'outbound' : 'inbound'
+}
+
+/** The request of `node:http` that an outgoing socket serves right now. */
+export function clientRequestOf(socket: Socket): object | null {
+  return fieldsOf(socket)._httpMessage ?? null
+}
+
+/** An agent of `node:http` has it; one that was upgraded or taken over belongs to none. */
+export function isHeldByAgent(socket: Socket): boolean {
+  return socket.listenerCount('agentRemove') > 0
+}
+
+/** The name that the application connected to; `null` where it gave an address. */
+export function hostNameOf(socket: Socket): string | null {
+  const name = fieldsOf(socket)._host
+  return typeof name === 'string' ? name : null
 }
 
 export function isTls(socket: Socket): boolean {

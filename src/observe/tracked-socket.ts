@@ -5,6 +5,7 @@ import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options.js'
 import type { Attribution } from './attribution.js'
 import type { KernelView } from './kernel/view.js'
+import type { Origin } from './origin.js'
 
 /** The property under which a socket carries its record: one load to find it, no map (a WeakMap costs 80 bytes more). */
 const RECORD = Symbol('socket-leak-guard.record')
@@ -37,6 +38,8 @@ export class TrackedSocket {
   case: Case | null = null
   /** Who uses it; `null` until somebody says. */
   attribution: Attribution | null = null
+  /** In whose work it was opened and touched; `null` while nobody wants to know. */
+  origin: Origin | null = null
   isExempt = false
   keepAlive: 'off' | 'guard' | 'application' = 'off'
   /** What the kernel last said; `null` until it was asked. */

@@ -32,6 +32,12 @@ export interface TrackerHooks {
   isActing(): boolean
   /** The peer's FIN has reached Node. */
   onPeerEnded(record: TrackedSocket): void
+  /** `connect()` is running: the work in which the socket is opened is the one that runs now. */
+  onOpened(record: TrackedSocket, args: readonly unknown[]): void
+  /** A new record. */
+  onAdopted(record: TrackedSocket): void
+  /** The application, or Node in its place, has ended its side. */
+  onEnding(record: TrackedSocket): void
   onReleased(record: TrackedSocket): void
   onFailure(error: unknown): void
 }
@@ -62,6 +68,7 @@ export function startTracker(hooks: TrackerHooks): Tracker {
     if (label !== null) (record.attribution = new Attribution()).label = label
     attachRecord(socket, record)
     hooks.ledger.add(record)
+    hooks.onAdopted(record)
     return record
   }
 
@@ -112,7 +119,9 @@ export function startTracker(hooks: TrackerHooks): Tracker {
     onLocalEnded(socket) {
       shielded(() => {
         const record = adoptOnTheWay(socket)
-        if (record !== null && record.socket === socket) record.localEndedMs ||= hooks.now()
+        if (record === null || record.socket !== socket) return
+        record.localEndedMs ||= hooks.now()
+        hooks.onEnding(record)
       })
     },
     onDestroy(socket) {
@@ -123,9 +132,10 @@ export function startTracker(hooks: TrackerHooks): Tracker {
         hooks.onReleased(record)
       })
     },
-    onConnect(socket) {
+    onConnect(socket, args) {
       shielded(() => {
-        if (socket.connecting) adopt(socket, 'outbound')
+        const record = socket.connecting ? adopt(socket, 'outbound') : null
+        if (record !== null) hooks.onOpened(record, args)
       })
     },
     onKeepAlive(socket, enabled) {

@@ -2,7 +2,7 @@
 import { formatEndpoint } from '../core/diagnose.js'
 import { formatBytes } from '../core/format-bytes.js'
 import { formatDuration } from '../core/format-duration.js'
-import type { Endpoint, SiteReport, SocketReport } from '../core/report.js'
+import type { Endpoint, Owner, RequestInfo, SiteReport, SocketReport } from '../core/report.js'
 import type { StallReport } from '../core/stalls.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 
@@ -23,6 +23,29 @@ export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): strin
   if (unreadBytes > 0) parts.push(`${formatBytes(unreadBytes)} unread`)
   if (unsentBytes > 0) parts.push(`${formatBytes(unsentBytes)} unsent`)
   return parts.join(', ')
+}
+
+/** `GET /users/7`, and with its host where it goes out: `GET http://10.0.0.5:8080/users/7`. */
+export function formatRequest({ method, origin, path }: RequestInfo): string {
+  return `${method} ${origin ?? ''}${path}`
+}
+
+const ACCESS_WORDS = [
+  ['created', 'opened at'],
+  ['assigned', 'requested at'],
+  ['reader', 'reader attached at'],
+  ['paused', 'paused at'],
+  ['wrote', 'last written at'],
+  ['ended', 'ended at'],
+] as const
+
+/** `paused at app/proxy.js:42 - socket.pause()`: the innermost frame of each access that the stack does not show. */
+export function describeAccesses({ accesses, stack }: Owner): string[] {
+  if (accesses === undefined) return []
+  return ACCESS_WORDS.flatMap(([kind, words]) => {
+    const frame = accesses[kind]?.[0]
+    return frame === undefined || frame === stack?.[0] ? [] : [`${words} ${frame}`]
+  })
 }
 
 /** Everything a verdict rests on, in words; what no sensor could tell is left out. */

@@ -1,7 +1,13 @@
 import { formatDuration } from '../core/format-duration.js'
 import type { Report, SocketReport } from '../core/report.js'
 import { describeCondition } from './describe-condition.js'
-import { describeEvidence, nameEndpoint, formatWaiting } from './describe-socket.js'
+import {
+  describeAccesses,
+  describeEvidence,
+  formatRequest,
+  nameEndpoint,
+  formatWaiting,
+} from './describe-socket.js'
 import { type Markup, markup } from './markup.js'
 
 /** The sockets of the report as a table, the diagnosis foremost; what else is known unfolds below it. */
@@ -39,6 +45,7 @@ ${renderDetails(socket)}</td>
 function renderDetails(socket: SocketReport): Markup {
   const { owner, condition } = socket
   const context = Object.entries(owner.context).map(([key, value]) => `${key}=${value}`)
+  const accesses = describeAccesses(owner)
   const chip =
     condition !== null &&
     markup`<span class="chip" title="${describeCondition(condition)}">${condition}</span>`
@@ -46,14 +53,15 @@ function renderDetails(socket: SocketReport): Markup {
 <dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
 ${condition !== null && fact('Condition', `${condition}: ${describeCondition(condition)}`)}
 ${fact('Evidence', describeEvidence(socket).join(', '))}
-${owner.request !== null && fact('Request', `${owner.request.method} ${owner.request.path}`)}
+${owner.request !== null && fact('Request', formatRequest(owner.request))}
 ${owner.label !== null && fact('Label', owner.label)}
 ${context.length > 0 && fact('Context', context.join(', '))}
-${owner.stack !== null && renderStack(owner.stack)}</dl></details>`
+${owner.stack !== null && renderStack('Stack', owner.stack)}
+${accesses.length > 0 && renderStack('Accesses', accesses)}</dl></details>`
 }
 
-function renderStack(frames: readonly string[]): Markup {
-  return markup`<dt>Created</dt><dd><ol class="stack">${frames.map((frame) => markup`<li>${frame.trim()}</li>`)}</ol></dd>`
+function renderStack(name: string, frames: readonly string[]): Markup {
+  return markup`<dt>${name}</dt><dd><ol class="stack">${frames.map((frame) => markup`<li>${frame.trim()}</li>`)}</ol></dd>`
 }
 
 function fact(name: string, value: string): Markup {

@@ -8,10 +8,12 @@ import type { Report, SiteReport, SocketReport, Totals } from '../core/report.js
 import { MOST_PEERS, formatChance } from './describe-ports.js'
 import {
   countSockets,
+  describeAccesses,
   describeEvidence,
   describeStalls,
   formatConditions,
   formatConnection,
+  formatRequest,
   formatWaiting,
 } from './describe-socket.js'
 import { formatInstant } from './format-instant.js'
@@ -153,10 +155,11 @@ function renderSocket(socket: SocketReport, page: Page): string[] {
       .filter((part) => part !== '')
       .join(', '),
     describeEvidence(socket).join(', '),
-    `site ${owner.site}${owner.request === null ? '' : `, request ${owner.request.method} ${owner.request.path}`}`,
+    `site ${owner.site}${owner.request === null ? '' : `, request ${formatRequest(owner.request)}`}`,
     owner.label && `label ${owner.label}`,
     describeContext(owner.context),
     ...(owner.stack ?? []),
+    ...describeAccesses(owner),
   ]
   const lines = paragraph(`#${socket.id} ${verdict}: ${socket.diagnosis}`, page, verdict)
   for (const fact of facts) if (fact) lines.push(...indented(fact, page))

@@ -22,7 +22,7 @@ function siteWithoutQuery(site: SiteReport): SiteReport {
 
 function socketWithoutQuery(socket: SocketReport): SocketReport {
   const { owner } = socket
-  const request = owner.request && { method: owner.request.method, path: cutPath(owner.request.path) }
+  const request = owner.request && { ...owner.request, path: cutPath(owner.request.path) }
   return {
     ...socket,
     owner: { ...owner, site: cutQueries(owner.site), request },

@@ -1,0 +1,26 @@
+/** A store may hold anything: what goes into a report is a few short strings, copied. */
+const MOST_VALUES = 16
+const LONGEST_VALUE = 200
+
+/** The strings, numbers and booleans among `values` as short strings; `null` when nothing is left. */
+export function boundedValues(values: unknown): Readonly<Record<string, string>> | null {
+  if (typeof values !== 'object' || values === null) return null
+  const copied: [string, string][] = []
+  for (const key of Object.keys(values)) {
+    if (copied.length === MOST_VALUES) break
+    const value = boundedValue((values as Record<string, unknown>)[key])
+    if (value !== null) copied.push([boundedText(key), value])
+  }
+  return copied.length === 0 ? null : Object.fromEntries(copied)
+}
+
+export function boundedValue(value: unknown): string | null {
+  if (typeof value === 'string') return boundedText(value)
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean')
+    return boundedText(String(value))
+  return null
+}
+
+function boundedText(text: string): string {
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE - 3)}...` : text
+}

@@ -1,0 +1,167 @@
+/** Stacks of last access: which of the application's lines has a socket last been in the hands of. */
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import t, { type Test } from 'tap'
+import { install, type Guard, type SocketReport } from '../../src/index.js'
+import { listen } from '../support/events.js'
+import { until } from '../support/until.js'
+
+/** As the stacks of this process show it: compiled, or the source where Node maps them. */
+const HERE = process.execArgv.includes('--enable-source-maps')
+  ? 'test/observe/stacks.test.ts'
+  : 'dist/test/observe/stacks.test.js'
+
+/** The line of the caller in this file. */
+function line(): number {
+  return Number(/stacks\.test\.[jt]s:(\d+)/.exec(new Error().stack!.split('\n')[2]!)![1])
+}
+
+function close(t: Test, server: net.Server, ...sockets: net.Socket[]): void {
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+}
+
+function find(guard: Guard, direction: SocketReport['direction']): SocketReport {
+  return guard
+    .snapshot({ all: true })
+    .sockets.filter((socket) => socket.direction === direction)
+    .reduce((newest, socket) => (socket.id > newest.id ? socket : newest))
+}
+
+t.test('pauseOnConnect and a reader that never resumes', async (t) => {
+  using guard = install({ stacks: 'always', sweepMs: 60_000 })
+  let attached = 0
+  const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+    t.teardown(() => socket.destroy())
+    attached = line() + 1
+    socket.on('data', () => {})
+    socket.pause()
+  })
+  const port = await listen(server)
+  const client = net.connect(port, '127.0.0.1')
+  close(t, server, client)
+  await once(client, 'connect')
+  await until(() => attached > 0, 'the connection was accepted')
+  const { owner } = find(guard, 'inbound')
+  t.equal(owner.site, `${HERE}:${attached + 1}`, 'the last access names the site')
+  t.match(owner.accesses!.reader![0], `${HERE}:${attached} - socket.on('data', `)
+  t.match(owner.accesses!.paused![0], `${HERE}:${attached + 1} - socket.pause()`)
+  t.equal(owner.accesses!.ended, null)
+})
+
+t.test('an upgrade handler that only attaches a reader, and one that ends', async (t) => {
+  using guard = install({ stacks: 'always', context: 'off', sweepMs: 60_000 })
+  let places: Record<string, number> = {}
+  const server = http.createServer()
+  server.on('upgrade', (request, socket) => {
+    t.teardown(() => socket.destroy())
+    const handler = handlers[request.url!]!
+    places = { ...places, [request.url!]: handler(socket) }
+  })
+  const handlers: Record<string, (socket: Duplex) => number> = {
+    '/read': (socket) => [socket.on('readable', () => {}), line()].pop() as number,
+    '/end': (socket) => [socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'), line()].pop() as number,
+  }
+  const port = await listen(server)
+  close(t, server)
+  for (const path of Object.keys(handlers)) {
+    const client = net.connect(port, '127.0.0.1')
+    t.teardown(() => client.destroy())
+    client.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`)
+    await until(() => places[path] !== undefined, 'it was upgraded')
+    const { owner } = find(guard, 'inbound')
+    t.equal(owner.site, `upgrade ${path}`)
+    t.ok(owner.stack![0]!.startsWith(`${HERE}:${places[path]} - `), owner.stack![0]!)
+  }
+})
+
+t.test('what an earlier request on the same connection did is forgotten', async (t) => {
+  using guard = install({ stacks: 'always', context: 'off', sweepMs: 60_000 })
+  const server = http.createServer((request, response) => {
+    if (request.url === '/first') response.end('first')
+    else forgotten = true
+  })
+  let forgotten = false
+  const port = await listen(server)
+  const client = net.connect(port, '127.0.0.1').resume()
+  close(t, server, client)
+  client.write('GET /first HTTP/1.1\r\nhost: x\r\n\r\n')
+  await once(client, 'data')
+  t.match(find(guard, 'inbound').owner.stack![0], "response.end('first')")
+  client.write('GET /second HTTP/1.1\r\nhost: x\r\n\r\n')
+  await until(() => forgotten, 'the second request came')
+  t.match(find(guard, 'inbound').owner, { request: { path: '/second' }, stack: null })
+})
+
+t.test('a sample, and everything of a site that has leaked', async (t) => {
+  using guard = install({ stacks: 'sampled', context: 'off', graceMs: 20, sweepMs: 10, kernel: 'off' })
+  const server = net.createServer((socket) => {
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {}).end('bye')
+  })
+  const port = await listen(server)
+  close(t, server)
+  async function open(): Promise<net.Socket> {
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true }).resume()
+    t.teardown(() => socket.destroy())
+    await once(socket, 'end')
+    return socket
+  }
+  // The first sockets seen are the sample; these two come after it.
+  await open()
+  await open()
+  const unsampled = guard.snapshot({ all: true }).sockets.filter(({ owner }) => owner.accesses === undefined)
+  t.ok(unsampled.length >= 1, 'not everything is recorded')
+  const hasLeaked = ({ direction, verdict }: SocketReport): boolean =>
+    direction === 'outbound' && verdict === 'leaked'
+  await until(() => guard.snapshot().sockets.some(hasLeaked), 'the site has leaked')
+  await open()
+  const last = find(guard, 'outbound')
+  t.match(last.owner.stack?.[0], 'net.connect({ port')
+  t.match(last.owner.site, `${HERE}:`)
+})
+
+t.test("the application's own stack depth and formatter are left alone", async (t) => {
+  const { stackTraceLimit, prepareStackTrace } = Error
+  t.teardown(() => Object.assign(Error, { stackTraceLimit, prepareStackTrace }))
+  using guard = install({ stacks: 'always', sweepMs: 60_000 })
+  Error.stackTraceLimit = 1
+  Error.prepareStackTrace = (_error, sites) => sites
+  const server = net.createServer()
+  const port = await listen(server)
+  const client = net.connect(port, '127.0.0.1')
+  close(t, server, client)
+  await once(client, 'connect')
+  t.equal(Error.stackTraceLimit, 1)
+  t.match(find(guard, 'outbound').owner.stack?.[0], `${HERE}:`)
+})
+
+t.test('off patches nothing more', async (t) => {
+  const { pause, write, on, addListener } = net.Socket.prototype
+  const { onSocket } = http.ClientRequest.prototype
+  {
+    using guard = install({ stacks: 'off', context: 'off' })
+    t.ok(guard)
+    t.same({ pause, write, on, addListener }, pick(), 'the methods are as they were')
+    t.equal(http.ClientRequest.prototype.onSocket, onSocket)
+  }
+  {
+    using guard = install({ stacks: 'always', context: 'async-local-storage' })
+    t.ok(guard)
+    t.not(net.Socket.prototype.write, write)
+    t.not(http.ClientRequest.prototype.onSocket, onSocket)
+  }
+  t.equal(net.Socket.prototype.write, write, 'and are put back')
+  t.equal(net.Socket.prototype.on, on)
+  t.equal(http.ClientRequest.prototype.onSocket, onSocket)
+  t.notOk(Object.hasOwn(http.Server.prototype, 'emit'))
+
+  function pick(): object {
+    const { pause, write, on, addListener } = net.Socket.prototype
+    return { pause, write, on, addListener }
+  }
+})
