@@ -1,25 +1,32 @@
 /** Guards a `net` or `tls` server: settings of its own, a name in the report, and a graceful stop. */
-import { Server, type Socket } from 'node:net'
+import { Server } from 'node:net'
 import {
   drainServer,
   install,
   installedGuard,
-  wrongServer,
   type DrainOptions,
   type DrainResult,
   type ServerOptions,
 } from '../src/index.js'
+import { isHttpServer, refuseServer } from './server-kinds.js'
+
+export type { DrainOptions, DrainResult, ServerOptions }
 
 export interface GuardedServer {
-  /** Stops the server gracefully and destroys what is still open when the time is over. */
+  /**
+   * Stops the server: takes no more connections, ends every socket with `socket.end()`, and closes by force what is
+   * still open when the time is over. May be called again, with a shorter time for example.
+   *
+   * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+   */
   drain(options?: DrainOptions): Promise<DrainResult>
   /** Takes the settings back; the server itself goes on. */
   release(): void
 }
 
 /**
- * Guards every socket of this server, those already open included. Installs a guard with default options when the
- * process has none yet.
+ * Guards every socket of this server; those already open as well, if a guard was installed before they were accepted.
+ * Installs a guard with default options when the process has none yet.
  *
  * @param server a `net.Server` or `tls.Server`
  * @param options per-server options; what is left out is as given to `install()`
@@ -29,15 +36,14 @@ export interface GuardedServer {
  * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server, options: ServerOptions = {}): GuardedServer {
-  if (!(server instanceof Server)) throw wrongServer('a net.Server or tls.Server', server)
+  // Ending the sockets of an HTTP server would cut its responses.
+  if (!(server instanceof Server) || isHttpServer(server)) {
+    throw refuseServer('a net.Server or tls.Server', server)
+  }
   const guard = installedGuard() ?? install()
   const release = guard.configureServer(server, options)
   return {
-    drain: (drainOptions) => drainServer(guard, server, { finish: endSocket }, drainOptions),
+    drain: (drainOptions) => drainServer(guard, server, drainOptions),
     release,
   }
-}
-
-function endSocket(socket: Socket): void {
-  socket.end()
 }

@@ -1,10 +1,11 @@
-import type { Server, Socket } from 'node:net'
+import type { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
 import type { GuardListener } from './act/announcer.js'
 import type { LintFinding, LintOptions } from './core/lint.js'
-import type { Report, SnapshotQuery } from './core/report.js'
+import type { Report, SnapshotQuery, SocketReport } from './core/report.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options.js'
-import type { RequestLike } from './observe/attribution.js'
+import type { RequestLike, ResponseLike, WebSocketLike } from './observe/attribution.js'
 
 /** Settings of one server: any of the per-socket options, and a name for the report. */
 export interface ServerOptions extends PolicyOptions {
@@ -14,9 +15,15 @@ export interface ServerOptions extends PolicyOptions {
 
 /** What an adapter tells about a socket. What is left out stays as it was. */
 export interface SocketUse {
-  readonly kind?: Kind
+  readonly kind?: Kind | null
   /** The request that the socket now serves; method and path are read from it when a report is made. */
   readonly request?: RequestLike | null
+  /** The response to that request. */
+  readonly response?: ResponseLike | null
+  /** The WebSocket that the socket carries. */
+  readonly webSocket?: WebSocketLike | null
+  /** The server by whose settings the socket lives from now on, if not by those of the one that accepted it. */
+  readonly server?: object | null
 }
 
 /**
@@ -34,6 +41,8 @@ export interface Guard {
   snapshot(query?: SnapshotQuery): Report
   /** Looks at every socket now, in one go, instead of waiting for the next sweep; then as `snapshot()`. */
   sweep(query?: SnapshotQuery): Report
+  /** Fresh but never slow: a quick look at JavaScript fields, then as `snapshot()`. What the endpoint serves. */
+  report(query?: SnapshotQuery): Report
   /** Calls `listener` at every verdict change. @returns what unsubscribes it */
   subscribe(listener: GuardListener): () => void
 
@@ -47,14 +56,19 @@ export interface Guard {
    * Settings and a name for every socket that this server has accepted and will accept, its upgraded ones included.
    * A later call for the same server replaces the earlier one.
    *
+   * @param server a `net.Server`, or a server above one (a WebSocketServer) whose sockets `attribute()` names
    * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
    * @returns what takes the settings back
    */
-  configureServer(server: Server, options: ServerOptions): () => void
-  /** The open sockets that this server has accepted: upgraded ones too, TLS folded with its raw socket. */
-  socketsOf(server: Server): Socket[]
+  configureServer(server: EventEmitter, options: ServerOptions): () => void
+  /** The open sockets of this server: upgraded ones too, TLS folded with its raw socket. */
+  socketsOf(server: EventEmitter): Socket[]
   /** For adapters: what this socket is used for. */
   attribute(socket: Socket, use: SocketUse): void
+  /** For adapters: what is known of that, or `null` for a socket that nobody said anything about. */
+  useOf(socket: Socket): SocketUse | null
+  /** The report's entry of one socket, as of now; `null` for one that is closed or not tracked. */
+  describe(socket: Socket): SocketReport | null
   /**
    * Closes one socket, whatever its verdict, and counts it as reclaimed.
    *

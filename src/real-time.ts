@@ -6,7 +6,7 @@
 import { performance } from 'node:perf_hooks'
 import timers from 'node:timers'
 
-export const { setTimeout, clearTimeout, setImmediate, clearImmediate } = timers
+export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate } = timers
 
 /** Milliseconds on the monotonic clock. */
 export const monotonicMs: () => number = performance.now.bind(performance)

@@ -25,7 +25,11 @@ interface Layer {
  * - `testing` uses `observe` to tell a TCP socket from others among those that were open before it looked.
  */
 const LAYERS: readonly Layer[] = [
-  { name: 'ground', files: /^src\/(errors|warnings|nearest-name|real-time|node-version)\.ts$/, uses: [] },
+  {
+    name: 'ground',
+    files: /^src\/(errors|warnings|nearest-name|real-time|node-version|endless-streams)\.ts$/,
+    uses: [],
+  },
   { name: 'core', files: /^src\/core\//, uses: [] },
   { name: 'report', files: /^src\/report\//, uses: ['core'] },
   {
@@ -50,12 +54,12 @@ const LAYERS: readonly Layer[] = [
   { name: 'server', files: /^src\/server\//, uses: ['ground', 'core', 'settings', 'report', 'contract'] },
   {
     name: 'install',
-    files: /^src\/(install|bookkeeping|guard-arguments)\.ts$/,
+    files: /^src\/(install|create-guard|engine|server-settings|bookkeeping|guard-arguments)\.ts$/,
     uses: ['ground', 'core', 'report', 'settings', 'observe', 'act', 'contract', 'server'],
   },
   {
     name: 'index',
-    files: /^src\/index\.ts$/,
+    files: /^src\/(index|adapter-kit)\.ts$/,
     uses: ['ground', 'core', 'report', 'settings', 'observe', 'act', 'contract', 'server', 'install'],
   },
   {

@@ -2,7 +2,7 @@
  * The one sentence that a tired reader needs: what happened, since when, whose code, what to do.
  * Every claim in it is a fact of the same report entry.
  */
-import type { SocketReport } from './report.js'
+import type { Owner, SocketReport } from './report.js'
 import type { Condition, Kind } from './vocabulary.js'
 import { formatBytes } from './format-bytes.js'
 import { formatDuration } from './format-duration.js'
@@ -131,7 +131,7 @@ function describePeer({ evidence }: Undiagnosed): string {
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
 }
 
-function remedyFor(condition: Condition, { kind, direction }: Undiagnosed): string {
+function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed): string {
   switch (condition) {
     case 'eof-ignored':
       return kind === 'upgrade' || kind === 'connect'
@@ -140,7 +140,7 @@ function remedyFor(condition: Condition, { kind, direction }: Undiagnosed): stri
     case 'eof-unread':
     case 'fin-unseen':
     case 'window-closed':
-      return remedyForUnread(kind, direction)
+      return remedyForUnread(kind, direction, owner)
     case 'reset-unseen':
       return 'Call socket.destroy(); with reclaimDead the guard does so once all that was delivered has been read.'
     case 'fin-wait':
@@ -154,10 +154,14 @@ function remedyFor(condition: Condition, { kind, direction }: Undiagnosed): stri
   }
 }
 
-function remedyForUnread(kind: Kind, direction: 'inbound' | 'outbound'): string {
+function remedyForUnread(kind: Kind, direction: 'inbound' | 'outbound', { context }: Owner): string {
   if (kind === 'http' && direction === 'inbound')
     return 'Consume the request body (req.resume()) or destroy the request.'
-  if (kind === 'websocket') return 'Resume the WebSocket (ws.resume()) or terminate it.'
+  if (kind === 'websocket') {
+    return context.webSocket === 'paused'
+      ? 'The application has paused it: call ws.resume(), or ws.terminate() to give it up.'
+      : 'Resume the WebSocket (ws.resume()) or terminate it.'
+  }
   if (direction === 'outbound')
     return 'Consume the response body (res.resume(), body.cancel()) or destroy the request.'
   return 'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).'

@@ -4,6 +4,7 @@
  */
 import type { RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
+import { findRoutePattern } from './route-pattern.js'
 
 /** The part of an IncomingMessage, as Node, Express and others leave it, that names a request. */
 export interface RequestLike {
@@ -13,7 +14,23 @@ export interface RequestLike {
   readonly originalUrl?: unknown
   readonly baseUrl?: unknown
   /** Express: the matched route. */
-  readonly route?: { readonly path?: unknown } | undefined
+  readonly route?: unknown
+  /** Express: the application that has the request. */
+  readonly app?: unknown
+}
+
+/** The part of a ServerResponse that a drain needs: it tells the client that the connection ends here. */
+export interface ResponseLike {
+  readonly headersSent: boolean
+  setHeader(name: string, value: string): unknown
+}
+
+/** The part of a WebSocket (package ws) that the report and a drain need. */
+export interface WebSocketLike {
+  readonly isPaused: boolean
+  /** 0 connecting, 1 open, 2 closing, 3 closed (WHATWG WebSockets, section 3.1). */
+  readonly readyState: number
+  close(code?: number, reason?: string): void
 }
 
 export class Attribution {
@@ -21,21 +38,30 @@ export class Attribution {
   label: string | null = null
   /** The request now being served; released when its response is done, so that it can be collected. */
   request: RequestLike | null = null
+  response: ResponseLike | null = null
   /** What remains of the last request once it is released. */
   method = ''
   path = ''
-  route = ''
+  baseUrl = ''
+  route: unknown = null
+  app: unknown = null
+  /** The server by whose settings it lives, where that is not the one that accepted it: a WebSocketServer. */
+  server: object | null = null
+  webSocket: WebSocketLike | null = null
 }
 
-/** Lets go of the request, keeping its name. */
+/** Lets go of the request, keeping its name: references to what lives as long as the application, nothing formatted. */
 export function releaseRequest(attribution: Attribution): void {
   const request = attribution.request
   if (request === null) return
   // First, so that a request whose properties can't be read is let go as well.
   attribution.request = null
+  attribution.response = null
   attribution.method = request.method ?? ''
   attribution.path = pathOf(request)
-  attribution.route = routeOf(request)
+  attribution.baseUrl = baseUrlOf(request)
+  attribution.route = request.route
+  attribution.app = request.app
 }
 
 export function requestInfoOf(attribution: Attribution): RequestInfo | null {
@@ -47,18 +73,20 @@ export function requestInfoOf(attribution: Attribution): RequestInfo | null {
 
 /** The route pattern (`/users/:id`), or an empty string where no framework told one. */
 export function routePatternOf(attribution: Attribution): string {
-  return attribution.request === null ? attribution.route : routeOf(attribution.request)
+  const { request } = attribution
+  const { route, app } = request ?? attribution
+  const baseUrl = request === null ? attribution.baseUrl : baseUrlOf(request)
+  if (baseUrl === '' && (route === undefined || route === null)) return ''
+  const path = withoutQuery(request === null ? attribution.path : pathOf(request))
+  return findRoutePattern({ route, app, baseUrl, path })
 }
 
 function pathOf(request: RequestLike): string {
   return typeof request.originalUrl === 'string' ? request.originalUrl : (request.url ?? '')
 }
 
-function routeOf(request: RequestLike): string {
-  const pattern = request.route?.path
-  if (typeof pattern !== 'string') return ''
-  const mounted = typeof request.baseUrl === 'string' ? request.baseUrl : ''
-  return pattern === '/' && mounted !== '' ? mounted : mounted + pattern
+function baseUrlOf({ baseUrl }: RequestLike): string {
+  return typeof baseUrl === 'string' ? baseUrl : ''
 }
 
 /**

@@ -4,7 +4,7 @@ import { judgePeer } from '../core/peer.js'
 import { phaseOf, type Facts } from '../core/facts.js'
 import type { Evidence, Owner, SocketReport } from '../core/report.js'
 import type { Kind, Sensor } from '../core/vocabulary.js'
-import { requestInfoOf, routePatternOf } from './attribution.js'
+import { requestInfoOf, routePatternOf, type Attribution, type WebSocketLike } from './attribution.js'
 import { completeOwner } from './describe-origin.js'
 import { believedOf } from './kernel/view.js'
 import { isInHttpUse } from './outgoing-use.js'
@@ -65,9 +65,19 @@ function ownerOf(record: TrackedSocket, kind: Kind, ends: SocketEnds): Owner {
     site: siteOf(record, kind, ends),
     label: attribution?.label ?? null,
     request: attribution === null ? null : requestInfoOf(attribution),
-    context: NO_CONTEXT,
+    context: attribution === null ? NO_CONTEXT : contextOf(attribution),
     stack: null,
   }
+}
+
+/** Of a WebSocket, what only ws knows: that the application has paused it, for one. */
+function contextOf({ webSocket }: Attribution): Readonly<Record<string, string>> {
+  return webSocket === null ? NO_CONTEXT : { webSocket: stateOf(webSocket) }
+}
+
+function stateOf({ isPaused, readyState }: WebSocketLike): string {
+  if (readyState === 1) return isPaused ? 'paused' : 'open'
+  return readyState === 2 ? 'closing' : 'closed'
 }
 
 /** Where leaks of this kind are grouped: route, upgrade path, remote host, listening port. */

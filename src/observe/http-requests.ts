@@ -4,29 +4,36 @@
  * - `http.server.request.start` / `http.server.response.finish` (lib/_http_server.js): plain requests
  * - `upgrade` and CONNECT are not published there: the parser hands the socket over by emitting an event on the
  *   server (lib/_http_server.js `onParserExecuteCommon`), so `http.Server.prototype.emit` gets a pass-through that
- *   looks at these two names only. Two string comparisons an event; a server emits about one event a request.
+ *   looks at a few names only. Four string comparisons an event; a server emits about one event a request.
+ * - `connection` as well: `server.emit('connection', socket)` is how an application hands a socket in that it
+ *   accepted elsewhere (documented with the event 'connection' of http.Server). And `secureConnection`, because a
+ *   TLSSocket shows itself by nothing else until it has received something
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket } from 'node:net'
-import { Attribution, releaseRequest, type RequestLike } from './attribution.js'
+import { Attribution, releaseRequest, type RequestLike, type ResponseLike } from './attribution.js'
+import { serverOf } from './socket-fields.js'
 import { recordOf, type TrackedSocket } from './tracked-socket.js'
 
 interface RequestMessage {
   readonly request: RequestLike
+  readonly response: ResponseLike
   readonly socket: Socket
 }
 
 export interface HttpRequestHooks {
   /** Makes a record for a socket that was not seen before, or `null` where that can't be. */
   adopt(socket: Socket): TrackedSocket | null
+  /** The application gave this server a socket that another one accepted, or none. */
+  onHandedIn(server: object, socket: Socket): void
   /** An observation threw: an application may publish and emit these by itself, with whatever it likes. */
   onFailure(error: unknown): void
 }
 
-export function observeHttpRequests({ adopt, onFailure }: HttpRequestHooks): () => void {
+export function observeHttpRequests({ adopt, onHandedIn, onFailure }: HttpRequestHooks): () => void {
   // Everything below runs inside the host's own calls, so nothing may come out of it.
   function shielded<A extends unknown[]>(observe: (...args: A) => void): (...args: A) => void {
     return function observeShielded(...args) {
@@ -39,17 +46,20 @@ export function observeHttpRequests({ adopt, onFailure }: HttpRequestHooks): () 
   }
 
   function onRequestStart(message: unknown): void {
-    const { request, socket } = message as RequestMessage
+    const { request, response, socket } = message as RequestMessage
     const record = recordOf(socket) ?? adopt(socket)
     if (record === null) return
     const attribution = (record.attribution ??= new Attribution())
     attribution.kind ??= 'http'
     attribution.request = request
+    attribution.response = response
   }
 
   function onResponseFinish(message: unknown): void {
-    const attribution = recordOf((message as RequestMessage).socket)?.attribution
-    if (attribution !== null && attribution !== undefined) releaseRequest(attribution)
+    const { request, socket } = message as RequestMessage
+    const attribution = recordOf(socket)?.attribution
+    // With pipelining the next request may have come already; the name is its own from then on.
+    if (attribution?.request === request) releaseRequest(attribution)
   }
 
   /** The HTTP server lets go of the socket here, and nobody but the handler owns it from now on. */
@@ -65,10 +75,26 @@ export function observeHttpRequests({ adopt, onFailure }: HttpRequestHooks): () 
     releaseRequest(attribution)
   }
 
-  const handOver = shielded(onHandOver)
+  /** Before the server's own listener, which makes itself the socket's `server` (lib/_http_server.js). */
+  function onConnection(server: object, socket: unknown): void {
+    if (socket instanceof Socket && serverOf(socket) !== server) onHandedIn(server, socket)
+  }
+
+  /** Only now does the TLSSocket take the place of the raw one: before its first byte, nothing else tells. */
+  function onSecureConnection(socket: unknown): void {
+    if (socket instanceof Socket && recordOf(socket) === undefined) adopt(socket)
+  }
+
+  function onEmit(server: object, event: WatchedEvent, args: unknown[]): void {
+    if (event === 'connection') onConnection(server, args[0])
+    else if (event === 'secureConnection') onSecureConnection(args[0])
+    else onHandOver(event, args[0], args[1])
+  }
+
+  const emitted = shielded(onEmit)
   const requestStart = shielded(onRequestStart)
   const responseFinish = shielded(onResponseFinish)
-  const restore = [HttpServer, HttpsServer].map((server) => watchEmit(server.prototype, handOver))
+  const restore = [HttpServer, HttpsServer].map((server) => watchEmit(server.prototype, emitted))
   subscribe('http.server.request.start', requestStart)
   subscribe('http.server.response.finish', responseFinish)
 
@@ -79,16 +105,21 @@ export function observeHttpRequests({ adopt, onFailure }: HttpRequestHooks): () 
   }
 }
 
-type HandOverListener = (kind: 'upgrade' | 'connect', request: unknown, socket: unknown) => void
+type WatchedEvent = 'upgrade' | 'connect' | 'connection' | 'secureConnection'
+type EmitListener = (server: object, event: WatchedEvent, args: unknown[]) => void
 
-function watchEmit(prototype: EventEmitter, onHandOver: HandOverListener): () => void {
+function isWatched(event: string | symbol): event is WatchedEvent {
+  return event === 'upgrade' || event === 'connect' || event === 'connection' || event === 'secureConnection'
+}
+
+function watchEmit(prototype: EventEmitter, onEmit: EmitListener): () => void {
   let active = true
   const before = Object.getOwnPropertyDescriptor(prototype, 'emit')
   const parent = Object.getPrototypeOf(prototype) as EventEmitter
   const own = before?.value as EventEmitter['emit'] | undefined
 
   function emit(this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
-    if (active && (event === 'upgrade' || event === 'connect')) onHandOver(event, args[0], args[1])
+    if (active && isWatched(event)) onEmit(this, event, args)
     return (own ?? parent.emit).call(this, event, ...args)
   }
 

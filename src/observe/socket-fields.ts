@@ -117,6 +117,11 @@ export function hostNameOf(socket: Socket): string | null {
   return typeof name === 'string' ? name : null
 }
 
+/** Bytes are waiting in the stream, or in libuv because the kernel takes no more. */
+export function hasBlockedOutput(socket: Socket): boolean {
+  return socket.writableLength > 0 || (handleOf(socket)?.writeQueueSize ?? 0) > 0
+}
+
 export function isTls(socket: Socket): boolean {
   return (socket as { encrypted?: boolean }).encrypted === true
 }
@@ -167,6 +172,12 @@ function readEnd(handle: Handle | null, question: 'getsockname' | 'getpeername')
   const name: PeerName = {}
   if (handle?.[question]?.(name) !== 0 || name.address === undefined) return null
   return { address: name.address, port: name.port ?? null }
+}
+
+/** Bytes that the kernel has accepted from us. */
+export function bytesAccepted(socket: Socket): number {
+  const handle = handleOf(socket)
+  return Math.max(0, (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0))
 }
 
 export function readFacts(

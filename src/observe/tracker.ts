@@ -12,7 +12,7 @@ import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options.js'
 import { Attribution } from './attribution.js'
 import { patchSocketPrototype, type SeamListener } from './seam.js'
-import { directionOf, isTcp, isTls, rawSocketOf } from './socket-fields.js'
+import { directionOf, isTcp, isTls, rawSocketOf, serverOf } from './socket-fields.js'
 import { attachRecord, detachRecord, recordOf, TrackedSocket } from './tracked-socket.js'
 
 export interface SocketSettings {
@@ -50,6 +50,12 @@ export interface Tracker {
   stop(): void
 }
 
+/** A server without a name leaves a name that is already there. */
+export function applySettings(record: TrackedSocket, { policy, label }: SocketSettings): void {
+  record.policy = policy
+  if (label !== null) (record.attribution ??= new Attribution()).label = label
+}
+
 export function startTracker(hooks: TrackerHooks): Tracker {
   let nextId = 1
 
@@ -63,9 +69,9 @@ export function startTracker(hooks: TrackerHooks): Tracker {
       foldInto(folded, socket)
       return folded
     }
-    const { policy, label } = hooks.settingsFor(socket)
-    const record = new TrackedSocket(nextId++, socket, direction, hooks.now(), policy)
-    if (label !== null) (record.attribution = new Attribution()).label = label
+    const settings = hooks.settingsFor(socket)
+    const record = new TrackedSocket(nextId++, socket, direction, hooks.now(), settings.policy)
+    if (settings.label !== null) applySettings(record, settings)
     attachRecord(socket, record)
     hooks.ledger.add(record)
     hooks.onAdopted(record)
@@ -74,6 +80,8 @@ export function startTracker(hooks: TrackerHooks): Tracker {
 
   /** One connection, one record: a TLSSocket takes over what was known of the raw socket under it. */
   function foldInto(record: TrackedSocket, outer: Socket): void {
+    // Accepted by one server and given to another, as a TCP front end does that sorts out TLS.
+    if (serverOf(outer) !== serverOf(record.socket)) applySettings(record, hooks.settingsFor(outer))
     record.socket = outer
     record.kernel = null
     attachRecord(outer, record)

@@ -1,0 +1,11 @@
+/** What the adapters of this package build on beside the public names. Not exported from the package: it may change. */
+export { closeByForce } from './act/closing.js'
+export { drain, LONGEST_CLOSE_MS } from './act/drain.js'
+export { planHttpDrain } from './act/drain-http-server.js'
+export { within } from './act/time-limit.js'
+export { describeValue, SocketLeakGuardError } from './errors.js'
+export { bytesAccepted, hasBlockedOutput } from './observe/socket-fields.js'
+export { invalidOption, isOptionBag } from './option-fields.js'
+export { clearTimeout, monotonicMs, setImmediate, setTimeout } from './real-time.js'
+export { checkedMs, checkNames, checkServerOptions } from './server-options.js'
+export { messageOf, warnOnce } from './warnings.js'

@@ -1,0 +1,179 @@
+/** The public object over the engine: checks what it is given, asks and tells the engine, and composes reports. */
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Report, SnapshotQuery } from './core/report.js'
+import { buildReport } from './core/snapshot.js'
+import { startEngine } from './engine.js'
+import { describeValue, SocketLeakGuardError } from './errors.js'
+import type { Guard } from './guard.js'
+import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './guard-arguments.js'
+import { Attribution, releaseRequest } from './observe/attribution.js'
+import { describeSocket } from './observe/describe-socket.js'
+import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
+import { directionOf } from './observe/socket-fields.js'
+import { recordOf, TrackedSocket } from './observe/tracked-socket.js'
+import { applySettings, type SocketSettings } from './observe/tracker.js'
+import { resolvePolicy, type ResolvedOptions } from './options.js'
+import { installedGuard, registerGuard } from './registry.js'
+import { checkServerOptions } from './server-options.js'
+import type { ReportEndpoint } from './server/endpoint.js'
+import { openReportEndpoint } from './server/open-endpoint.js'
+import { messageOf, warnOnce } from './warnings.js'
+
+/** @throws as `install()` does; nothing is left behind then */
+export function createGuard(options: ResolvedOptions): Guard {
+  const engine = startEngine(options)
+  const { ledger, announcer, books, now, probe, sweeper, tracker } = engine
+  const endpoint = openOrStop()
+  let installed = true
+
+  /** Nothing stays behind when the address or its token is wrong. */
+  function openOrStop(): ReportEndpoint | null {
+    try {
+      return openReportEndpoint(options.report, options.reportToken, {
+        read: (query) => guard.report(query),
+        subscribe: (listener) => guard.subscribe(listener),
+      })
+    } catch (error) {
+      engine.stop()
+      throw error
+    }
+  }
+
+  // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
+  endpoint?.ready.catch((error: unknown) => {
+    warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
+  })
+
+  function ensureInstalled(): void {
+    if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
+  }
+
+  function recordFor(socket: unknown): TrackedSocket {
+    ensureInstalled()
+    const checked = checkedSocket(socket)
+    const record = tracker.adopt(checked, directionOf(checked))
+    // What is already closed takes every call and forgets it.
+    return record ?? new TrackedSocket(0, checked, 'inbound', now(), options)
+  }
+
+  function attributionFor(socket: unknown): Attribution {
+    const record = recordFor(socket)
+    return (record.attribution ??= new Attribution())
+  }
+
+  function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
+    const at = now()
+    const sockets = []
+    for (const record of ledger) {
+      const isOdd = record.case !== null && (query.unsettled === true || record.case.verdict !== 'none')
+      if (query.all === true || record.isExempt || isOdd) {
+        sockets.push(describeSocket(record, at, query.unsettled))
+      }
+    }
+    return buildReport(
+      {
+        generatedAt: new Date().toISOString(),
+        process: {
+          pid: process.pid,
+          node: process.version,
+          platform: process.platform,
+          uptimeSeconds: Math.round(process.uptime()),
+        },
+        kernel: { probe: probe.name, reason: probe.reason },
+        kept: books.kept(looksForOrphans),
+        ephemeralPorts: ephemeralPortCount(),
+        tracked: ledger.size,
+        counts: ledger.counts,
+        sockets,
+      },
+      query,
+    )
+  }
+
+  function uninstall(): void {
+    if (!installed) return
+    installed = false
+    engine.stop()
+    void endpoint?.close()
+    if (installedGuard() === guard) registerGuard(null)
+  }
+
+  const guard: Guard = {
+    options,
+    listening: endpoint === null ? null : endpoint.ready,
+    snapshot,
+    sweep(query) {
+      if (installed) sweeper.sweepNow()
+      return snapshot(query, installed)
+    },
+    report(query) {
+      // The kernel's tables are read in slices, and not while somebody waits.
+      sweeper.glance()
+      return snapshot(query, installed)
+    },
+    subscribe: announcer.subscribe,
+    exempt(socket) {
+      recordFor(socket).isExempt = true
+    },
+    label(socket, text) {
+      attributionFor(socket).label = checkedLabel(text)
+    },
+    configure(socket, policy) {
+      const record = recordFor(socket)
+      record.policy = resolvePolicy(policy, record.policy)
+      engine.onPolicy(record.policy)
+    },
+    configureServer(server, serverOptions) {
+      ensureInstalled()
+      if (!(server instanceof EventEmitter)) {
+        throw new SocketLeakGuardError(
+          'SLG_ERR_WRONG_SERVER',
+          `server must be a net.Server, got ${describeValue(server)}`,
+        )
+      }
+      checkServerOptions(serverOptions)
+      const { label, ...policy } = serverOptions
+      const settings: SocketSettings = {
+        policy: resolvePolicy(policy, options),
+        label: label === undefined ? null : checkedLabel(label),
+      }
+      const release = engine.settings.set(server, settings)
+      engine.onPolicy(settings.policy)
+      return release
+    },
+    socketsOf(server) {
+      const sockets: Socket[] = []
+      for (const record of ledger) if (engine.settings.isOf(record, server)) sockets.push(record.socket)
+      return sockets
+    },
+    attribute(socket, { kind, request, response, webSocket, server }) {
+      const record = recordFor(socket)
+      const attribution = (record.attribution ??= new Attribution())
+      if (kind !== undefined) attribution.kind = kind
+      if (request !== undefined) attribution.request = request
+      if (response !== undefined) attribution.response = response
+      if (webSocket !== undefined) attribution.webSocket = webSocket
+      if (server !== undefined) {
+        attribution.server = server
+        applySettings(record, engine.settings.for(record))
+      }
+      // Its request is over where the socket was taken from HTTP: keep the name, let go of the rest.
+      if (attribution.kind !== 'http') releaseRequest(attribution)
+    },
+    useOf: (socket) => recordOf(socket)?.attribution ?? null,
+    describe(socket) {
+      const record = recordOf(socket)
+      return record === undefined || record.index === -1 ? null : describeSocket(record, now())
+    },
+    reclaim(id, action = 'end') {
+      ensureInstalled()
+      const remedy = checkedRemedy(action)
+      engine.reclaim(findSocket(ledger, id), remedy)
+    },
+    lint: (lintOptions) => books.lint(lintOptions),
+    uninstall,
+    [Symbol.dispose]: uninstall,
+  }
+  return guard
+}

@@ -1,0 +1,186 @@
+/**
+ * The composition root: sensors, judgement, deeds and books, wired together. Everything that listens, times or acts is
+ * made here and taken down here again.
+ */
+import { createAnnouncer, type Announcer } from './act/announcer.js'
+import { createExecutor } from './act/executor.js'
+import { createJudge } from './act/judge.js'
+import { beginSweepPass } from './act/sweep-pass.js'
+import { startSweeper, type Sweeper } from './act/sweeper.js'
+import { keepBooks, type Bookkeeping } from './bookkeeping.js'
+import { Ledger } from './core/ledger.js'
+import type { Action } from './core/vocabulary.js'
+import { describeSocket } from './observe/describe-socket.js'
+import { observeHttpRequests } from './observe/http-requests.js'
+import type { KernelProbe } from './observe/kernel/probe.js'
+import { selectKernelProbe } from './observe/kernel/select.js'
+import { prepareOwners } from './observe/owners.js'
+import { isTcp, serverOf } from './observe/socket-fields.js'
+import type { TrackedSocket } from './observe/tracked-socket.js'
+import { applySettings, startTracker, type Tracker } from './observe/tracker.js'
+import { createTurnCounter } from './observe/turns.js'
+import type { ResolvedOptions, SocketPolicy } from './options.js'
+import { monotonicMs } from './real-time.js'
+import { keepServerSettings, type ServerSettings } from './server-settings.js'
+import { isReportServer, isReportSocket } from './server/report-sockets.js'
+import { messageOf, warnOnce } from './warnings.js'
+
+export interface Engine {
+  readonly ledger: Ledger<TrackedSocket>
+  readonly announcer: Announcer
+  readonly probe: KernelProbe
+  readonly tracker: Tracker
+  readonly sweeper: Sweeper
+  readonly books: Bookkeeping
+  readonly settings: ServerSettings
+  /** Milliseconds since the start, never 0. */
+  now(): number
+  /** Closes a socket now, whatever its verdict. */
+  reclaim(record: TrackedSocket, action: Action): void
+  /** A policy that may need closer looks than before is in force. */
+  onPolicy(policy: SocketPolicy): void
+  stop(): void
+}
+
+const SHORTEST_SWEEP_MS = 10
+
+/** @throws `SLG_ERR_MISSING_PEER`, before anything is patched */
+export function startEngine(options: ResolvedOptions): Engine {
+  // First: it throws where a peer is missing, and nothing may be left behind then.
+  const owners = prepareOwners(options)
+  const startedMs = monotonicMs()
+  // Never 0, which stands for "not yet".
+  const now = (): number => Math.trunc(monotonicMs() - startedMs) + 1
+  const turn = createTurnCounter()
+  const ledger = new Ledger<TrackedSocket>()
+  const announcer = createAnnouncer()
+  const probe = selectKernelProbe(options.kernel, (reason) => {
+    warnOnce('SLG_WARN_KERNEL', reason)
+  })
+  const executor = createExecutor(probe, (error) => {
+    warnOnce('SLG_WARN_INTERNAL', `closing a socket failed: ${messageOf(error)}`)
+  })
+  const settings = keepServerSettings(ledger, { policy: options, label: null })
+  let shortestGraceMs = options.graceMs
+  let urgentMs = Infinity
+
+  const judge = createJudge({
+    ledger,
+    executor,
+    announcer,
+    now,
+    describe: (record) => describeSocket(record, now()),
+    onLeaked: owners.onLeaked,
+    effectiveGraceMs: (graceMs) => books.graceMs(graceMs),
+    urge(delayMs) {
+      urgentMs = Math.min(urgentMs, delayMs)
+    },
+  })
+  const tracker = startTracker({
+    ledger,
+    settingsFor: (socket) => settings.of(serverOf(socket)),
+    now,
+    isForeign: isReportSocket,
+    isActing: executor.isActing,
+    onPeerEnded: (record) => {
+      books.onPeerEnded(record)
+    },
+    onAdopted: owners.onAdopted,
+    onOpened: owners.onOpened,
+    onEnding: (record) => {
+      if (!executor.isActing()) owners.onEnding(record)
+    },
+    onReleased(record) {
+      books.onReleased(record)
+      owners.onReleased(record)
+      if (record.case !== null) judge.apply(record, { type: 'closed', nowMs: now() })
+    },
+    onFailure(error) {
+      warnOnce('SLG_WARN_INTERNAL', `observing a socket failed: ${messageOf(error)}`)
+    },
+  })
+  const stopObservingHttp = observeHttpRequests({
+    adopt: (socket) => tracker.adopt(socket, 'inbound'),
+    onHandedIn(server, socket) {
+      const record = tracker.adopt(socket, 'inbound')
+      if (record === null) return
+      record.direction = 'inbound'
+      applySettings(record, settings.of(server))
+    },
+    onFailure(error) {
+      warnOnce('SLG_WARN_INTERNAL', `observing an HTTP server failed: ${messageOf(error)}`)
+    },
+  })
+  const books = keepBooks({
+    ledger,
+    probe,
+    pressure: options.pressure,
+    log: options.log,
+    logIntervalMs: options.logIntervalMs,
+    now,
+    isForeignServer: isReportServer,
+    reclaim,
+  })
+  announcer.subscribe(books.onEvent)
+  const stopObservingOwners = owners.start({ adopt: tracker.adopt, isActing: executor.isActing })
+  const sweeper = startSweeper({
+    begin: (asksKernel) =>
+      beginSweepPass({ ledger, judge, probe, now, turn, onFirstLook, forget }, asksKernel),
+    nextDelayMs: takeSweepDelayMs,
+    onStall(blockedMs) {
+      books.onStall(blockedMs)
+      for (const record of ledger)
+        if (record.case !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
+    },
+    onFailure(error) {
+      warnOnce('SLG_WARN_INTERNAL', `a sweep failed: ${messageOf(error)}`)
+    },
+  })
+  function forget(record: TrackedSocket): void {
+    tracker.forget(record)
+    if (!record.socket.destroyed) books.onHandedOver()
+  }
+
+  function onFirstLook({ socket }: TrackedSocket): void {
+    if (options.userTimeoutMs !== null && isTcp(socket))
+      executor.setUserTimeout(socket, options.userTimeoutMs)
+  }
+
+  function reclaim(record: TrackedSocket, action: Action): void {
+    const localEnded = record.socket.writableEnded
+    judge.apply(record, { type: 'decided', nowMs: now(), action, localEnded })
+    sweeper.hurry(record.policy.escalateMs)
+  }
+
+  /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
+  function takeSweepDelayMs(): number {
+    books.afterSweep()
+    const delayMs = Math.min(options.sweepMs, shortestGraceMs / 4, urgentMs)
+    urgentMs = Infinity
+    return Math.max(SHORTEST_SWEEP_MS, Math.ceil(delayMs))
+  }
+
+  return {
+    ledger,
+    announcer,
+    probe,
+    tracker,
+    sweeper,
+    books,
+    settings,
+    now,
+    reclaim,
+    onPolicy({ graceMs }) {
+      shortestGraceMs = Math.min(shortestGraceMs, graceMs)
+      sweeper.hurry(shortestGraceMs / 4)
+    },
+    stop() {
+      sweeper.stop()
+      stopObservingOwners()
+      stopObservingHttp()
+      tracker.stop()
+      books.stop()
+      probe.close?.()
+    },
+  }
+}

@@ -1,0 +1,118 @@
+/** Settings of one net or tls server, and its graceful stop. */
+import { once } from 'node:events'
+import net from 'node:net'
+import tls from 'node:tls'
+import t, { type Test } from 'tap'
+import { guardServer } from '../../adapters/net.js'
+import { install, type Guard } from '../../src/index.js'
+import { CERTIFICATE } from '../support/certificate.js'
+import { statesOf } from '../support/descriptors.js'
+import { listen } from '../support/events.js'
+import { Peer } from '../support/peer.js'
+import { entryWhere, inbound } from '../support/report.js'
+import { until } from '../support/until.js'
+
+const peer = new Peer()
+t.teardown(() => peer.kill())
+
+function guarded(t: Test): Guard {
+  const guard = install({ graceMs: 60_000, sweepMs: 50 })
+  t.teardown(() => guard.uninstall())
+  return guard
+}
+
+function closed(t: Test, server: net.Server): void {
+  const sockets = new Set<net.Socket>()
+  server.on('connection', (socket) => sockets.add(socket))
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+}
+
+void t.test('the settings of a server hold for its sockets, the open ones included', async (t) => {
+  const guard = guarded(t)
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.resume())
+  closed(t, server)
+  const port = await listen(server)
+  const connection = await peer.connect({ port })
+  await until(() => guard.socketsOf(server).length === 1, 'it is accepted')
+  const { release } = guardServer(server, { graceMs: 150, label: 'ingest' })
+  connection.do({ do: 'end' })
+  const entry = await entryWhere(guard, ({ verdict }) => verdict === 'leaked', 'it leaks')
+  t.equal(entry.owner.label, 'ingest')
+  t.equal(entry.owner.site, `listener :${port}`)
+  release()
+  t.equal(inbound(guard)[0]?.owner.label, null)
+})
+
+void t.test('a drain ends what can be ended and closes the rest by force', async (t) => {
+  const guard = guarded(t)
+  const accepted: net.Socket[] = []
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    accepted.push(socket)
+    if (accepted.length === 3) socket.write(Buffer.alloc(20_000_000))
+    if (accepted.length === 4) socket.write('still to be sent')
+  })
+  closed(t, server)
+  const port = await listen(server)
+  const { drain } = guardServer(server)
+  const chatty = await peer.connect({ port })
+  chatty.do({ do: 'write', text: 'what nobody reads' })
+  const stubborn = await peer.connect({ port })
+  const stuck = await peer.connect({ port, paused: true })
+  const polite = await peer.connect({ port })
+  for (const connection of [chatty, polite]) {
+    void connection.saw('end').then(() => connection.do({ do: 'end' }))
+  }
+  await until(() => accepted.length === 4, 'all are accepted')
+  await until(() => accepted[0]!.readableLength > 0, 'what nobody reads is here')
+  const { port: stuckPort } = await stuck.saw('connected')
+
+  const result = await drain({ timeoutMs: 400 })
+  t.match(result, { ended: 2, destroyed: 2, remaining: 0 })
+  t.match(await polite.saw('data'), { text: 'still to be sent' })
+  await stubborn.saw('end')
+  t.same(statesOf(port, stuckPort!), [], 'no orphan is left in the kernel')
+  t.notOk(server.listening)
+  t.same(guard.socketsOf(server), [])
+})
+
+void t.test('a tls server drains as well, and each connection counts once', async (t) => {
+  const guard = guarded(t)
+  const server = tls.createServer(CERTIFICATE)
+  closed(t, server)
+  const port = await listen(server)
+  const { drain } = guardServer(server, { label: 'secure' })
+  const secured = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
+  const connection = await peer.connect({ port, tls: true })
+  const [socket] = await secured
+  connection.do({ do: 'write', text: 'hello' })
+  await until(() => socket.readableLength > 0, 'something has come')
+  // In the middle of its handshake: nothing of TLS is said.
+  await peer.connect({ port })
+  await until(() => guard.socketsOf(server).length === 2, 'both are there')
+  void connection.saw('end').then(() => connection.do({ do: 'end' }))
+  const result = await drain({ timeoutMs: 400 })
+  t.match(result, { ended: 1, destroyed: 1, remaining: 0 })
+  await connection.saw('end')
+  t.equal(server.listenerCount('secureConnection'), 0)
+})
+
+void t.test(
+  'connections that the guard never saw are told of, and no drain waits for them without end',
+  async (t) => {
+    const server = net.createServer({ allowHalfOpen: true }, () => {})
+    closed(t, server)
+    const port = await listen(server)
+    const accepted = once(server, 'connection')
+    const silent = await peer.connect({ port })
+    await accepted
+    guarded(t)
+    const { drain } = guardServer(server)
+    const result = await drain({ timeoutMs: 200 })
+    t.match(result, { ended: 0, destroyed: 0, remaining: 1 })
+    t.ok(result.elapsedMs >= 200, 'it had its time')
+    silent.do({ do: 'end' })
+  },
+)

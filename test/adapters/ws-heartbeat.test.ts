@@ -1,0 +1,135 @@
+/** Who is pinged, who is terminated, and who must not be. */
+import { once } from 'node:events'
+import type net from 'node:net'
+import { connect } from 'node:net'
+import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
+import { guardServer, type WebSocketServerOptions } from '../../adapters/ws.js'
+import { install } from '../../src/index.js'
+import { until } from '../support/until.js'
+
+const BEAT = { intervalMs: 400, timeoutMs: 300 }
+const BEATS_MS = 3 * BEAT.intervalMs
+
+async function serve(
+  t: Test,
+  options: WebSocketServerOptions,
+): Promise<{ wss: WebSocketServer; port: number; accepted: WebSocket[] }> {
+  const guard = install({ graceMs: 60_000 })
+  const accepted: WebSocket[] = []
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  wss.on('connection', (webSocket) => {
+    accepted.push(webSocket)
+    webSocket.on('error', () => {})
+  })
+  t.teardown(() => {
+    for (const webSocket of accepted) webSocket.terminate()
+    wss.close()
+    guard.uninstall()
+  })
+  await once(wss, 'listening')
+  guardServer(wss, options)
+  return { wss, port: (wss.address() as net.AddressInfo).port, accepted }
+}
+
+/** Shakes hands, and does not even know what a ping is. */
+async function deafClient(t: Test, port: number): Promise<net.Socket> {
+  const socket = connect({ port, host: '127.0.0.1' })
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.write(
+    'GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n' +
+      'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  )
+  await once(socket, 'data')
+  return socket
+}
+
+async function client(t: Test, port: number): Promise<WebSocket> {
+  const webSocket = new WebSocket(`ws://127.0.0.1:${port}/`)
+  t.teardown(() => webSocket.terminate())
+  await once(webSocket, 'open')
+  return webSocket
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+void t.test('who does not answer is terminated, who answers is not', async (t) => {
+  const { port, accepted, wss } = await serve(t, { heartbeat: BEAT })
+  const alive = await client(t, port)
+  let pings = 0
+  alive.on('ping', () => (pings += 1))
+  const deaf = await deafClient(t, port)
+  await until(() => accepted.length === 2, 'both are open')
+  const startedMs = performance.now()
+  const [code] = (await once(accepted[1]!, 'close')) as [number]
+  t.equal(code, 1006)
+  t.ok(performance.now() - startedMs >= BEAT.timeoutMs)
+  await until(() => pings >= 3, 'the one that lives is pinged on')
+  t.equal(accepted[0]!.readyState, WebSocket.OPEN)
+  t.equal(accepted[0]!.listenerCount('pong'), 0, 'nobody listens on a healthy WebSocket')
+  t.equal(wss.clients.size, 1)
+  t.ok(deaf.destroyed || deaf.readableEnded || (await once(deaf, 'close')))
+})
+
+void t.test('who says anything at all lives', async (t) => {
+  const { port, accepted } = await serve(t, { heartbeat: BEAT })
+  const deaf = await deafClient(t, port)
+  const talk = setInterval(() => deaf.write(Buffer.from([0x81, 0x80, 0, 0, 0, 0])), 50)
+  t.teardown(() => clearInterval(talk))
+  await sleep(BEATS_MS)
+  t.equal(accepted[0]!.readyState, WebSocket.OPEN)
+})
+
+void t.test('a WebSocket that the application has paused is left alone', async (t) => {
+  const { port, accepted } = await serve(t, { heartbeat: BEAT })
+  await deafClient(t, port)
+  accepted[0]!.pause()
+  await sleep(BEATS_MS)
+  t.equal(accepted[0]!.readyState, WebSocket.OPEN)
+  accepted[0]!.resume()
+  await once(accepted[0]!, 'close')
+})
+
+void t.test('a blocked event loop of ours is nobody else’s silence', async (t) => {
+  const { port, accepted } = await serve(t, { heartbeat: BEAT })
+  const alive = await client(t, port)
+  for (let i = 0; i < 3; i += 1) {
+    await once(alive, 'ping')
+    // The client of this test lives in the same loop, so its pong is on its way before we block.
+    await sleep(20)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BEAT.timeoutMs + 100)
+  }
+  await sleep(50)
+  t.equal(accepted[0]!.readyState, WebSocket.OPEN)
+})
+
+void t.test('a peer that reads slowly what was queued before the ping lives', async (t) => {
+  const { port, accepted } = await serve(t, { heartbeat: BEAT })
+  const deaf = await deafClient(t, port)
+  await until(() => accepted.length === 1, 'it is open')
+  deaf.pause()
+  accepted[0]!.send(Buffer.alloc(60_000_000))
+  const startedMs = performance.now()
+  let received = 0
+  while (performance.now() - startedMs < BEATS_MS) {
+    received += (deaf.read() as Buffer | null)?.length ?? 0
+    await sleep(10)
+  }
+  t.ok(received > 0 && received < 60_000_000, `${received} bytes so far`)
+  t.equal(accepted[0]!.readyState, WebSocket.OPEN)
+  // And when it stops reading for good, it is found out.
+  await once(accepted[0]!, 'close')
+})
+
+void t.test('there is none unless asked for', async (t) => {
+  const { port, accepted } = await serve(t, {})
+  const alive = await client(t, port)
+  let pings = 0
+  alive.on('ping', () => (pings += 1))
+  await sleep(BEATS_MS)
+  t.equal(pings, 0)
+  t.equal(accepted[0]!.readyState, WebSocket.OPEN)
+})
