@@ -50,7 +50,7 @@ const NOUNS: Readonly<Record<Kind, string>> = {
   tcp: 'connection',
   tls: 'TLS connection',
   http: 'HTTP connection',
-  upgrade: 'tunnel',
+  upgrade: 'upgraded connection',
   connect: 'tunnel',
   websocket: 'WebSocket',
   pipe: 'pipe',
@@ -65,7 +65,7 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
   const isPeerNamed = remote !== null && owner.site.endsWith(`→ ${address}`)
   const words = [
     `${NOUNS[kind]}${label}`,
-    isNamedByPeer ? '' : `of ${owner.site}`,
+    isNamedByPeer ? '' : `of ${owner.site.replace(/^upgrade (?=\/)/, '')}`,
     isPeerNamed ? '' : peer,
     describeRequest(owner),
   ]
@@ -125,7 +125,9 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
   }
 }
 
-function describePeer({ evidence }: Undiagnosed): string {
+function describePeer({ condition, evidence }: Undiagnosed): string {
+  // That both sides are closed says it already.
+  if (condition === 'closed-unread' && evidence.peer === 'gone') return ''
   return evidence.peer === 'unknown' || evidence.peerBasis === ''
     ? ''
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
@@ -163,7 +165,7 @@ function remedyForUnread(kind: Kind, direction: 'inbound' | 'outbound', { contex
       : 'Resume the WebSocket (ws.resume()) or terminate it.'
   }
   if (direction === 'outbound')
-    return 'Consume the response body (res.resume(), body.cancel()) or destroy the request.'
+    return 'Consume the response body (res.resume(), body.cancel(), socket.resume()) or destroy the request.'
   return 'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).'
 }
 

@@ -10,7 +10,7 @@ export interface PeerVerdict {
 export interface PeerFacts {
   readonly disconnected: boolean
   readonly kernel: KernelFacts | null
-  /** How long no byte has moved: an acknowledgement younger than that was the answer to a probe. */
+  /** How long no byte has moved: an acknowledgement younger than that came with a probe, ours or the peer's own. */
   readonly idleMs: number
   readonly keepAlive: 'off' | 'guard' | 'application'
 }
@@ -51,7 +51,7 @@ function describeAnswered(
     return `it sent data ${formatDuration(lastDataReceivedMs)} ago`
   }
   if (lastAckReceivedMs !== null && lastAckReceivedMs < FRESH_MS && lastAckReceivedMs + MARGIN_MS < idleMs) {
-    return `it answered a probe ${formatDuration(lastAckReceivedMs)} ago`
+    return `it sent an acknowledgement ${formatDuration(lastAckReceivedMs)} ago`
   }
   return null
 }

@@ -10,6 +10,7 @@
  * - `_httpMessage`: the ClientRequest for which an outgoing socket is in use, `null` while it waits in a pool (lib/_http_client.js
  *   `tickOnSocket`, lib/_http_agent.js `Agent` on `'free'`, which also listens for `'agentRemove'` as long as it has the socket)
  * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
+ * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
  * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
  */
 import { constants } from 'node:os'
@@ -45,6 +46,7 @@ interface SocketFields {
   readonly _handle?: Handle | null
   readonly _parent?: Socket | null
   readonly _readableState?: { readonly ended?: boolean }
+  readonly _writableState?: { readonly writelen?: number }
 }
 
 const ENOTCONN = -(constants.errno.ENOTCONN ?? 107)
@@ -200,13 +202,23 @@ export function readFacts(
     localFinished: socket.writableFinished,
     reading: handle?.reading !== false,
     unreadBytes: socket.readableLength,
-    unsentBytes: Math.max(socket.writableLength, queued),
+    unsentBytes: unsentIn(socket, queued),
     bytesRead: handle?.bytesRead ?? 0,
     bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
     selfConnected,
     disconnected,
     kernel,
   }
+}
+
+/**
+ * Bytes that are still in this process. A stream counts a chunk as a whole until all of it is written, while the kernel
+ * may have accepted most of it; TLS holds it in other sizes, so there the whole chunk has to do.
+ */
+function unsentIn(socket: Socket, queued: number): number {
+  if (isTls(socket)) return Math.max(socket.writableLength, queued)
+  const underWay = fieldsOf(socket)._writableState?.writelen ?? 0
+  return socket.writableLength - underWay + queued
 }
 
 /**

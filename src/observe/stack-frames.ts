@@ -22,10 +22,16 @@ export function placesOf(error: Error): string[] {
     const text = Array.isArray(stack)
       ? ['', ...stack.map((site) => `    at ${String(site)}`)].join('\n')
       : stack
-    return typeof text === 'string' ? applicationFrames(text).slice(0, MOST_FRAMES) : []
+    return typeof text === 'string' ? withoutTail(applicationFrames(text).slice(0, MOST_FRAMES)) : []
   } catch {
     return []
   }
+}
+
+/** Who called the application's outermost function is its framework, and always the same. */
+function withoutTail(places: readonly string[]): string[] {
+  const outermost = places.findLastIndex((place) => !isDependency(place))
+  return places.slice(0, outermost === -1 ? undefined : outermost + 1)
 }
 
 /** `app/proxy.js:42 - const upstream = net.connect(port)`; with the column instead where the source can't be read. */

@@ -80,7 +80,7 @@ t.test('whose it is: kind, label, site and peer', async (t) => {
     tcp: 'Connection',
     tls: 'TLS connection',
     http: 'HTTP connection',
-    upgrade: 'Tunnel',
+    upgrade: 'Upgraded connection',
     connect: 'Tunnel',
     websocket: 'WebSocket',
     pipe: 'Pipe',
@@ -90,7 +90,7 @@ t.test('whose it is: kind, label, site and peer', async (t) => {
   }
   t.equal(
     subjectOf({ kind: 'upgrade', owner: ownedBy('upgrade /chat', 'chat room') }),
-    `Tunnel "chat room" of upgrade /chat from ${REMOTE}`,
+    `Upgraded connection "chat room" of /chat from ${REMOTE}`,
   )
   t.equal(subjectOf({ owner: ownedBy(''), remote: null }), 'Connection')
   const outbound = { direction: 'outbound', remote: { address: '::1', port: 443 } } as const
@@ -130,6 +130,9 @@ t.test('the evidence about the peer is part of it, if there is any', async (t) =
   )
   t.notMatch(diagnose(stuck('fin-wait', { evidence: { ...told, peer: 'unknown' } })), '(peer')
   t.notMatch(diagnose(stuck('fin-wait', { evidence: { ...told, peerBasis: '' } })), '(peer')
+  const gone = { ...told, peer: 'gone' } as const
+  t.match(diagnose(stuck('reset-unseen', { evidence: gone })), '(peer gone:')
+  t.notMatch(diagnose(stuck('closed-unread', { evidence: gone })), '(peer', 'both sides are closed: no news')
 })
 
 t.test('verdicts that ask for nothing say so', async (t) => {

@@ -53,7 +53,7 @@ export function withoutPid({ stderr, ...rest }: Outcome): Outcome {
 }
 
 /** What the test runner says to its own processes is not meant for these. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
+export function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(
       ([name]) =>
