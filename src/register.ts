@@ -11,8 +11,7 @@
  * - a child process that inherits NODE_OPTIONS does the same as its parent; the address is taken then, which is one
  *   warning (`SLG_ERR_REPORT_LISTEN`) and nothing more
  * - preloaded twice, or with an `install()` of the same options (or none) in the application: one guard
- * - where `require()` can't load ES modules (Node 18, `--no-experimental-require-module`) package.json puts
- *   register-fallback.cjs in this file's place
+ * - `--require` comes through register.cjs, which also stands where `require()` can't load this file (Node 18)
  */
 import { isMainThread } from 'node:worker_threads'
 import { isDisabled, readEnvironment } from './env.js'

@@ -17,7 +17,11 @@ import { startLeakCheck } from './testing/leak-check.js'
 import { readLeakCheckOptions } from './testing/leak-check-options.js'
 
 export interface LeakCheckOptions {
-  /** How long sockets may take to close, in milliseconds, 0 to 2147483647. @default 2000 */
+  /**
+   * How long sockets may take to close, in milliseconds, 0 to 2147483647. The default leaves a check the time to say
+   * what is wrong within the 2 s that mocha gives a test or a hook.
+   * @default 1500
+   */
   timeoutMs?: number | undefined
   /** `fail`: a connection that is healthy but still open at the end counts too. @default 'ignore' */
   open?: 'ignore' | 'fail' | undefined
@@ -50,7 +54,7 @@ export interface LeaksFoundError extends SocketLeakGuardError {
  *   await check()
  * })
  * @example
- * // mocha, jest, vitest, node:test: around every test
+ * // mocha, vitest, node:test, jest (with NODE_OPTIONS=--experimental-vm-modules): around every test
  * let check
  * beforeEach(() => {
  *   check = trackLeaks({ open: 'fail' })

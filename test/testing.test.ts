@@ -10,6 +10,7 @@ import t, { type Test } from 'tap'
 import { install, installedGuard, SocketLeakGuardError, type SocketReport } from '../src/index.js'
 import { assertNoLeaks, trackLeaks, type LeakCheckOptions, type LeaksFoundError } from '../src/testing.js'
 import { CERTIFICATE } from './support/certificate.js'
+import { statesOf } from './support/descriptors.js'
 import { Peer, type PeerConnection } from './support/peer.js'
 import { until } from './support/until.js'
 
@@ -114,6 +115,7 @@ t.test('says what is stuck, and what to do', async (t) => {
 interface Stuck {
   readonly condition: string
   readonly peerPaused?: boolean
+  readonly options?: net.ServerOpts
   serve(socket: net.Socket): void
   play(far: PeerConnection, socket: net.Socket): Promise<void> | void
 }
@@ -133,6 +135,24 @@ const STUCK: readonly Stuck[] = [
     serve: (socket) => socket.end(Buffer.alloc(10_000_000)),
     play: () => {},
   },
+  // These two only the kernel can tell.
+  {
+    condition: 'fin-unseen',
+    options: { pauseOnConnect: true },
+    serve: () => {},
+    async play(far, { localPort, remotePort }) {
+      far.do({ do: 'end', text: 'unseen' })
+      await until(() => statesOf(localPort!, remotePort!).includes('CLOSE_WAIT'), 'the FIN has arrived')
+    },
+  },
+  {
+    condition: 'window-closed',
+    options: { pauseOnConnect: true },
+    serve: () => {},
+    async play(far) {
+      await far.do({ do: 'write', bytes: 1_000_000 }).saw('written')
+    },
+  },
 ]
 
 t.test('finds every condition, long before its grace', async (t) => {
@@ -141,8 +161,8 @@ t.test('finds every condition, long before its grace', async (t) => {
     if (guard === null) installedGuard()?.uninstall()
     const check = trackLeaks()
     const scenes = await Promise.all(
-      STUCK.map(async ({ serve, play, peerPaused }) => {
-        const scene = await connect(t, {}, serve, peerPaused)
+      STUCK.map(async ({ serve, play, peerPaused, options = {} }) => {
+        const scene = await connect(t, options, serve, peerPaused)
         await play(scene.far, scene.socket)
         return scene
       }),
@@ -393,6 +413,33 @@ t.test('goes by the real clock, whatever stands in its place', async (t) => {
   }
   t.ok(performance.now() < 1e12)
   await sleep(1)
+})
+
+t.test('waits for the word of the kernel where only the kernel knows', async (t) => {
+  for (const { condition, serve, play, options = {} } of STUCK.filter(({ condition }) =>
+    ['fin-unseen', 'window-closed'].includes(condition),
+  )) {
+    const guard = install()
+    const check = trackLeaks()
+    const { socket, far } = await connect(t, options, serve)
+    await play(far, socket)
+    t.match((await failureOf(check())).sockets, [{ condition }])
+    socket.destroy()
+    guard.uninstall()
+  }
+})
+
+t.test('what turns bad at the last moment is looked at more than once', async (t) => {
+  const { socket } = await connect(t, {}, (socket) => socket.resume())
+  let looks = 0
+  const check = assertNoLeaks({
+    timeoutMs: 0,
+    ignore() {
+      if (++looks === 2) socket.end()
+      return false
+    },
+  })
+  t.match((await failureOf(check)).sockets, [{ condition: 'fin-wait' }])
 })
 
 t.test('refuses options that it does not understand', async (t) => {

@@ -50,7 +50,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
 
   function onTimer(): void {
     timer = null
-    const lateMs = performance.now() - dueMs
+    const lateMs = monotonicMs() - dueMs
     if (lateMs < STALL_MS) {
       if (pass === null) runSlice()
       return

@@ -12,7 +12,7 @@ export interface ResolvedLeakCheckOptions {
 }
 
 const NAMES: readonly (keyof LeakCheckOptions)[] = ['timeoutMs', 'open', 'ignore', 'guard']
-const DEFAULT_TIMEOUT_MS = 2000
+const DEFAULT_TIMEOUT_MS = 1500
 
 /** @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
 export function readLeakCheckOptions(input: unknown = {}): ResolvedLeakCheckOptions {

@@ -73,6 +73,7 @@ export function startLeakCheck(
     const deadlineMs = monotonicMs() + options.timeoutMs
     let timesSeen = new Map<number, number>()
     let cleanLooks = 0
+    let lateLooks = 0
     let pauseMs = 1
     for (let looks = 1; ; looks += 1) {
       await sleep(pauseMs)
@@ -83,7 +84,8 @@ export function startLeakCheck(
       if (given.length > 0 || isOver) {
         const found = [...given, ...bad.filter(({ id }) => timesSeen.get(id)! >= ENOUGH_LOOKS)]
         if (found.length > 0) throw leaksFound(found)
-        return
+        // What turned bad at the last moment has its looks as well.
+        if (bad.length === 0 || ++lateLooks >= ENOUGH_LOOKS) return
       }
       cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1
       if (cleanLooks >= (isEmpty ? ENOUGH_LOOKS : ENOUGH_LOOKS_WHILE_OPEN)) return

@@ -64,10 +64,8 @@ async function reset(): Promise<void> {
 }
 
 async function refused(): Promise<void> {
-  const server = net.createServer()
-  const port = await listen(server)
-  await close(server)
-  const socket = net.connect(port, '127.0.0.1')
+  // Nobody serves tcpmux; a port that was free a moment ago may belong to somebody now.
+  const socket = net.connect(1, '127.0.0.1')
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
   console.log('refused', error.code, socket.destroyed)
 }
@@ -172,18 +170,16 @@ async function children(): Promise<void> {
   console.log(await text(child.stdout))
   const forked = fork(import.meta.filename, ['answer'])
   forked.send('over ipc')
-  const [answer] = (await once(forked, 'message')) as [string]
-  await once(forked, 'exit')
-  console.log(answer, forked.exitCode)
+  const [[answer], [code]] = await Promise.all([once(forked, 'message'), once(forked, 'exit')])
+  console.log(answer, code)
 }
 
 async function worker(): Promise<void> {
   const thread = new Worker('require("node:worker_threads").parentPort.postMessage("from a worker")', {
     eval: true,
   })
-  const [message] = (await once(thread, 'message')) as [string]
-  await once(thread, 'exit')
-  console.log(message)
+  const [[message], [code]] = await Promise.all([once(thread, 'message'), once(thread, 'exit')])
+  console.log(message, code)
 }
 
 /** What an application sees of the classes and of a socket itself. */

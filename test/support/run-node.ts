@@ -40,10 +40,11 @@ export async function runTwins(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<{ guarded: Outcome; bare: Outcome }> {
-  const [guarded, bare] = [
-    await runNode(['--require', REGISTER, ...args], options),
-    await runNode(args, options),
-  ]
+  const [guarded, bare] = await Promise.all([
+    runNode(['--require', REGISTER, ...args], options),
+    runNode(args, options),
+  ])
+
   return { guarded, bare }
 }
 

@@ -1,0 +1,236 @@
+/** What `npm publish` would send: packed, installed into an empty folder without a network, and used from there. */
+import { execFile } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { PACKAGE_ROOT } from './support/package-root.js'
+import { runNode } from './support/run-node.js'
+
+const run = promisify(execFile)
+
+interface Manifest {
+  readonly name: string
+  readonly exports: Readonly<Record<string, unknown>>
+}
+
+const { name, exports } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as Manifest
+const specifiers = Object.keys(exports).map((path) => name + path.slice(1))
+const modules = specifiers.filter((specifier) => !specifier.endsWith('.json'))
+
+/** npm tells scripts about itself in variables that would steer the npm that they start. */
+const ENV = Object.fromEntries(
+  Object.entries(process.env).filter(([key]) => !/^npm_|^NODE_OPTIONS$/i.test(key)),
+)
+
+async function npm(args: readonly string[], cwd: string): Promise<string> {
+  return (await run('npm', [...args, '--no-audit', '--no-fund', '--ignore-scripts'], { cwd, env: ENV }))
+    .stdout
+}
+
+// Not below this package, whose own node_modules would be found from there.
+const folder = mkdtempSync(join(tmpdir(), 'socket-leak-guard-'))
+t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+const consumer = join(folder, 'consumer')
+mkdirSync(consumer)
+writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }')
+const [packed] = JSON.parse(await npm(['pack', '--json', '--pack-destination', folder], PACKAGE_ROOT)) as [
+  { filename: string; files: { path: string }[] },
+]
+const paths = packed.files.map(({ path }) => path)
+await npm(['install', '--offline', join(folder, packed.filename)], consumer)
+
+/** Runs a module of the consumer. */
+async function use(t: Test, source: string, flags: readonly string[] = []): Promise<string> {
+  const file = join(consumer, 'use.mjs')
+  writeFileSync(file, source)
+  const { code, stdout, stderr } = await runNode([...flags, file], { cwd: consumer })
+  t.equal(stderr, '', 'no warning')
+  t.equal(code, 0)
+  return stdout
+}
+
+t.test('holds what is needed, and nothing else', async (t) => {
+  const allowed =
+    /^(?:dist\/(?:src|adapters)\/.+\.(?:c?js|d\.c?ts)(?:\.map)?|docs\/.+|[A-Z]+\.md|LICENSE|package\.json|report\.schema\.json)$/
+  t.same(
+    paths.filter((path) => !allowed.test(path)),
+    [],
+  )
+  for (const path of ['LICENSE', 'README.md', 'dist/src/index.js', 'dist/src/index.d.ts'])
+    t.ok(paths.includes(path), path)
+  t.notOk(
+    paths.some((path) => /test\/|\.test\.|bench|examples/.test(path.replace(/^dist\/src\/testing\//, ''))),
+  )
+})
+
+t.test('brings nothing else with it', async (t) => {
+  const installed = readdirSync(join(consumer, 'node_modules')).filter((entry) => !entry.startsWith('.'))
+  t.same(installed, [name])
+  t.notOk(existsSync(join(consumer, 'node_modules', name, 'node_modules')))
+})
+
+t.test('every path of "exports" can be imported and required, with nothing else installed', async (t) => {
+  const source = `
+    import { existsSync } from 'node:fs'
+    import { createRequire } from 'node:module'
+    const require = createRequire(import.meta.url)
+    for (const specifier of ${JSON.stringify(modules)}) {
+      const imported = await import(specifier).catch((error) => error)
+      if (imported instanceof Error) {
+        console.log(specifier, imported.message)
+        continue
+      }
+      const required = require(specifier)
+      console.log(specifier, Object.keys(imported).every((key) => imported[key] === required[key]))
+    }
+    for (const specifier of ${JSON.stringify(specifiers.filter((path) => path.endsWith('.json')))}) {
+      console.log(specifier, existsSync(require.resolve(specifier)) && typeof require(specifier) === 'object')
+    }
+  `
+  const lines = (await use(t, source)).trim().split('\n')
+  t.same(lines.sort(), specifiers.map((specifier) => `${specifier} true`).sort())
+})
+
+t.test('what is not in "exports" is not reachable', async (t) => {
+  const source = `await import('${name}/dist/src/index.js').catch(({ code }) => console.log(code))`
+  t.equal(await use(t, source), 'ERR_PACKAGE_PATH_NOT_EXPORTED\n')
+})
+
+t.test('the public names are these', async (t) => {
+  const names = async (specifier: string): Promise<string[]> =>
+    JSON.parse(
+      await use(t, `console.log(JSON.stringify(Object.keys(await import('${specifier}')).sort()))`),
+    ) as string[]
+  t.same(await names(name), [
+    'CONDITIONS',
+    'SocketLeakGuardError',
+    'VERDICTS',
+    'drainHttpServer',
+    'drainServer',
+    'fromAsyncLocalStorage',
+    'fromClsHooked',
+    'install',
+    'installedGuard',
+    'reportHandler',
+    'wrongServer',
+  ])
+  t.same(await names(`${name}/testing`), ['assertNoLeaks', 'trackLeaks'])
+  t.same(await names(`${name}/register`), [])
+})
+
+t.test('import, require(), --import and --require share one module and one guard', async (t) => {
+  const source = `
+    import { createRequire } from 'node:module'
+    import { install, installedGuard } from '${name}'
+    const required = createRequire(import.meta.url)('${name}')
+    const guard = installedGuard()
+    console.log(guard !== null, required.install === install, required.installedGuard() === guard, install() === guard)
+  `
+  const register = `${name}/register`
+  for (const flags of [
+    ['--require', register],
+    ['--import', register],
+    ['--require', register, '--import', register],
+  ]) {
+    t.equal(await use(t, source, flags), 'true true true true\n', flags.join(' '))
+  }
+  const late = `
+    import { createRequire } from 'node:module'
+    import { installedGuard } from '${name}'
+    createRequire(import.meta.url)('${register}')
+    const guard = installedGuard()
+    await import('${register}')
+    console.log(guard !== null, installedGuard() === guard)
+  `
+  t.equal(await use(t, late), 'true true\n')
+})
+
+t.test("where require() can't load ES modules the preload warns, and the application runs", async (t) => {
+  const app = join(consumer, 'plain.cjs')
+  writeFileSync(app, `console.log('running', globalThis[Symbol.for('socket-leak-guard/guard/v1')])`)
+  const flags = ['--no-experimental-require-module', '--require', `${name}/register`]
+  const outcome = await runNode([...flags, app], { cwd: consumer })
+  t.match(outcome, { code: 0, stdout: 'running undefined\n' })
+  t.match(
+    outcome.stderr,
+    '[SLG_ERR_UNSUPPORTED_NODE] SocketLeakGuardWarning: the guard stays off: require() of this Node',
+  )
+  const off = await runNode([...flags, app], { cwd: consumer, env: { SOCKET_LEAK_GUARD_ENABLED: 'off' } })
+  t.match(off, { code: 0, stdout: 'running undefined\n', stderr: '' })
+  const imported = await runNode(['--no-experimental-require-module', '--import', `${name}/register`, app], {
+    cwd: consumer,
+  })
+  t.match(imported, { code: 0, stdout: /running \{/, stderr: '' }, '--import needs no require()')
+})
+
+t.test('the types resolve and say what the code does', async (t) => {
+  // As a user has them: those of Node, and of the frameworks that are guarded.
+  symlinkSync(join(PACKAGE_ROOT, 'node_modules', '@types'), join(consumer, 'node_modules', '@types'))
+  writeFileSync(
+    join(consumer, 'tsconfig.json'),
+    JSON.stringify({
+      compilerOptions: {
+        module: 'nodenext',
+        target: 'es2022',
+        strict: true,
+        noEmit: true,
+        skipLibCheck: false,
+        types: ['node'],
+      },
+      include: ['consumer.ts', 'legacy.cts'],
+    }),
+  )
+  writeFileSync(
+    join(consumer, 'consumer.ts'),
+    `
+      import { install, installedGuard, SocketLeakGuardError, type Guard, type GuardEvent, type Report } from '${name}'
+      import { guardServer } from '${name}/net'
+      import '${name}/register'
+      import { assertNoLeaks, trackLeaks, type LeaksFoundError } from '${name}/testing'
+      import { createServer } from 'node:net'
+      ${modules.map((specifier, i) => `import * as module${i} from '${specifier}'`).join('\n')}
+
+      void [${modules.map((_, i) => `module${i}`).join()}]
+      const guard: Guard = install({ graceMs: 1000, action: (socket) => (socket.verdict === 'leaked' ? 'end' : 'report') })
+      const report: Report = guard.snapshot({ all: true, unsettled: true })
+      const same: Guard | null = installedGuard()
+      const unsubscribe: () => void = guard.subscribe((event: GuardEvent) => console.log(event.socket.diagnosis))
+      const guarded = guardServer(createServer(), { label: 'ingest' })
+      const check: () => Promise<void> = trackLeaks({ open: 'fail', ignore: ({ remote }) => remote?.port === 5432 })
+      assertNoLeaks({ timeoutMs: 10, guard }).catch((error: LeaksFoundError) => console.log(error.sockets[0]?.condition))
+      // @ts-expect-error: no such action
+      install({ action: 'explode' })
+      // @ts-expect-error: no such option
+      install({ grace: 5 })
+      // @ts-expect-error: a report can't be changed
+      report.totals.leaked = 0
+      const code: SocketLeakGuardError['code'] = 'SLG_ERR_LEAKS_FOUND'
+      void [same, unsubscribe, guarded, check, code]
+    `,
+  )
+  writeFileSync(
+    join(consumer, 'legacy.cts'),
+    `
+      import slg = require('${name}')
+      import testing = require('${name}/testing')
+      const guard: slg.Guard = slg.install()
+      void [guard, testing.trackLeaks]
+    `,
+  )
+  const tsc = join(PACKAGE_ROOT, 'node_modules', '.bin', 'tsc')
+  const { stdout } = await run(tsc, ['-p', consumer], { env: ENV }).catch(
+    (error: { stdout: string }) => error,
+  )
+  t.equal(stdout, '')
+})
