@@ -24,7 +24,11 @@ import type { Chore } from './chores.js'
 export interface HeartbeatOptions {
   /** Milliseconds between two pings, 1 to 2147483647. @default 30000 */
   intervalMs?: number | undefined
-  /** Milliseconds that a client has to answer, 1 to `intervalMs`. @default 10000 */
+  /**
+   * Milliseconds that a client has to answer, 1 to `intervalMs`; where the ping can't leave because the client does not
+   * read what was sent before it, `intervalMs` more.
+   * @default 10000
+   */
   timeoutMs?: number | undefined
 }
 
@@ -64,26 +68,33 @@ export function createHeartbeat(
   connections: () => Iterable<[WebSocket, Socket]>,
   { intervalMs, timeoutMs }: HeartbeatTimes,
 ): Chore {
-  let pinged: Map<WebSocket, Sign> | null = null
+  let pinged: ReadonlyMap<WebSocket, Sign> | null = null
+  let lastRound: ReadonlyMap<WebSocket, Sign> = new Map()
 
   function pingAll(): void {
-    pinged = new Map()
+    const signs = new Map<WebSocket, Sign>()
+    pinged = signs
     for (const [webSocket, socket] of connections()) {
       if (!canBeJudged(webSocket, socket)) continue
-      pinged.set(webSocket, readSign(socket))
+      signs.set(webSocket, readSign(socket))
       webSocket.ping()
     }
   }
 
-  /** After the event loop has polled once more: had it been blocked, the answers would still lie in the kernel. */
-  function judgeSoon(): void {
-    const judged = pinged
-    pinged = null
-    setImmediate(() => {
-      for (const [webSocket, before] of judged ?? []) {
-        if (canBeJudged(webSocket, before.socket) && !hasMoved(before)) terminate(webSocket, before.socket)
+  /** After the event loop has polled anew: had it been blocked, the answers would still lie in the kernel. */
+  function judgeSoon(round: ReadonlyMap<WebSocket, Sign>): void {
+    const earlier = lastRound
+    lastRound = round
+    // The first may come before the next poll has ended, the second can't.
+    setImmediate(() => setImmediate(judge, round, earlier).unref()).unref()
+  }
+
+  function judge(round: ReadonlyMap<WebSocket, Sign>, earlier: ReadonlyMap<WebSocket, Sign>): void {
+    for (const [webSocket, sign] of round) {
+      if (canBeJudged(webSocket, sign.socket) && isSilent(sign, earlier.get(webSocket))) {
+        terminate(webSocket, sign.socket)
       }
-    }).unref()
+    }
   }
 
   return {
@@ -93,7 +104,8 @@ export function createHeartbeat(
         pingAll()
         return timeoutMs
       }
-      judgeSoon()
+      judgeSoon(pinged)
+      pinged = null
       return intervalMs - timeoutMs
     },
   }
@@ -103,23 +115,33 @@ function canBeJudged(webSocket: WebSocket, socket: Socket): boolean {
   return webSocket.readyState === OPEN && !webSocket.isPaused && !socket.isPaused()
 }
 
+/** The counters of a socket just before it is pinged. */
 interface Sign {
   readonly socket: Socket
   readonly received: number
   readonly accepted: number
+  /** Output was waiting already, so that the ping is stuck behind it. */
+  readonly isBlocked: boolean
+}
+
+function readSign(socket: Socket): Sign {
+  return {
+    socket,
+    received: socket.bytesRead,
+    accepted: bytesAccepted(socket),
+    isBlocked: hasBlockedOutput(socket),
+  }
 }
 
 /**
- * The kernel accepts output without any peer until its buffer is full; only where that was the case already does output
- * that moves mean a peer that acknowledges.
+ * Where output was blocked, the kernel's buffer was full, so that output which moves means a peer that acknowledges; and as
+ * the ping has not left yet, silence counts from the ping before this one.
  */
-function readSign(socket: Socket): Sign {
-  const accepted = hasBlockedOutput(socket) ? bytesAccepted(socket) : Infinity
-  return { socket, received: socket.bytesRead, accepted }
-}
-
-function hasMoved({ socket, received, accepted }: Sign): boolean {
-  return socket.bytesRead > received || bytesAccepted(socket) > accepted
+function isSilent(sign: Sign, earlier: Sign | undefined): boolean {
+  if (sign.socket.bytesRead > sign.received) return false
+  if (!sign.isBlocked) return true
+  if (earlier === undefined || bytesAccepted(sign.socket) > sign.accepted) return false
+  return earlier.accepted === sign.accepted && earlier.received === sign.received
 }
 
 function terminate(webSocket: WebSocket, socket: Socket): void {
