@@ -50,7 +50,7 @@ function classifyLocalEnded(facts: Facts, idle: boolean): Classification | null 
   if (kernel?.peerEnded === true && !facts.reading) return { condition: 'closed-unread', seenBy: 'kernel' }
   const unsent = kernel?.unsentBytes ?? 0
   // Node has handed everything over, but the kernel can't deliver it: our FIN waits behind unacknowledged data.
-  if (unsent > 1 && idle && kernel?.state !== 'FIN_WAIT2')
+  if (unsent > 0 && idle && kernel?.state !== 'FIN_WAIT2')
     return { condition: 'write-stalled', seenBy: 'kernel' }
   return { condition: 'fin-wait', seenBy: 'stream' }
 }

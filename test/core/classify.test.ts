@@ -59,6 +59,13 @@ const ROWS: readonly Row[] = [
     'kernel',
   ],
   [
+    'a single byte is enough: our end waits behind it',
+    { ...ENDED, kernel: kernel({ state: 'FIN_WAIT1', unsentBytes: 1 }) },
+    'fin-wait',
+    'write-stalled',
+    'kernel',
+  ],
+  [
     'the peer has acknowledged our end',
     { ...ENDED, kernel: kernel({ state: 'FIN_WAIT2', unsentBytes: 9000 }) },
     'fin-wait',

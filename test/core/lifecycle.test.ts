@@ -441,6 +441,17 @@ story('maxHalfClosedMs: counted from the first end to the last byte', { maxHalfC
   [19_000, { bytesAccepted: 7 }, { verdict: 'leaked', condition: 'eof-ignored' }],
 ])
 
+story('maxHalfClosedMs: counted from the first sensor that saw it', { maxHalfClosedMs: 10_000 }, [
+  [
+    5_000,
+    { reading: false, unsentBytes: 9, kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) },
+    { verdict: 'none', condition: 'fin-unseen' },
+  ],
+  [10_000, { ...PEER_ENDS, reading: true }, { verdict: 'suspect', condition: 'write-stalled' }, ...SUSPECTED],
+  [14_999, {}, 'suspect'],
+  [15_000, {}, 'leaked', ...LEAKED],
+])
+
 story('maxHalfClosedMs: output on its way to the end is no half-close yet', { maxHalfClosedMs: 10_000 }, [
   [5_000, { localEnded: true, unsentBytes: 9 }, 'none'],
   [20_000, { bytesAccepted: 4 }, 'none'],
@@ -647,6 +658,14 @@ story('reclaim() on a healthy socket', {}, [
   [10_000, {}, 'none', 'deed destroy'],
   [15_000, {}, 'none', 'deed reset'],
   [15_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
+])
+
+story('reclaim() on a socket that is probed: after that only deeds are done', { escalateMs: 60_000 }, [
+  [5_000, { reading: false }, 'none'],
+  [65_000, {}, 'none', 'keep-alive on'],
+  [66_000, { decided: 'end' }, 'none', 'deed end'],
+  [67_000, { reading: true, bytesRead: 9, ...APP_ENDS }, 'none'],
+  [68_000, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
 ])
 
 story('reclaim() on a leaked socket, while the policy only reports', {}, [
