@@ -189,8 +189,8 @@ export interface SnapshotQuery {
   /** At most so many sockets, 1 to 10000. @default 1000 */
   readonly limit?: number
   /**
-   * Only sockets after the one with this id in the report's order (paging). When that socket is no longer listed, the
-   * page is empty: begin again without `after`.
+   * Only sockets after the one with this id in the report's order (paging); 0 is before the first. When that socket is
+   * no longer listed, the page is empty: begin again. @default 0
    */
   readonly after?: number
 }

@@ -121,6 +121,11 @@ t.test('paging shows everything once, also where all are of the same age', async
   )
 })
 
+t.test('paging begins with no socket, or with 0, which is no socket’s id', async (t) => {
+  const sockets = [1, 2, 3].map((id) => sampleSocket({ id }))
+  t.same(idsOf(buildReport(partsOf(sockets), { after: 0 })), [1, 2, 3])
+})
+
 t.test('paging ends, and says so, when the socket it stands at is gone', async (t) => {
   const sockets = [1, 2, 3, 4].map((id) => sampleSocket({ id }))
   t.same(idsOf(buildReport(partsOf(sockets), { after: 2 })), [3, 4])
