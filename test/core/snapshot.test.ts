@@ -59,11 +59,9 @@ t.test('healthy sockets are listed when asked for', async (t) => {
 })
 
 t.test('totals: some are now, some since the start', async (t) => {
-  const sockets = [
-    ...['suspect', 'suspect', 'leaked', 'exempt', 'none', 'recovered'].map((verdict, index) =>
-      sampleSocket({ id: index, verdict: verdict as SocketReport['verdict'] }),
-    ),
-  ]
+  const sockets = ['suspect', 'suspect', 'leaked', 'exempt', 'none', 'recovered'].map((verdict, index) =>
+    sampleSocket({ id: index, verdict: verdict as SocketReport['verdict'] }),
+  )
   const { totals } = buildReport(partsOf(sockets), { limit: 1 })
   t.same(totals, { tracked: 99, suspect: 2, leaked: 1, recovered: 2, reclaimed: 3, dead: 4, exempt: 1 })
 })
