@@ -77,7 +77,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     const odd = isOdd(socket) || record.selfConnected
     if (!odd) {
       if (record.case !== null) observe(record, null)
-      if (record.case?.verdict === 'none') record.case = null
+      if (record.case?.verdict === 'none' && record.case.acted === 'no') record.case = null
       return
     }
     if (record.case !== null && isWorthAsking(record)) asked.push(record)
