@@ -82,7 +82,8 @@ export function routePatternOf(attribution: Attribution): string {
 }
 
 function pathOf(request: RequestLike): string {
-  return typeof request.originalUrl === 'string' ? request.originalUrl : (request.url ?? '')
+  if (typeof request.originalUrl === 'string') return request.originalUrl
+  return typeof request.url === 'string' ? request.url : ''
 }
 
 function baseUrlOf({ baseUrl }: RequestLike): string {

@@ -101,7 +101,7 @@ export function prepareOwners(options: Pick<ResolvedOptions, 'context' | 'stacks
       ]
       if (stacks !== null) stops.push(recordAccesses(stacks, hooks))
       const serve = context?.serve ?? null
-      if (serve !== null) stops.push(serveInContext(serve))
+      if (serve !== null) stops.push(serveInContext(serve, onFailure))
       return function stopObservingOwners() {
         for (const stop of stops.reverse()) stop()
         context?.stop()

@@ -4,7 +4,7 @@ import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import stream from 'node:stream'
 import t, { type Test } from 'tap'
-import { install, type Guard } from '../../src/index.js'
+import { install, type ContextProvider, type Guard, type InstallOptions } from '../../src/index.js'
 import { withServer } from '../support/connection.js'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
@@ -15,14 +15,20 @@ interface Slot {
   readonly method: string
 }
 
+const ON_SOCKET = ['push', 'end', 'destroy', 'connect', 'setKeepAlive', 'pause', 'write', 'on', 'addListener']
+
 const SLOTS: readonly Slot[] = [
-  ...['push', 'end', 'destroy', 'connect', 'setKeepAlive'].map((method) => ({
+  ...ON_SOCKET.map((method) => ({
     name: `Socket.prototype.${method}`,
     prototype: net.Socket.prototype,
     method,
   })),
   { name: 'http.Server.prototype.emit', prototype: http.Server.prototype, method: 'emit' },
+  { name: 'ClientRequest.prototype.onSocket', prototype: http.ClientRequest.prototype, method: 'onSocket' },
 ]
+
+/** So that everything that can be patched is. */
+const FULL: InstallOptions = { stacks: 'always', context: 'async-local-storage' }
 
 /** What tracing agents do: wrap, count, pass on; and when they leave, put back what they found (shimmer's way). */
 class Patcher {
@@ -66,6 +72,10 @@ async function exercise(t: Test, guard: Guard | null, former?: Guard): Promise<b
   })
   await withServer({ allowHalfOpen: true }, async ({ client, accepted }) => {
     client.setKeepAlive(true, 1000)
+    client
+      .addListener('data', () => {})
+      .pause()
+      .resume()
     accepted.write('hello')
     t.equal(String((await once(client, 'data'))[0]), 'hello')
     client.end('bye')
@@ -99,7 +109,7 @@ for (const slot of SLOTS) {
     const pristine = slotNow()
     const other = new Patcher(slot)
     const theirs = slotNow()
-    const guard = install()
+    const guard = install(FULL)
     t.ok(await exercise(t, guard))
     guard.uninstall()
     t.strictSame(slotNow(), theirs, 'their wrapper is back, as they left it')
@@ -113,7 +123,7 @@ for (const slot of SLOTS) {
 
   t.test(`${name}: wrapped after us, we leave first`, async (t) => {
     const pristine = slotNow()
-    const guard = install()
+    const guard = install(FULL)
     const ours = slotNow()
     const other = new Patcher(slot)
     t.ok(await exercise(t, guard))
@@ -126,7 +136,7 @@ for (const slot of SLOTS) {
     other.leave()
     t.strictSame(slotNow(), ours, 'what they put back is our wrapper')
     await exercise(t, null)
-    const next = install()
+    const next = install(FULL)
     t.ok(await exercise(t, next, guard), 'which passes everything on: the next guard works on top of it')
     next.uninstall()
     t.strictSame(slotNow(), ours)
@@ -136,7 +146,7 @@ for (const slot of SLOTS) {
 
   t.test(`${name}: wrapped after us, they leave first`, async (t) => {
     const pristine = slotNow()
-    const guard = install()
+    const guard = install(FULL)
     const ours = slotNow()
     const other = new Patcher(slot)
     t.ok(await exercise(t, guard))
@@ -150,7 +160,7 @@ for (const slot of SLOTS) {
   t.test(`${name}: wrapped before us, they leave first and take our wrapper off`, async (t) => {
     const pristine = slotNow()
     const other = new Patcher(slot)
-    const guard = install()
+    const guard = install(FULL)
     t.ok(await exercise(t, guard))
     other.leave()
     t.strictSame(slotNow(), pristine)
@@ -162,7 +172,7 @@ for (const slot of SLOTS) {
 }
 
 t.test('a later patch further up the chain takes part as well', async (t) => {
-  const guard = install()
+  const guard = install(FULL)
   const patchers = [
     { name: 'Duplex.prototype.destroy', prototype: stream.Duplex.prototype, method: 'destroy' },
     { name: 'Readable.prototype.push', prototype: stream.Readable.prototype, method: 'push' },
@@ -174,25 +184,38 @@ t.test('a later patch further up the chain takes part as well', async (t) => {
   guard.uninstall()
 })
 
-t.test('an application may emit what it likes', async (t) => {
-  const guard = install()
-  const server = http.createServer()
-  const heard: unknown[][] = []
-  server.on('upgrade', (...args: unknown[]) => heard.push(args))
-  server.on('connect', (...args: unknown[]) => heard.push(args))
-  const socket = new net.Socket()
-  const hostile = {
-    get method(): string {
-      throw new Error('no method')
-    },
-  }
-  for (const event of ['upgrade', 'connect']) {
-    for (const args of [[], [undefined, socket], [null, socket], [5, socket], [{}, {}], [hostile, socket]]) {
-      t.ok(server.emit(event, ...args))
-      t.same(heard.pop(), args)
+const provider: ContextProvider = { name: 'mine', current: () => null, run: (_values, fn) => fn() }
+
+for (const options of [FULL, { context: provider }]) {
+  t.test(`an application may emit what it likes: ${Object.keys(options).join(', ')}`, async (t) => {
+    const guard = install(options)
+    const server = http.createServer()
+    const heard: unknown[][] = []
+    server.on('upgrade', (...args: unknown[]) => heard.push(args))
+    server.on('connect', (...args: unknown[]) => heard.push(args))
+    server.on('request', (...args: unknown[]) => heard.push(args))
+    const socket = new net.Socket()
+    const hostile = {
+      get method(): string {
+        throw new Error('no method')
+      },
     }
-  }
-  t.ok(guard.snapshot({ all: true }))
-  guard.uninstall()
-  socket.destroy()
-})
+    for (const event of ['upgrade', 'connect', 'request']) {
+      for (const args of [
+        [],
+        [undefined, socket],
+        [null, socket],
+        [5, socket],
+        [{}, {}],
+        [{ method: 'GET', url: 5, socket }, {}],
+        [hostile, socket],
+      ]) {
+        t.ok(server.emit(event, ...args))
+        t.same(heard.pop(), args)
+      }
+    }
+    t.ok(guard.snapshot({ all: true }))
+    guard.uninstall()
+    socket.destroy()
+  })
+}

@@ -19,10 +19,10 @@ import type { Serve } from './source.js'
 
 type ServableRequest = RequestLike & { readonly socket?: unknown }
 
-export function serveInContext(serve: Serve): () => void {
+/** @param onFailure an observation threw: an application may emit these events by itself, with whatever it likes */
+export function serveInContext(serve: Serve, onFailure: (error: unknown) => void): () => void {
   let active = true
 
-  /** Runs before the handler, inside the host's own `emit()`: nothing here may throw. */
   function keep(request: ServableRequest, served: ServedRequest): void {
     const { socket } = request
     const record = socket instanceof Socket ? recordOf(socket) : undefined
@@ -31,6 +31,17 @@ export function serveInContext(serve: Serve): () => void {
     // Pipelined, or aborted: nobody has told the end of the request before.
     origin.serving?.release()
     origin.serving = served
+  }
+
+  /** Runs before the handler, inside the host's own `emit()`: nothing here may throw. */
+  function onServed(event: string | symbol, request: ServableRequest, served: ServedRequest): void {
+    try {
+      // Such a socket may outlive its request by hours, and no router will name a route.
+      if (event === 'upgrade' || event === 'connect') served.release()
+      else keep(request, served)
+    } catch (error) {
+      onFailure(error)
+    }
   }
 
   function onResponseFinish(message: unknown): void {
@@ -51,15 +62,10 @@ export function serveInContext(serve: Serve): () => void {
       if (!active || !handsOverRequest(event) || typeof args[0] !== 'object' || args[0] === null)
         return next.call(this, event, ...args)
       const request: ServableRequest = args[0]
-      const handsOver = event === 'upgrade' || event === 'connect'
       return serve(
         request,
         () => next.call(this, event, ...args),
-        (served) => {
-          // Such a socket may outlive its request by hours, and no router will name a route.
-          if (handsOver) served.release()
-          else keep(request, served)
-        },
+        (served) => onServed(event, request, served),
       )
     }
 

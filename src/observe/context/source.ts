@@ -87,8 +87,13 @@ function fromProvider(
 }
 
 /** The path, not the route: a provider of the application's wants strings, and no router has run yet. */
-function describeRequest({ method, url }: RequestLike): string {
-  return `${method ?? ''} ${withoutQuery(url ?? '')}`
+function describeRequest(request: RequestLike): string {
+  try {
+    return `${request.method ?? ''} ${withoutQuery(request.url ?? '')}`
+  } catch {
+    // Not one of Node's: the application emitted something of its own.
+    return ''
+  }
 }
 
 /** The host's own work runs once, whatever the provider does around it, and what it throws stays its own. */
