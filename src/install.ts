@@ -1,4 +1,6 @@
 /** One guard per process: made here from options, or found where it already is. */
+import { ClientRequest, Server as HttpServer } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
 import { Socket } from 'node:net'
 import { createGuard } from './create-guard.js'
 import { SocketLeakGuardError } from './errors.js'
@@ -34,10 +36,18 @@ export function install(input?: InstallOptions): Guard {
       `the sockets of this runtime (${process.version}) can't be observed: their state is not where Node keeps it`,
     )
   }
+  if (!PATCHED.every(({ prototype }) => Object.isExtensible(prototype))) {
+    throw new SocketLeakGuardError(
+      'SLG_ERR_UNSUPPORTED_NODE',
+      "the sockets of this process can't be observed: the prototypes of node:net and node:http are frozen",
+    )
+  }
   const guard = createGuard(options)
   registerGuard(guard)
   return guard
 }
+
+const PATCHED = [Socket, HttpServer, HttpsServer, ClientRequest] as const
 
 function isEmpty(input: InstallOptions | undefined): boolean {
   return input === undefined || Object.values(input).every((value) => value === undefined)

@@ -156,6 +156,22 @@ t.test('an unsupported Node is a warning', async (t) => {
   )
 })
 
+t.test('where the prototypes are frozen it stays off, with nothing half patched', async (t) => {
+  for (const frozen of ["require('node:net').Socket", "require('node:https').Server"]) {
+    const dir = t.testdir({
+      'freeze.cjs': `Object.preventExtensions(${frozen}.prototype)`,
+      'app.cjs': `
+        const { Socket } = require('node:net')
+        console.log(Object.hasOwn(Socket.prototype, 'push'), globalThis[Symbol.for('socket-leak-guard/guard/v1')])
+      `,
+    })
+    const preloads = ['--require', join(dir, 'freeze.cjs'), '--require', REGISTER]
+    const outcome = await runNode([...preloads, join(dir, 'app.cjs')])
+    t.match(outcome, { code: 0, stdout: 'false undefined\n' }, frozen)
+    t.match(outcome.stderr, /\[SLG_ERR_UNSUPPORTED_NODE\] .* the guard stays off: .* are frozen/, frozen)
+  }
+})
+
 t.test('the supported versions are those of package.json', async (t) => {
   const { engines } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {
     engines: { node: string }
