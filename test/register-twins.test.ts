@@ -37,11 +37,23 @@ t.test('a program without a file is guarded too', async (t) => {
 })
 
 t.test("a healthy application can't tell that it is there", async (t) => {
-  const { guarded, bare } = await runTwins([HEALTHY_APP], {
-    env: { SOCKET_LEAK_GUARD_SWEEP_MS: '10', SOCKET_LEAK_GUARD_GRACE_MS: '50' },
-  })
-  t.same(guarded, bare)
-  t.match(bare, { code: 0, stdout: /over a unix socket[^]*exit 0/, stderr: 'done\n' }, 'the program did run')
+  const hasty = { SOCKET_LEAK_GUARD_SWEEP_MS: '10', SOCKET_LEAK_GUARD_GRACE_MS: '50' }
+  const full = {
+    SOCKET_LEAK_GUARD_STACKS: 'always',
+    SOCKET_LEAK_GUARD_CONTEXT: 'async-local-storage',
+    SOCKET_LEAK_GUARD_KEEP_ALIVE: '1000,1000,3,always',
+    SOCKET_LEAK_GUARD_REPORT: '127.0.0.1:0',
+    SOCKET_LEAK_GUARD_PRESSURE: 'on',
+  }
+  for (const env of [hasty, full]) {
+    const { guarded, bare } = await runTwins([HEALTHY_APP], { env })
+    t.same(guarded, bare)
+    t.match(
+      bare,
+      { code: 0, stdout: /over a unix socket[^]*exit 0/, stderr: 'done\n' },
+      'the program did run',
+    )
+  }
 })
 
 /** What the guard's own functions add to a stack, and the lines that then no longer fit into ten frames. */
