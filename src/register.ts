@@ -42,6 +42,8 @@ function withoutReport(options: InstallOptions): InstallOptions {
   return { ...options, report: undefined, reportToken: undefined }
 }
 
+/** What is wrong in another thread was wrong in the main thread before, and was told there. */
 function stayOff(code: ErrorCode | 'SLG_WARN_INTERNAL', reason: string): void {
+  if (!isMainThread) return
   warnOnce(code, `the guard stays off: ${reason}`)
 }

@@ -239,7 +239,7 @@ t.test('an outgoing socket is found as well', async (t) => {
   await once(socket, 'connect')
   t.match(
     (await failureOf(check())).message,
-    new RegExp(`Outgoing tcp socket, .*testing\\.test\\.js:\\d+ → 127\\.0\\.0\\.1:${port}: still open`),
+    new RegExp(`Outgoing tcp socket, .*testing\\.test\\.[jt]s:\\d+ → 127\\.0\\.0\\.1:${port}: still open`),
   )
 })
 

@@ -17,6 +17,10 @@ t.test('a stack ends with the outermost frame of the application', async (t) => 
     [DEPENDENCY, APP, DEPENDENCY, OTHER],
     'dependencies in between stay',
   )
-  t.same(placesOf(captured(DEPENDENCY, DEPENDENCY)), [DEPENDENCY, DEPENDENCY], 'there is nothing else to show')
+  t.same(
+    placesOf(captured(DEPENDENCY, DEPENDENCY)),
+    [DEPENDENCY, DEPENDENCY],
+    'there is nothing else to show',
+  )
   t.same(placesOf(captured()), [])
 })
