@@ -11,6 +11,10 @@ import type { Stage } from './demo/stage.js'
 import { tellStory } from './demo/story.js'
 import { trickle } from './demo/trickle.js'
 
+/** Ctrl-C may come twice at once: from the terminal, and passed on by npm. */
+const SAME_SIGNAL_MS = 500
+const LOOK_FOR_SHELL_MS = 500
+
 const options = readOptions(process.argv.slice(2))
 if ('say' in options) {
   process.stdout.write(options.say)
@@ -22,9 +26,11 @@ if ('say' in options) {
 async function run(options: DemoOptions): Promise<void> {
   const narrator = createNarrator(process.stdout)
   const stop = new AbortController()
+  let stoppedMs = 0
   function onSignal(): void {
     // The second time somebody is in a hurry; the peers go when this process does.
-    if (stop.signal.aborted) process.exit(1)
+    if (stop.signal.aborted && performance.now() - stoppedMs > SAME_SIGNAL_MS) process.exit(1)
+    stoppedMs ||= performance.now()
     stop.abort()
   }
   function onPeersLost(how: string): void {
@@ -34,6 +40,7 @@ async function run(options: DemoOptions): Promise<void> {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  whenShellIsGone(() => stop.abort())
   // `npm start | head`
   process.stdout.on('error', () => stop.abort())
 
@@ -57,6 +64,15 @@ async function run(options: DemoOptions): Promise<void> {
     process.off('SIGINT', onSignal)
     process.off('SIGTERM', onSignal)
   }
+}
+
+/** `npm start` runs this below a shell. A signal to npm ends the two of them, and this process hears nothing of it. */
+function whenShellIsGone(onGone: () => void): void {
+  if (process.env['npm_lifecycle_event'] === undefined) return
+  const shell = process.ppid
+  setInterval(() => {
+    if (process.ppid !== shell) onGone()
+  }, LOOK_FOR_SHELL_MS).unref()
 }
 
 function introduce(

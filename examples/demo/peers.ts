@@ -150,7 +150,8 @@ async function answer(request: PeerRequest): Promise<Omit<PeerReply, 'id'>> {
 
 async function obey(request: PeerRequest): Promise<void> {
   const reply = await answer(request).catch((error: unknown) => ({ error: String(error) }))
-  if (process.connected) process.send?.({ id: request.id, ...reply } satisfies PeerReply)
+  // With a callback, so that it is no 'error' of the process when nobody is there any more.
+  process.send?.({ id: request.id, ...reply } satisfies PeerReply, undefined, undefined, () => {})
 }
 
 process.on('message', (request: PeerRequest) => void obey(request))

@@ -88,6 +88,18 @@ t.test('Ctrl-C in the middle', { buffered: true }, async (t) => {
   await nothingIsLeft(program)
 })
 
+t.test('npm start is killed: the shell dies, and tells nobody', { buffered: true }, async (t) => {
+  const asNpmDoes = 'npm_lifecycle_event=start "$@"; exit $?'
+  const program = new Program('demo', ['--port', '0'], ['/bin/sh', '-c', asNpmDoes, 'sh'])
+  t.teardown(() => program.kill())
+  await program.printed(/suspect/)
+  program.child.kill('SIGKILL')
+  const { signal, stdout, stderr } = await program.ended
+  t.same({ signal, stderr }, { signal: 'SIGKILL', stderr: '' })
+  t.match(stdout, /none is left over\.$/m)
+  await nothingIsLeft(program)
+})
+
 t.test('the peers die', { buffered: true }, async (t) => {
   const program = startDemo(t, '--port', '0')
   const [, pid] = await program.printed(/^ {2}peers .*\((\d+)\)/m)

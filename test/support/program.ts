@@ -16,9 +16,14 @@ export class Program {
   #stderr = ''
   #wake: (() => void)[] = []
 
-  /** @param name of the compiled file below dist/examples, without its extension */
-  constructor(name: string, args: readonly string[] = []) {
-    const child = spawn(process.execPath, [join(PACKAGE_ROOT, 'dist', 'examples', `${name}.js`), ...args], {
+  /**
+   * @param name of the compiled file below dist/examples, without its extension
+   * @param launcher what runs the command that is appended to it
+   */
+  constructor(name: string, args: readonly string[] = [], launcher: readonly string[] = []) {
+    const file = join(PACKAGE_ROOT, 'dist', 'examples', `${name}.js`)
+    const [command = '', ...rest] = [...launcher, process.execPath, file, ...args]
+    const child = spawn(command, rest, {
       env: { ...cleanEnvironment(), [MARK]: this.#mark },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
