@@ -1,0 +1,178 @@
+/** The documentation says what the code does: tables, codes, names and examples are compared with their sources. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { LINT_RULES } from '../src/core/lint.js'
+import { remedyLadder, type Deed } from '../src/core/policy.js'
+import { ACTIONS, CONDITIONS, EVENT_TYPES, type Condition } from '../src/core/vocabulary.js'
+import { readEnvironment, variableOf } from '../src/env.js'
+import { OPTION_NAMES, OPTIONS } from '../src/option-table.js'
+import { resolveOptions } from '../src/options.js'
+import { renderPrometheus } from '../src/report/prometheus.js'
+import { readLeakCheckOptions } from '../src/testing/leak-check-options.js'
+import { LEAKY } from './report/sample-reports.js'
+import { anchorOf, codeBlocksOf, readDocument, sectionsOf, tableRowsOf } from './support/markdown.js'
+import { formatDefault, withOptionTable } from './support/option-table-markdown.js'
+import { PACKAGE_ROOT } from './support/package-root.js'
+import { runNode } from './support/run-node.js'
+
+const PAGES = readdirSync(join(PACKAGE_ROOT, 'docs'))
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name}`)
+const TEXTS = ['README.md', 'SECURITY.md', ...PAGES]
+
+function section(document: string, title: string, level = 2): string {
+  const found = sectionsOf(document, level).find((one) => one.title === title)
+  if (found === undefined) throw new Error(`there is no section "${title}"`)
+  return found.text
+}
+
+/** From the first cell, without its link and code marks, to the row. */
+function tableOf(text: string): Map<string, string[]> {
+  return new Map(tableRowsOf(text).map((cells) => [/`([^`]+)`/.exec(cells[0]!)?.[1] ?? cells[0]!, cells]))
+}
+
+t.test('docs/options.md', async (t) => {
+  const document = readDocument('docs/options.md')
+
+  t.test('has the table that the code makes', async (t) => {
+    t.equal(document, withOptionTable(document), 'if not: npm run docs')
+  })
+
+  for (const name of OPTION_NAMES) {
+    t.test(`has a section about ${name} with an example`, async (t) => {
+      const examples = codeBlocksOf(section(document, `\`${name}\``)).filter(({ info }) => info === 'sh')
+      t.ok(
+        examples.some(({ code }) => code.startsWith(`${variableOf(name)}=`)),
+        variableOf(name),
+      )
+    })
+  }
+})
+
+t.test('the table of README.md has every option with its default', async (t) => {
+  const rows = tableOf(section(readDocument('README.md'), 'Options'))
+  t.same([...rows.keys()].slice(1).sort(), [...OPTION_NAMES].sort())
+  for (const name of OPTION_NAMES) t.equal(rows.get(name)?.[1], formatDefault(OPTIONS[name].default), name)
+})
+
+t.test('every variable that a page sets would be accepted', async (t) => {
+  for (const path of TEXTS) {
+    for (const [, name = '', value = ''] of readDocument(path).matchAll(
+      /\b(SOCKET_LEAK_GUARD_[A-Z_]+)=([^\s`]+)/g,
+    )) {
+      const { options, problems } = readEnvironment({ [name]: value })
+      t.same(problems, [], `${path}: ${name}=${value}`)
+      t.doesNotThrow(() => resolveOptions(options))
+    }
+  }
+})
+
+t.test('docs/errors.md has every code', async (t) => {
+  const inCode = ['src/errors.ts', 'src/warnings.ts'].flatMap((path) => [
+    ...(readFileSync(join(PACKAGE_ROOT, path), 'utf8').match(/(?<=')SLG_(ERR|WARN)_[A-Z_]+(?=')/g) ?? []),
+  ])
+  const onPage = [...tableOf(readDocument('docs/errors.md')).keys()].filter((code) => code.startsWith('SLG_'))
+  t.same(onPage.sort(), [...new Set(inCode)].sort())
+})
+
+t.test('docs/actions.md has the remedies in the order in which they are taken', async (t) => {
+  const rows = [...tableRowsOf(section(readDocument('docs/actions.md'), 'Which remedy, in which order'))]
+  const [head = [], ...body] = rows
+  const seen = new Set<Condition>()
+  for (const [conditions = '', ...ladders] of body) {
+    for (const [, condition] of conditions.matchAll(/`([^`]+)`/g)) {
+      seen.add(condition as Condition)
+      for (const action of ACTIONS.filter((word) => word !== 'report')) {
+        const said = ladders[head.indexOf(`\`${action}\``) - 1]
+        const done = remedyLadder(action, condition as Condition, !conditions.includes('not ended'))
+        t.equal(said, done.map(wordsFor).join(' → '), `${conditions}: ${action}`)
+      }
+    }
+  }
+  t.same([...seen].sort(), [...CONDITIONS].sort())
+})
+
+function wordsFor(deed: Deed): string {
+  return deed === 'resume-end' ? 'resume and end' : deed
+}
+
+t.test('docs/report.md', async (t) => {
+  const document = readDocument('docs/report.md')
+
+  t.test('has every field of the top level', async (t) => {
+    const schema = JSON.parse(readDocument('report.schema.json')) as { properties: object }
+    const fields = tableRowsOf(section(document, 'Fields')).flatMap(([names = '']) =>
+      [...names.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+    )
+    t.same(fields.sort(), Object.keys(schema.properties).sort())
+  })
+
+  t.test('has every metric with its labels', async (t) => {
+    const made = new Set(
+      [...renderPrometheus(LEAKY).matchAll(/^(\w+)(?:\{(.*)\})? /gm)].map(([, name, labels = '']) => {
+        const names = [...labels.matchAll(/(\w+)="/g)].map(([, label]) => label).join(',')
+        return names === '' ? name : `${name}{${names}}`
+      }),
+    )
+    const shown = [...tableOf(section(document, 'Metrics')).keys()].filter((name) =>
+      name.startsWith('socket_'),
+    )
+    t.same(shown.sort(), [...made].sort())
+    const inRules = codeBlocksOf(document)
+      .filter(({ info }) => info === 'yaml')
+      .flatMap(({ code }) => code.match(/socket_leak_guard_\w+/g) ?? [])
+    t.ok(inRules.length > 0)
+    for (const name of inRules)
+      t.ok(
+        [...made].some((metric) => metric?.startsWith(`${name}{`)),
+        name,
+      )
+  })
+
+  t.test('has every channel and every rule of the linter', async (t) => {
+    const channels = new Set(document.match(/(?<=`)socket-leak-guard:[a-z]+(?=`)/g))
+    t.same([...channels].sort(), EVENT_TYPES.map((type) => `socket-leak-guard:${type}`).sort())
+    const rules = [...tableOf(section(document, 'The linter')).keys()].slice(1)
+    t.same(rules.sort(), [...LINT_RULES].sort())
+  })
+})
+
+t.test('docs/testing.md has the options with their defaults', async (t) => {
+  const rows = [...tableOf(readDocument('docs/testing.md'))].slice(1)
+  const options: Record<string, unknown> = { ...readLeakCheckOptions() }
+  t.same(rows.map(([name]) => name).sort(), Object.keys(options).sort())
+  for (const [name, cells] of rows)
+    if (typeof options[name] !== 'function' && options[name] !== null)
+      t.equal(cells[1], formatDefault(options[name]), name)
+})
+
+t.test('the examples run', async (t) => {
+  for (const path of PAGES) {
+    for (const [index, { info, code }] of codeBlocksOf(readDocument(path)).entries()) {
+      const isNodeTest = info === 'js node-test'
+      if (!isNodeTest && !(info === 'js' && /from 'socket-leak-guard'/.test(code))) continue
+      const directory = t.testdir({ 'example.mjs': code })
+      const args = [...(isNodeTest ? ['--test'] : []), join(directory, 'example.mjs')]
+      const { code: exitCode, stdout, stderr } = await runNode(args)
+      t.equal(exitCode, 0, `${path}, block ${index}: ${stdout}${stderr}`)
+      t.equal(stderr, '')
+    }
+  }
+})
+
+t.test('the links between the pages lead somewhere', async (t) => {
+  for (const path of PAGES) {
+    const document = readDocument(path)
+    for (const [, target = '', anchor = ''] of document.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+      const file = target === '' ? path : join(dirname(path), target)
+      t.ok(existsSync(join(PACKAGE_ROOT, file)), `${path}: ${target}`)
+      if (anchor === '' || !existsSync(join(PACKAGE_ROOT, file))) continue
+      const headings = [1, 2, 3].flatMap((level) => sectionsOf(readDocument(file), level))
+      t.ok(
+        headings.some(({ title }) => anchorOf(title) === anchor),
+        `${path}: ${target}#${anchor}`,
+      )
+    }
+  }
+})
