@@ -20,6 +20,9 @@ function blockOf(condition: Condition, info: string): string {
   return blocks[0]!.code
 }
 
+// Some forty processes, one after the other; run without the tap command, tap would allow 30 s.
+t.setTimeout(120_000)
+
 const peer = new Peer()
 t.teardown(() => peer.kill())
 

@@ -28,7 +28,7 @@ process.on('message', () => tell({ type: 'report', report: guard.sweep({ all: tr
 
 /** A server announces itself to nobody but its own listeners, which belong to the program. */
 const waiting = setInterval(function lookForServer() {
-  const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] }
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles: () => unknown[] }
   const server = _getActiveHandles.call(process).find((handle) => handle instanceof Server)
   if (server === undefined || server.address() === null) return
   clearInterval(waiting)
