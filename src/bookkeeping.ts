@@ -120,7 +120,10 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     onStall(blockedMs) {
       stalls.note(blockedMs, now())
     },
-    afterSweep: pressure.measure,
+    afterSweep() {
+      pressure.measure()
+      log?.tellRest()
+    },
     graceMs: pressure.graceMs,
     lint: lintNow,
     kept(looksForOrphans) {

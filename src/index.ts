@@ -7,7 +7,15 @@ export type { DrainOptions, DrainResult } from './act/drain.js'
 export { drainHttpServer } from './act/drain-http-server.js'
 export { reportHandler } from './server/mounted-report.js'
 export type { MountedReportOptions } from './server/mounted-report.js'
-export type { InstallOptions, KeepAliveOptions, PolicyOptions, ResolvedOptions } from './options.js'
+export type {
+  InstallOptions,
+  KeepAliveOptions,
+  LogFunction,
+  PolicyOptions,
+  PressureOptions,
+  ResolvedOptions,
+} from './options.js'
+export type { KernelProbe, KernelSample, ProbeRun, ProbeTarget } from './observe/kernel/probe.js'
 export { fromAsyncLocalStorage } from './observe/context/async-local-storage.js'
 export { fromClsHooked } from './observe/context/cls-hooked.js'
 export type { ClsNamespace } from './observe/context/cls-hooked.js'

@@ -176,8 +176,10 @@ export function formatEndpoint({
   readonly address: string
   readonly port: number | null
 }): string {
-  if (port === null) return address
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  // An IPv4 peer of a dual-stack listener (RFC 4291, section 2.5.5.2).
+  const plain = address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '')
+  if (port === null) return plain
+  return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`
 }
 
 function capitalize(text: string): string {

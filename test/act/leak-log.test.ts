@@ -20,6 +20,8 @@ t.test('once per site and interval, with a count, and once when it is over', asy
     'socket-leak-guard: leaked at GET /a: diagnosis 1',
     'socket-leak-guard: leaked at GET /b: diagnosis 6',
   ])
+  log.tellRest()
+  t.equal(lines.length, 2, 'not before its time')
   nowMs = 1000
   log.hear(event('leaked', 7, 'GET /a'))
   t.match(lines[2], /leaked at GET \/a \(5 since the last line, 6 open\): diagnosis 7/)
@@ -30,4 +32,31 @@ t.test('once per site and interval, with a count, and once when it is over', asy
   t.same(lines, ['socket-leak-guard: recovered at GET /a: nothing leaked there any more'])
   log.hear(event('reclaimed', 99, 'GET /never-told'))
   t.equal(lines.length, 1)
+})
+
+t.test('the rest of a burst is told when its time has come, once', async (t) => {
+  const lines: string[] = []
+  let nowMs = 0
+  const log = createLeakLog(
+    (line) => lines.push(line),
+    1000,
+    () => nowMs,
+  )
+  for (let id = 1; id <= 3; id += 1) log.hear(event('leaked', id, 'GET /a'))
+  nowMs = 1000
+  log.tellRest()
+  log.tellRest()
+  t.equal(lines.length, 2)
+  t.match(lines[1], /leaked at GET \/a \(2 since the last line, 3 open\): diagnosis 3/)
+})
+
+t.test('a log function that throws hurts nobody', async (t) => {
+  const log = createLeakLog(
+    () => {
+      throw new Error('disk full')
+    },
+    0,
+    () => 0,
+  )
+  t.doesNotThrow(() => log.hear(event('leaked', 1, 'GET /a')))
 })

@@ -92,7 +92,7 @@ void t.test('an upgrade and a CONNECT that are forgotten are named, without thei
     t.equal(entry.owner.site, site)
     t.same(entry.owner.request, request)
     t.equal(entry.owner.label, 'gateway')
-    t.match(entry.diagnosis, `"gateway" of ${request.path} from 127.0.0.1:`)
+    t.match(entry.diagnosis, `"gateway" of ${kind === 'connect' ? site : request.path} from 127.0.0.1:`)
     t.match(entry.diagnosis, `Call socket.end() on 'end' in the ${kind} handler.`)
     t.notMatch(JSON.stringify(guard.snapshot({ all: true })), /secret/)
   }
