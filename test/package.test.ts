@@ -17,6 +17,9 @@ import t, { type Test } from 'tap'
 import { PACKAGE_ROOT } from './support/package-root.js'
 import { runNode } from './support/run-node.js'
 
+// Many processes, one after the other: run without the test runner, the file would have 30 seconds.
+t.setTimeout(120_000)
+
 const run = promisify(execFile)
 
 interface Manifest {

@@ -6,6 +6,9 @@ import { runNode, runTwins, withoutPid, type Outcome } from './support/run-node.
 
 const HEALTHY_APP = join(PACKAGE_ROOT, 'dist', 'test', 'programs', 'healthy-app.js')
 
+// Many processes, one after the other: run without the test runner, the file would have 30 seconds.
+t.setTimeout(120_000)
+
 t.test('a process ends by itself, as soon as it would without the guard', async (t) => {
   const dir = t.testdir({
     'app.mjs': `

@@ -25,6 +25,9 @@ function firstLine({ stdout }: Outcome): unknown {
   return JSON.parse(stdout.split('\n', 1)[0] ?? '')
 }
 
+// Many processes, one after the other: run without the test runner, the file would have 30 seconds.
+t.setTimeout(120_000)
+
 t.test('installs one guard, however it is preloaded', async (t) => {
   const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
   const ways: [name: string, args: string[], nodeOptions?: string][] = [
