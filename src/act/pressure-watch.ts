@@ -40,6 +40,14 @@ const REMEDY_AT_THE_TOP: Action = 'destroy'
 export function createPressureWatch(settings: PressureSettings | null, hooks: PressureHooks): PressureWatch {
   let pressure = 0
   let reclaimed = 0
+  /** Reading the limit takes a descriptor, and may fail when it matters most: what was read once still holds then. */
+  let knownLimit = hooks.countDescriptors()?.softLimit ?? null
+
+  function count(): { open: number | null; limit: number | null } {
+    const counted = hooks.countDescriptors()
+    knownLimit = counted?.softLimit ?? knownLimit
+    return { open: counted?.open ?? null, limit: knownLimit }
+  }
 
   function suspects(): TrackedSocket[] {
     return [...hooks.ledger].filter(
@@ -56,13 +64,8 @@ export function createPressureWatch(settings: PressureSettings | null, hooks: Pr
     limit: number | null
     suspects: number
   } {
-    const counted = hooks.countDescriptors()
-    const limit = counted?.softLimit ?? null
-    return {
-      usage: counted === null || limit === null ? null : counted.open / limit,
-      limit,
-      suspects: found.length,
-    }
+    const { open, limit } = count()
+    return { usage: open === null || limit === null ? null : open / limit, limit, suspects: found.length }
   }
 
   return {
@@ -80,10 +83,10 @@ export function createPressureWatch(settings: PressureSettings | null, hooks: Pr
       }
     },
     report() {
-      const counted = hooks.countDescriptors()
+      const { open, limit } = count()
       return {
-        openDescriptors: counted?.open ?? null,
-        descriptorLimit: counted?.softLimit ?? null,
+        openDescriptors: open,
+        descriptorLimit: limit,
         pressure: settings === null ? null : pressure,
         reclaimed,
       }

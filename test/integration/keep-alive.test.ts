@@ -1,0 +1,84 @@
+/** Keep-alive as the kernel really has it, read back from the descriptor. */
+import net from 'node:net'
+import { createRequire } from 'node:module'
+import t, { type Test } from 'tap'
+import { install } from '../../src/index.js'
+import { descriptorOf } from '../../src/observe/socket-fields.js'
+import { selectKernelProbe } from '../../src/observe/kernel/select.js'
+import { listen, meet, nextEvent } from '../support/events.js'
+import { Peer } from '../support/peer.js'
+import { until } from '../support/until.js'
+
+const peer = new Peer()
+t.teardown(() => peer.kill())
+
+const TIMES = { idleMs: 30_000, intervalMs: 5000, count: 4 }
+
+function halfOpenServer(t: Test): net.Server {
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.resume()
+    t.teardown(() => socket.destroy())
+  })
+  t.teardown(() => server.close())
+  return server
+}
+
+function timesOf(socket: net.Socket): unknown {
+  const probe = selectKernelProbe('ffi')
+  return probe.readKeepAlive!(descriptorOf(socket))
+}
+
+t.test(
+  'a suspect has idle, interval and count, on every version of Node; a healthy socket has nothing',
+  async (t) => {
+    using guard = install({ kernel: 'ffi', graceMs: 60_000, sweepMs: 50 })
+    const { socket, connection } = await meet(peer, halfOpenServer(t))
+    guard.sweep()
+    t.equal(timesOf(socket), null, 'off while healthy')
+    connection.do({ do: 'end' })
+    await nextEvent(guard, 'suspect')
+    t.same(timesOf(socket), TIMES)
+    t.equal(guard.snapshot().sockets[0]?.evidence.keepAlive, 'guard')
+    // The application has its own idea now: it wins, and is noticed.
+    socket.setKeepAlive(true, 120_000)
+    t.match(timesOf(socket), { idleMs: 120_000 })
+    t.equal(guard.sweep().sockets[0]?.evidence.keepAlive, 'application')
+    guard.sweep()
+    t.match(timesOf(socket), { idleMs: 120_000 }, 'and it stays so')
+  },
+)
+
+t.test('what recovers gets its silence back', async (t) => {
+  using guard = install({ kernel: 'ffi', graceMs: 2000, sweepMs: 50 })
+  // Half-closed by us: the peer's answer heals it.
+  const server = net.createServer((socket) => socket.resume().end('over to you'))
+  t.teardown(() => server.close())
+  const { socket, connection } = await meet(peer, server)
+  await nextEvent(guard, 'suspect')
+  t.same(timesOf(socket), TIMES)
+  connection.do({ do: 'end' })
+  await until(() => socket.destroyed, 'it closed')
+  t.match(guard.snapshot().totals, { tracked: 0, leaked: 0 })
+})
+
+t.test('userTimeoutMs is set on every connection', async (t) => {
+  using guard = install({ kernel: 'ffi', userTimeoutMs: 4321, sweepMs: 50 })
+  const server = halfOpenServer(t)
+  const port = await listen(server)
+  const { socket } = await meet(peer, server)
+  const client = net.connect(port, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  await until(() => !client.connecting, 'it is connected')
+  guard.sweep()
+  t.equal(userTimeoutOf(socket), 4321)
+  t.equal(userTimeoutOf(client), 4321)
+})
+
+/** TCP_USER_TIMEOUT, tcp(7). */
+function userTimeoutOf(socket: net.Socket): number {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi')
+  const getsockopt = koffi.load(null).func('int getsockopt(int, int, int, _Out_ int *, _Inout_ uint32_t *)')
+  const value = [0]
+  t.equal(getsockopt(descriptorOf(socket), 6, 18, value, [4]), 0)
+  return value[0]!
+}

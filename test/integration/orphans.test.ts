@@ -1,0 +1,62 @@
+/** Sockets that are no longer sockets here: what the report counts, and what it can't know. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { install } from '../../src/index.js'
+import { listen, meet } from '../support/events.js'
+import { Peer } from '../support/peer.js'
+import { until } from '../support/until.js'
+
+const peer = new Peer()
+t.teardown(() => peer.kill())
+
+t.test('a socket handed to a child leaves a husk that is not tracked, and is counted', async (t) => {
+  using guard = install({ graceMs: 200, sweepMs: 50 })
+  const app = join(
+    t.testdir({ 'child.cjs': "process.on('message', (_, socket) => socket && process.send('got it'))" }),
+    'child.cjs',
+  )
+  const child = fork(app)
+  t.teardown(() => child.kill())
+  const server = net.createServer({ pauseOnConnect: true })
+  t.teardown(() => server.close())
+  const { socket } = await meet(peer, server)
+  t.equal(guard.snapshot().handedOver, 0)
+  const got = once(child, 'message')
+  child.send('yours', socket)
+  await got
+  await until(() => guard.sweep().handedOver === 1, 'the husk is noticed')
+  t.notOk(
+    guard
+      .snapshot({ all: true })
+      .sockets.some(({ local }) => local?.port === (server.address() as net.AddressInfo).port),
+    'it is tracked no more',
+  )
+  t.match(guard.snapshot().totals, { suspect: 0, leaked: 0 })
+})
+
+t.test('a socket that nobody told the guard of is an orphan, with its kernel state', async (t) => {
+  // Opened and closed by the peer before there was a guard.
+  const server = net.createServer({ pauseOnConnect: true })
+  t.teardown(() => server.close())
+  const port = await listen(server)
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>
+  const connection = await peer.connect({ port })
+  const [socket] = await accepted
+  t.teardown(() => socket.destroy())
+  connection.do({ do: 'end' })
+  using guard = install()
+  await until(() => {
+    const { orphans } = guard.sweep()
+    return orphans !== null
+  }, 'the orphans were counted')
+  const { orphans, totals } = guard.snapshot()
+  t.ok(orphans!.tcp >= 1, `${orphans!.tcp} orphans`)
+  t.ok((orphans!.states.CLOSE_WAIT ?? 0) >= 1, 'one of them in CLOSE_WAIT')
+  t.ok(orphans!.listeners >= 1, 'the server is no orphan')
+  t.equal(totals.tracked, 0)
+  guard.label(socket, 'found')
+  t.equal(guard.snapshot().totals.tracked, 1, 'whoever has it in hand can still name it')
+})

@@ -1,0 +1,45 @@
+/** Descriptors run out: with the option `pressure` the oldest suspects go first, before anybody sees EMFILE. */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { cleanEnvironment } from '../support/run-node.js'
+
+const PROGRAM = join(import.meta.dirname, '..', 'programs', 'crowded-server.js')
+const LIMIT = 160
+const WANTED = 200
+
+interface Outcome {
+  readonly accepted: number
+  readonly descriptors: {
+    readonly openDescriptors: number
+    readonly descriptorLimit: number
+    readonly reclaimed: number
+    readonly pressure: number | null
+  }
+  readonly totals: { readonly tracked: number; readonly reclaimed: number }
+}
+
+async function crowd(pressure: 'on' | 'off'): Promise<Outcome> {
+  const run = `ulimit -n ${LIMIT}; exec "$0" "$1" ${pressure} ${WANTED}`
+  const { stdout } = await promisify(execFile)('sh', ['-c', run, process.execPath, PROGRAM], {
+    env: cleanEnvironment(),
+  })
+  return JSON.parse(stdout) as Outcome
+}
+
+t.test('off: the server stops accepting when the limit is reached', async (t) => {
+  const { accepted, descriptors, totals } = await crowd('off')
+  t.ok(accepted < WANTED, `${accepted} accepted`)
+  t.equal(descriptors.descriptorLimit, LIMIT)
+  t.equal(descriptors.pressure, null)
+  t.equal(totals.reclaimed, 0)
+})
+
+t.test('on: it goes on accepting', async (t) => {
+  const { accepted, descriptors, totals } = await crowd('on')
+  t.equal(accepted, WANTED)
+  t.ok(totals.reclaimed > 0, `${totals.reclaimed} reclaimed`)
+  t.equal(descriptors.reclaimed, totals.reclaimed)
+  t.ok(descriptors.openDescriptors < LIMIT)
+})
