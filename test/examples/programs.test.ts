@@ -10,6 +10,7 @@ const FOLDER = join(PACKAGE_ROOT, 'examples')
 /** Which of the three depends on the buffers of the version of Node. */
 const UNREAD = '(?:eof-unread|fin-unseen|window-closed)'
 
+// The sources are named instead of the compiled files where source maps are on, as tap has them.
 const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
   'net-server': [
     /^suspect: Connection "echo" of listener :\d+ from 127\.0\.0\.1:\d+: the peer ended/m,
