@@ -19,9 +19,9 @@ export interface GuardedServer {
    *
    * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
    */
-  drain(options?: DrainOptions): Promise<DrainResult>
+  readonly drain: (options?: DrainOptions) => Promise<DrainResult>
   /** Takes the settings back; the server itself goes on. */
-  release(): void
+  readonly release: () => void
 }
 
 /**

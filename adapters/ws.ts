@@ -51,9 +51,9 @@ export interface GuardedWebSocketServer {
    *
    * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
    */
-  drain(options?: WebSocketDrainOptions): Promise<DrainResult>
+  readonly drain: (options?: WebSocketDrainOptions) => Promise<DrainResult>
   /** Takes the settings, the listeners and the timer back; the WebSocketServer itself goes on. */
-  release(): void
+  readonly release: () => void
 }
 
 const guarded = new WeakMap<WebSocketServer, () => void>()

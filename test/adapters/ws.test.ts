@@ -188,7 +188,7 @@ void t.test('guardServer() again takes the place of what was', async (t) => {
 
 const STALLED: readonly {
   readonly name: string
-  stall(webSocket: WebSocket, client: net.Socket): Promise<void>
+  readonly stall: (webSocket: WebSocket, client: net.Socket) => Promise<void>
 }[] = [
   {
     name: 'the peer ended and does not read what is still to be sent',
