@@ -99,6 +99,44 @@ void t.test('a tls server drains as well, and each connection counts once', asyn
   t.equal(server.listenerCount('secureConnection'), 0)
 })
 
+void t.test('a TLS handshake under way is finished, and its connection counts once', async (t) => {
+  const guard = guarded(t)
+  const server = tls.createServer(CERTIFICATE)
+  closed(t, server)
+  const port = await listen(server)
+  const { drain } = guardServer(server)
+  const raw = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  t.teardown(() => raw.destroy())
+  await until(() => guard.socketsOf(server).length === 1, 'it is accepted')
+  const [before] = guard.socketsOf(server)
+  const drained = drain({ timeoutMs: 15_000 })
+  const client = tls.connect({
+    socket: raw,
+    rejectUnauthorized: false,
+    allowHalfOpen: true,
+  } as tls.ConnectionOptions)
+  client.resume()
+  await once(client, 'end')
+  t.not(guard.socketsOf(server)[0], before, 'the TLSSocket has taken the place of the raw socket')
+  // Long enough for a drain to look again.
+  setTimeout(() => client.end(), 300)
+  t.match(await drained, { ended: 1, destroyed: 0, remaining: 0 })
+})
+
+void t.test('a socket that is handed in to a tls server lives by the settings of that', async (t) => {
+  const guard = guarded(t)
+  const inner = tls.createServer(CERTIFICATE)
+  inner.on('secureConnection', (socket) => socket.once('readable', () => {}))
+  guardServer(inner, { graceMs: 150, label: 'inner' })
+  const front = net.createServer({ allowHalfOpen: true }, (socket) => inner.emit('connection', socket))
+  closed(t, front)
+  guardServer(front, { label: 'front' })
+  const connection = await peer.connect({ port: await listen(front), tls: true })
+  connection.do({ do: 'end', text: 'unread' })
+  const entry = await entryWhere(guard, ({ verdict }) => verdict === 'leaked', 'it leaks')
+  t.equal(entry.owner.label, 'inner')
+})
+
 void t.test(
   'connections that the guard never saw are told of, and no drain waits for them without end',
   async (t) => {
