@@ -195,8 +195,9 @@ function rebuildPattern(layer: Layer, path: string, params: Readonly<Record<stri
   const segments = path.split('/')
   const names: (string | undefined)[] = []
   for (const [name, value] of Object.entries(params)) {
-    if (value === undefined || value === '') continue
-    const values = (Array.isArray(value) ? value.map(String) : [String(value)]).join('/').split('/')
+    const text: unknown = Array.isArray(value) ? value.join('/') : value
+    if (typeof text !== 'string' || text === '') continue
+    const values = text.split('/')
     const at = placeOf(layer, segments, names, name, values)
     if (at === -1) nameWithin(segments, names, name, values[0]!)
     else values.forEach((_, i) => (names[at + i] = i === 0 ? `:${name}` : ''))

@@ -39,6 +39,18 @@ async function serve(t: Test, app: Application): Promise<{ server: http.Server; 
   return { server, port: await listen(server) }
 }
 
+interface LayerFields {
+  readonly params?: unknown
+  readonly path?: unknown
+  readonly keys?: unknown
+}
+
+/** What is mounted on an application or a router; Express 4 keeps an application's router in `_router`. */
+function layersOf(mounted: unknown): readonly LayerFields[] {
+  const { stack, _router } = mounted as { stack?: LayerFields[]; _router?: { stack: LayerFields[] } }
+  return stack ?? _router?.stack ?? (mounted as { router: { stack: LayerFields[] } }).router.stack
+}
+
 function request(t: Test, port: number, target: string, more = ''): net.Socket {
   const socket = net.connect({ port, host: '127.0.0.1' })
   t.teardown(() => socket.destroy())
@@ -206,6 +218,20 @@ for (const { version, express } of VERSIONS) {
     app.use('/users/:id', users)
     const { server, port } = await serve(t, app)
     guardServer(server)
+
+    // In the middle of a request: what the layers hold is the router's own.
+    app.use('/users/:id', (_request, response) => {
+      const before = layersNow()
+      look()
+      // The very same objects, not only equal ones.
+      t.ok(layersNow().every((field, i) => field === before[i]))
+      response.end()
+    })
+    function layersNow(): unknown[] {
+      return [app, users].flatMap(layersOf).flatMap(({ params, path, keys }) => [params, path, keys])
+    }
+    await fetch(`http://127.0.0.1:${port}/users/7/elsewhere`)
+
     const answers = await Promise.all(
       Array.from({ length: 20 }, async (_, i) => {
         const response = await fetch(`http://127.0.0.1:${port}/users/${i}/photos/${i * 10}`)
