@@ -37,7 +37,7 @@ function note(transcript: Transcript, who: string, emitter: EventEmitter, events
 interface Exchange {
   readonly name: string
   /** What the client says: strings are sent, numbers are milliseconds, `end` and `destroy` are what they say. */
-  readonly script: readonly (string | number | 'end' | 'destroy')[]
+  readonly script: readonly (string | number)[]
   /** The client waits until it has seen so many responses before it goes on to its last step. */
   readonly responses: number
 }
@@ -272,7 +272,7 @@ for (const kind of Object.keys(SERVERS)) {
 
 interface Talk {
   readonly name: string
-  run(server: WebSocket, client: WebSocket): Promise<unknown>
+  readonly run: (server: WebSocket, client: WebSocket) => Promise<unknown>
 }
 
 const TALKS: readonly Talk[] = [
@@ -323,12 +323,12 @@ async function talk({ run }: Talk, guard: (wss: WebSocketServer) => void): Promi
   wss.on('connection', (webSocket) => {
     note(transcript, 'server', webSocket, WS_EVENTS)
     webSocket.on('message', (data) => webSocket.send(data))
-    webSocket.on('close', (code, reason) => transcript.server!.push(`close ${code} ${reason}`))
+    webSocket.on('close', (code, reason) => transcript.server!.push(`close ${code} ${reason.toString()}`))
   })
   await once(wss, 'listening')
   const client = new WebSocket(`ws://127.0.0.1:${(wss.address() as net.AddressInfo).port}/`)
   note(transcript, 'client', client, ['open', ...WS_EVENTS])
-  client.on('close', (code, reason) => transcript.client!.push(`close ${code} ${reason}`))
+  client.on('close', (code, reason) => transcript.client!.push(`close ${code} ${reason.toString()}`))
   const [[server]] = await Promise.all([served, once(client, 'open')])
   const closed = Promise.all([server, client].map((side) => once(side, 'close')))
   await run(server, client)
