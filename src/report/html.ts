@@ -10,6 +10,7 @@ import { CONDITIONS } from '../core/vocabulary.js'
 import { describeCondition } from './describe-condition.js'
 import { countSockets, describeStalls } from './describe-socket.js'
 import { formatInstant } from './format-instant.js'
+import { describeBooks } from './describe-books.js'
 import { renderPorts } from './html-ports.js'
 import { renderSockets } from './html-sockets.js'
 import { Markup, markup } from './markup.js'
@@ -80,6 +81,7 @@ function renderHeadline(report: Report): Markup {
 <p>${explain(totals)}</p>
 <p class="aside">Kernel view: ${kernel.probe === 'none' ? markup`<strong>unavailable</strong>` : kernel.probe}${kernel.reason !== null && markup` – ${kernel.reason}`}</p>
 ${stalls !== '' && markup`<p class="aside">Event loop: ${stalls}</p>`}
+${describeBooks(report).map(({ name, text }) => markup`<p class="aside">${name}: ${text}</p>`)}
 </section>`
 }
 

@@ -5,6 +5,7 @@
 import { formatDuration } from '../core/format-duration.js'
 import type { PortsReport } from '../core/ports.js'
 import type { Report, SiteReport, SocketReport, Totals } from '../core/report.js'
+import { describeBooks } from './describe-books.js'
 import { MOST_PEERS, formatChance } from './describe-ports.js'
 import {
   countSockets,
@@ -70,6 +71,9 @@ function renderHeader(report: Report, page: Page): string[] {
   lines.push(...paragraph(`kernel view: ${describeKernel(kernel)}`, page))
   const stalls = describeStalls(report.stalls)
   if (stalls !== '') lines.push(...paragraph(`event loop: ${stalls}`, page))
+  for (const { name, text } of describeBooks(report)) {
+    lines.push(...paragraph(makePrintable(`${name}: ${text}`, 400), page))
+  }
   lines.push(
     ...paragraph(
       `process ${process.pid}: node ${process.node}, ${process.platform}, ` +
