@@ -87,7 +87,7 @@ t.test('cls-hooked that is not installed', async (t) => {
   )
   const installed = await runNode([app, 'install'], { cwd: away })
   t.match(installed, { code: 0, stdout: 'SLG_ERR_MISSING_PEER\nnull\n' })
-  const preloaded = await runNode(['--require', join(away, 'copy', 'register.js'), app], {
+  const preloaded = await runNode(['--require', join(away, 'copy', 'register.cjs'), app], {
     cwd: away,
     env: { SOCKET_LEAK_GUARD_CONTEXT: 'cls-hooked' },
   })
