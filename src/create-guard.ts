@@ -6,12 +6,20 @@ import { buildReport } from './core/snapshot.js'
 import { startEngine } from './engine.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
-import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './guard-arguments.js'
+import {
+  checkedLabel,
+  checkedRemedy,
+  checkedRequest,
+  checkedRoute,
+  checkedSocket,
+  findSocket,
+} from './guard-arguments.js'
 import { Attribution, releaseRequest } from './observe/attribution.js'
 import { describeSocket } from './observe/describe-socket.js'
 import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { directionOf } from './observe/socket-fields.js'
 import { recordOf, TrackedSocket } from './observe/tracked-socket.js'
+import { tellRoute } from './observe/told-routes.js'
 import { applySettings, type SocketSettings } from './observe/tracker.js'
 import { resolvePolicy, type ResolvedOptions } from './options.js'
 import { installedGuard, registerGuard } from './registry.js'
@@ -160,6 +168,10 @@ export function createGuard(options: ResolvedOptions): Guard {
       }
       // Its request is over where the socket was taken from HTTP: keep the name, let go of the rest.
       if (attribution.kind !== 'http') releaseRequest(attribution)
+    },
+    nameRoute(request, route) {
+      ensureInstalled()
+      tellRoute(checkedRequest(request), checkedRoute(route))
     },
     useOf: (socket) => recordOf(socket)?.attribution ?? null,
     describe(socket) {

@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import type { Ledger } from './core/ledger.js'
 import { ACTIONS, type Action } from './core/vocabulary.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
+import type { ToldRoute } from './observe/told-routes.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
 
 export function checkedSocket(socket: unknown): Socket {
@@ -18,6 +19,22 @@ export function checkedLabel(label: unknown): string {
   throw new SocketLeakGuardError(
     'SLG_ERR_INVALID_OPTION',
     `label must be a string, got ${describeValue(label)}`,
+  )
+}
+
+export function checkedRequest(request: unknown): object {
+  if (typeof request === 'object' && request !== null) return request
+  throw new SocketLeakGuardError(
+    'SLG_ERR_INVALID_OPTION',
+    `request must be an http.IncomingMessage, got ${describeValue(request)}`,
+  )
+}
+
+export function checkedRoute(route: unknown): ToldRoute {
+  if (typeof route === 'string' || typeof route === 'function') return route as ToldRoute
+  throw new SocketLeakGuardError(
+    'SLG_ERR_INVALID_OPTION',
+    `route must be a string or a function that returns one, got ${describeValue(route)}`,
   )
 }
 

@@ -6,6 +6,7 @@ import type { Report, SnapshotQuery, SocketReport } from './core/report.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options.js'
 import type { RequestLike, ResponseLike, WebSocketLike } from './observe/attribution.js'
+import type { ToldRoute } from './observe/told-routes.js'
 
 /** Settings of one server: any of the per-socket options, and a name for the report. */
 export interface ServerOptions extends PolicyOptions {
@@ -65,6 +66,21 @@ export interface Guard {
   socketsOf(server: EventEmitter): Socket[]
   /** For adapters: what this socket is used for. */
   attribute(socket: Socket, use: SocketUse): void
+  /**
+   * For adapters: the route that serves this request, as its framework writes it (`/users/:id`). Only for frameworks that
+   * don't leave it on the request, as Express does. Costs one entry of a WeakMap, and is formatted when a report asks.
+   *
+   * @param request Node's own request (`http.IncomingMessage`), as the server emitted it
+   * @param route the pattern, or a function that finds it later; it is called when a report is made and once when the request is
+   *   over, so it must be quick, and what it throws counts as no route
+   * @throws `SLG_ERR_INVALID_OPTION`
+   * @example
+   * fastify.addHook('onRequest', (request, reply, done) => {
+   *   guard.nameRoute(request.raw, request.routeOptions.url ?? '')
+   *   done()
+   * })
+   */
+  nameRoute(request: RequestLike, route: ToldRoute): void
   /** For adapters: what is known of that, or `null` for a socket that nobody said anything about. */
   useOf(socket: Socket): SocketUse | null
   /** The report's entry of one socket, as of now; `null` for one that is closed or not tracked. */

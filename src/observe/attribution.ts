@@ -5,6 +5,7 @@
 import type { RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
 import { findRoutePattern } from './route-pattern.js'
+import { toldRouteOf } from './told-routes.js'
 
 /** The part of an IncomingMessage, as Node, Express and others leave it, that names a request. */
 export interface RequestLike {
@@ -45,6 +46,8 @@ export class Attribution {
   baseUrl = ''
   route: unknown = null
   app: unknown = null
+  /** The pattern that an adapter told; an empty string where none did. */
+  toldRoute = ''
   /** The server by whose settings it lives, where that is not the one that accepted it: a WebSocketServer. */
   server: object | null = null
   webSocket: WebSocketLike | null = null
@@ -59,6 +62,7 @@ export function releaseRequest(attribution: Attribution): void {
   attribution.response = null
   attribution.method = request.method ?? ''
   attribution.path = pathOf(request)
+  attribution.toldRoute = toldRouteOf(request)
   attribution.baseUrl = baseUrlOf(request)
   attribution.route = request.route
   attribution.app = request.app
@@ -74,6 +78,8 @@ export function requestInfoOf(attribution: Attribution): RequestInfo | null {
 /** The route pattern (`/users/:id`), or an empty string where no framework told one. */
 export function routePatternOf(attribution: Attribution): string {
   const { request } = attribution
+  const told = request === null ? attribution.toldRoute : toldRouteOf(request)
+  if (told !== '') return told
   const { route, app } = request ?? attribution
   const baseUrl = request === null ? attribution.baseUrl : baseUrlOf(request)
   if (baseUrl === '' && (route === undefined || route === null)) return ''
