@@ -15,6 +15,7 @@ import {
   findSocket,
 } from './guard-arguments.js'
 import { Attribution, releaseRequest } from './observe/attribution.js'
+import { describePairs } from './observe/describe-pairs.js'
 import { describeSocket } from './observe/describe-socket.js'
 import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { directionOf } from './observe/socket-fields.js'
@@ -93,6 +94,7 @@ export function createGuard(options: ResolvedOptions): Guard {
         ephemeralPorts: ephemeralPortCount(),
         tracked: ledger.size,
         counts: ledger.counts,
+        pairs: describePairs(ledger, at, query.all === true),
         sockets,
       },
       query,

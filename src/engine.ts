@@ -10,10 +10,11 @@ import { startSweeper, type Sweeper } from './act/sweeper.js'
 import { keepBooks, type Bookkeeping } from './bookkeeping.js'
 import { Ledger } from './core/ledger.js'
 import type { Action } from './core/vocabulary.js'
-import { describeSocket } from './observe/describe-socket.js'
+import { describeSocket, identifySocket } from './observe/describe-socket.js'
 import { observeHttpRequests } from './observe/http-requests.js'
 import type { KernelProbe } from './observe/kernel/probe.js'
 import { selectKernelProbe } from './observe/kernel/select.js'
+import { observePairs } from './observe/pairs.js'
 import { prepareOwners } from './observe/owners.js'
 import { isTcp, serverOf } from './observe/socket-fields.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
@@ -43,6 +44,8 @@ export interface Engine {
 }
 
 const SHORTEST_SWEEP_MS = 10
+/** Whoever was left behind is in grace at once, not at the next regular sweep; a burst of them is one look. */
+const HURRY_MS = 50
 
 /** @throws `SLG_ERR_MISSING_PEER`, before anything is patched */
 export function startEngine(options: ResolvedOptions): Engine {
@@ -76,6 +79,7 @@ export function startEngine(options: ResolvedOptions): Engine {
       urgentMs = Math.min(urgentMs, delayMs)
     },
   })
+  const pairs = observePairs({ now, identify: identifySocket, defaults: options })
   const tracker = startTracker({
     ledger,
     settingsFor: (socket) => settings.of(serverOf(socket)),
@@ -83,6 +87,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     isForeign: isReportSocket,
     isActing: executor.isActing,
     onPeerEnded: (record) => {
+      pairs.onPeerEnded(record)
       books.onPeerEnded(record)
     },
     onAdopted: owners.onAdopted,
@@ -91,6 +96,7 @@ export function startEngine(options: ResolvedOptions): Engine {
       if (!executor.isActing()) owners.onEnding(record)
     },
     onReleased(record) {
+      if (pairs.onReleased(record)) sweeper.hurry(HURRY_MS)
       books.onReleased(record)
       owners.onReleased(record)
       if (record.case !== null) judge.apply(record, { type: 'closed', nowMs: now() })
@@ -125,7 +131,10 @@ export function startEngine(options: ResolvedOptions): Engine {
   const stopObservingOwners = owners.start({ adopt: tracker.adopt, isActing: executor.isActing })
   const sweeper = startSweeper({
     begin: (asksKernel) =>
-      beginSweepPass({ ledger, judge, probe, now, turn, onFirstLook, forget }, asksKernel),
+      beginSweepPass(
+        { ledger, judge, probe, now, turn, onFirstLook, onObserved: pairs.onObserved, forget },
+        asksKernel,
+      ),
     nextDelayMs: takeSweepDelayMs,
     onStall(blockedMs) {
       books.onStall(blockedMs)
@@ -138,6 +147,7 @@ export function startEngine(options: ResolvedOptions): Engine {
   })
   function forget(record: TrackedSocket): void {
     tracker.forget(record)
+    pairs.onForgotten(record)
     if (!record.socket.destroyed) books.onHandedOver()
   }
 
@@ -178,6 +188,7 @@ export function startEngine(options: ResolvedOptions): Engine {
       sweeper.stop()
       stopObservingOwners()
       stopObservingHttp()
+      pairs.stop()
       tracker.stop()
       books.stop()
       probe.close?.()

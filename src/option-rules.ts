@@ -130,6 +130,17 @@ export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null
   }
 }
 
+/** Whatever `rule` takes, or `true`, in the environment `on`, for the value that most people want. */
+export function trueMeans<T>(meant: T, rule: Rule<T>): Rule<T> {
+  return {
+    ...rule,
+    expects: `true, ${rule.expects}`,
+    envExpects: `on, ${rule.envExpects}`,
+    read: (value, path, base) => (value === true ? meant : rule.read(value, path, base)),
+    parse: (value) => (parseFlag(value) === true ? true : rule.parse(value)),
+  }
+}
+
 interface PlainRule {
   readonly expects: string
   readonly envExpects: string

@@ -2,10 +2,10 @@
  * Every option, once: its rule, its default, where it may be given, and its line in the documentation.
  * Validation, the environment and the documentation test are derived from this table.
  */
-import { ACTIONS } from './core/vocabulary.js'
+import { ACTIONS, TIES } from './core/vocabulary.js'
 import { describeValue } from './errors.js'
 import { fieldPath, invalidOption, record } from './option-fields.js'
-import { flag, fraction, integer, offOr, oneOf, secret, text } from './option-rules.js'
+import { flag, fraction, integer, offOr, oneOf, secret, text, trueMeans } from './option-rules.js'
 import type { Own, Rule } from './option-rules.js'
 import type {
   ActionChooser,
@@ -154,6 +154,12 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
     default: KEEP_ALIVE,
     perServer: true,
     doc: 'Keep-alive probes, the evidence that separates a legal half-close from a dead peer.',
+  },
+  propagateAbort: {
+    rule: offOr(trueMeans('pipe', oneOf(TIES))),
+    default: null,
+    perServer: true,
+    doc: 'Bring one connection of a pair into grace when the other is gone.',
   },
   sweepMs: {
     rule: integer(SHORTEST_SWEEP_MS, LONGEST_MS),

@@ -6,7 +6,7 @@
  * `undefined` is the same as leaving the option out.
  */
 import type { ActionChooser } from './core/policy.js'
-import type { Action } from './core/vocabulary.js'
+import type { Action, Tie } from './core/vocabulary.js'
 import { describeValue } from './errors.js'
 import { asOptionError, invalidOption, isOptionBag, readFields } from './option-fields.js'
 import type { Fields } from './option-fields.js'
@@ -109,6 +109,15 @@ export interface PolicyOptions {
    * @default { idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
    */
   keepAlive?: KeepAliveOptions | Off | undefined
+
+  /**
+   * Brings one connection of a pair into grace when the other ends or closes in the middle of their conversation: for proxies
+   * that forget to pass an abort on. `pipe` (or `true`): pairs between which bytes are piped. `context`: also outgoing HTTP
+   * requests made in the work of a request whose client has left, which may be meant to go on. The condition is `abandoned`;
+   * `action` says what is done when the grace is over. What counts is the setting of the accepted connection.
+   * @default null
+   */
+  propagateAbort?: 'pipe' | 'context' | true | Off | undefined
 }
 
 /**
@@ -186,6 +195,9 @@ export interface InstallOptions extends PolicyOptions {
   logIntervalMs?: number | undefined
 }
 
+/** By which ties an abort is passed on; `null`: by none. */
+export type PropagateAbort = Tie | null
+
 export interface KeepAlivePolicy extends KeepAliveTimes {
   readonly when: 'suspect' | 'always'
 }
@@ -205,6 +217,7 @@ export interface SocketPolicy {
   readonly escalateMs: number
   readonly reclaimDead: boolean
   readonly keepAlive: KeepAlivePolicy | false
+  readonly propagateAbort: PropagateAbort
 }
 
 /**

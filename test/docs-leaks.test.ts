@@ -33,13 +33,13 @@ interface Stage {
 }
 
 async function run(t: Test, condition: Condition, info: string, env: Record<string, string>): Promise<Stage> {
-  const { target, visit } = LEAK_SCENES[condition]
+  const { target, visit, env: needed } = LEAK_SCENES[condition]
   const remotePort = (await target?.(peer)) ?? null
   const code = blockOf(condition, info)
     .replaceAll(/\b3000\b/g, '0')
     .replaceAll(/\b4000\b/g, String(remotePort))
   const directory = t.testdir({ 'program.mjs': code })
-  const program = new LeakProgram(join(directory, 'program.mjs'), env)
+  const program = new LeakProgram(join(directory, 'program.mjs'), { ...env, ...needed })
   t.teardown(() => program.kill())
   const ownPort = visit === undefined ? null : (await program.saw('listening')).port
   // What the visitor still waits for when the test is over does not matter any more.

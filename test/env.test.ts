@@ -13,6 +13,7 @@ const VARIABLES: Record<keyof ResolvedOptions, string> = {
   escalateMs: 'SOCKET_LEAK_GUARD_ESCALATE_MS',
   reclaimDead: 'SOCKET_LEAK_GUARD_RECLAIM_DEAD',
   keepAlive: 'SOCKET_LEAK_GUARD_KEEP_ALIVE',
+  propagateAbort: 'SOCKET_LEAK_GUARD_PROPAGATE_ABORT',
   sweepMs: 'SOCKET_LEAK_GUARD_SWEEP_MS',
   kernel: 'SOCKET_LEAK_GUARD_KERNEL',
   context: 'SOCKET_LEAK_GUARD_CONTEXT',
@@ -51,6 +52,12 @@ const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
     ['30000,5000,4,suspect', { idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }],
     [' 1000, 2000 ,127, always', { idleMs: 1000, intervalMs: 2000, count: 127, when: 'always' }],
     ['off', false],
+  ],
+  propagateAbort: [
+    ['pipe', 'pipe'],
+    ['Context', 'context'],
+    ['on', true],
+    ['off', null],
   ],
   sweepMs: [['10', 10]],
   log: [
@@ -121,6 +128,7 @@ const BAD: Record<keyof ResolvedOptions, [text: string, complaint: string][]> = 
         'count must be an integer from 1 to 127, got 128 (number)',
     ],
   ],
+  propagateAbort: [['no', 'on, pipe or context, or off, got "no" (string)']],
   sweepMs: [['9', 'an integer from 10 to 2147483647, got "9" (string)']],
   log: [['stdout', 'stderr, or off, got "stdout" (string)']],
   logIntervalMs: [['-1', 'an integer from 0 to 2147483647, got "-1" (string)']],

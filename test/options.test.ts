@@ -85,6 +85,8 @@ const CONTEXT_EXPECTS =
 const ACTION_EXPECTS =
   'action must be "report", "end", "destroy", "reset" or a function that returns one of them'
 
+const PROPAGATE_EXPECTS = 'propagateAbort must be true, "pipe" or "context", or "off"'
+
 const TABLES: Record<keyof ResolvedOptions, Table> = {
   graceMs: {
     fallback: 60000,
@@ -107,6 +109,14 @@ const TABLES: Record<keyof ResolvedOptions, Table> = {
       ['Report', `${ACTION_EXPECTS}, got "Report" (string)`],
       [['end'], `${ACTION_EXPECTS}, got array (object)`],
       [false, `${ACTION_EXPECTS}, got false (boolean)`],
+    ],
+  },
+  propagateAbort: {
+    fallback: null,
+    good: [...same('pipe', 'context'), ...off(null), [true, 'pipe']],
+    bad: [
+      ['abort', `${PROPAGATE_EXPECTS}, got "abort" (string)`],
+      [1, `${PROPAGATE_EXPECTS}, got 1 (number)`],
     ],
   },
   escalateMs: { fallback: 5000, good: same(0, 5000, MAX), bad: integerErrors('escalateMs', 0) },
@@ -499,6 +509,7 @@ t.test('resolvePolicy', async (t) => {
       escalateMs: 5000,
       reclaimDead: true,
       keepAlive: { ...KEEP_ALIVE, idleMs: 7000, count: 2 },
+      propagateAbort: null,
     })
     t.strictSame(base, before)
   })
@@ -536,6 +547,7 @@ t.test('resolvePolicy', async (t) => {
       'escalateMs',
       'reclaimDead',
       'keepAlive',
+      'propagateAbort',
     ] as const) {
       for (const [raw, message] of TABLES[name].bad) {
         t.strictSame(
@@ -678,7 +690,7 @@ t.test('property: resolvePolicy throws nothing but errors of ours either', async
     fc.property(anyInput, (input) => {
       try {
         const policy = resolvePolicy(input, DEFAULTS)
-        return Object.isFrozen(policy) && Object.keys(policy).length === 6
+        return Object.isFrozen(policy) && Object.keys(policy).length === 7
       } catch (error) {
         return error instanceof SocketLeakGuardError
       }

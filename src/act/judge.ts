@@ -15,6 +15,7 @@ import type { ActionChooser } from '../core/policy.js'
 import type { SocketReport } from '../core/report.js'
 import { ACTIONS, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../errors.js'
+import { policyOf as rulesFor } from '../observe/pairs/left.js'
 import { isKeepAliveOn, isTcp } from '../observe/socket-fields.js'
 import type { TrackedSocket } from '../observe/tracked-socket.js'
 import { messageOf, warnOnce } from '../warnings.js'
@@ -66,7 +67,8 @@ export function createJudge(hooks: JudgeHooks): Judge {
   }
 
   function policyOf(record: TrackedSocket): JudgementPolicy {
-    const { policy, isExempt } = record
+    const policy = rulesFor(record)
+    const { isExempt } = record
     return { ...policy, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
   }
 
@@ -97,7 +99,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
   }
 
   function actionFor(record: TrackedSocket): Action {
-    const { action } = record.policy
+    const { action } = rulesFor(record)
     return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
   }
 

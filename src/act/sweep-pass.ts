@@ -17,6 +17,7 @@ import {
   isTcp,
   readFacts,
 } from '../observe/socket-fields.js'
+import { abandonmentOf, leftOf } from '../observe/pairs/left.js'
 import type { TrackedSocket } from '../observe/tracked-socket.js'
 import { messageOf, warnOnce } from '../warnings.js'
 import type { Judge } from './judge.js'
@@ -30,6 +31,8 @@ export interface SweepHooks {
   turn(): number
   /** Once for every connection, as soon as it stands. */
   onFirstLook(record: TrackedSocket): void
+  /** What is odd was looked at. */
+  onObserved(record: TrackedSocket): void
   /** A socket that left by another door: handed to a child process, or gone without `destroy()`. */
   forget(record: TrackedSocket): void
 }
@@ -74,7 +77,9 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       record.selfConnected = record.direction === 'outbound' && isSelfConnected(socket)
       hooks.onFirstLook(record)
     }
-    const odd = isOdd(socket) || record.selfConnected
+    const left = leftOf(record)
+    if (left !== null) record.origin?.flow?.look(socket, hooks.now())
+    const odd = isOdd(socket) || record.selfConnected || left?.propagates === true
     if (!odd) {
       if (record.case !== null) observe(record, null)
       if (record.case?.verdict === 'none' && record.case.acted === 'no') record.case = null
@@ -122,9 +127,17 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       type: 'observed',
       nowMs: hooks.now(),
       turn: hooks.turn(),
-      facts: readFacts(socket, record.selfConnected === true, disconnected, believedOf(record, disconnected)),
+      facts: readFacts(
+        socket,
+        record.selfConnected === true,
+        disconnected,
+        believedOf(record, disconnected),
+        abandonmentOf(record),
+      ),
       endedMs: endedMsOf(record),
+      abandonedMs: leftOf(record)?.sinceMs ?? null,
     })
+    hooks.onObserved(record)
   }
 
   return {

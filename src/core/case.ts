@@ -44,12 +44,14 @@ export interface Observation {
   readonly facts: Facts
   /** When the last of the sides that have ended did so, as the seam saw it; `null` while none has. */
   readonly endedMs: number | null
+  /** When the other connection of its pair left, if that counts; see `Facts.abandoned`. */
+  readonly abandonedMs: number | null
 }
 
 export interface Look {
   readonly state: Case
   readonly found: Classification | null
-  /** A byte has moved since the previous look. */
+  /** A byte has moved since the previous look, and for somebody. */
   readonly progressed: boolean
   /** How much of the grace has passed; -1 when a byte has just moved. */
   readonly restMs: number
@@ -59,13 +61,16 @@ export interface Look {
 export function lookAt(previous: Case | null, observation: Observation, settleMs: number): Look {
   const { facts, nowMs, turn } = observation
   const state = previous ?? openCase(observation)
-  const progressed = hasProgressed(state, facts)
-  const progressMs = progressed ? nowMs : state.progressMs
+  const moved = hasProgressed(state, facts)
+  const progressMs = moved ? nowMs : state.progressMs
   // That nothing moves is known from two looks, not from one.
-  const isIdle = !progressed && previous !== null && nowMs - state.restSinceMs >= settleMs
+  const isIdle = !moved && previous !== null && nowMs - state.restSinceMs >= settleMs
   const found = classify(facts, isIdle)
   const name = nameOf({ ...state, progressMs }, found, observation, previous === null)
-  const restSinceMs = Math.max(state.restSinceMs, progressMs, name.sinceMs)
+  // Bytes for somebody who has gone are no progress.
+  const isForNobody = name.condition === 'abandoned' && facts.abandoned === 'closed'
+  const progressed = moved && !isForNobody
+  const restSinceMs = Math.max(state.restSinceMs, isForNobody ? 0 : progressMs, name.sinceMs)
   const next: Case = {
     ...state,
     ...name,
@@ -173,7 +178,7 @@ function isSameTrouble(a: Condition, b: Condition): boolean {
 function beginningOf(
   condition: Condition,
   { progressMs }: Case,
-  { nowMs, endedMs, facts }: Observation,
+  { nowMs, endedMs, abandonedMs, facts }: Observation,
   isFirst: boolean,
 ): number {
   switch (condition) {
@@ -192,6 +197,8 @@ function beginningOf(
     case 'reset-unseen':
     case 'self-connected':
       return nowMs
+    case 'abandoned':
+      return abandonedMs ?? nowMs
   }
 }
 

@@ -23,6 +23,8 @@ export function classify(facts: Facts, idle: boolean): Classification | null {
   if (facts.disconnected === true) return classifyDead(facts)
   if (facts.eofReceived) return classifyPeerEnded(facts, idle)
   if (facts.localEnded) return classifyLocalEnded(facts, idle)
+  // Before what its backlog looks like: that nobody reads on is what comes of it.
+  if (facts.abandoned !== null) return { condition: 'abandoned', seenBy: 'stream' }
   if (!facts.reading && facts.readable) return classifyBlind(facts, idle)
   return facts.selfConnected ? { condition: 'self-connected', seenBy: 'stream' } : null
 }

@@ -6,6 +6,8 @@ import type { Owner, SocketReport } from './report.js'
 import type { Condition, Kind } from './vocabulary.js'
 import { formatBytes } from './format-bytes.js'
 import { formatDuration } from './format-duration.js'
+import { formatEndpoint } from './format-endpoint.js'
+import { describePartner, remedyForPair } from './pairs.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
@@ -31,7 +33,7 @@ function describeCalm({ verdict, phase }: Undiagnosed): string {
 
 /** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
 function describeTrouble(socket: Undiagnosed, condition: Condition): string {
-  const what = describeCondition(socket, condition) + describePeer(socket)
+  const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
   switch (socket.verdict) {
     case 'recovered':
       return `has recovered; it was leaked: ${what}. Nothing to do.`
@@ -40,10 +42,22 @@ function describeTrouble(socket: Undiagnosed, condition: Condition): string {
     case 'dead':
       return `${what}. The guard closed it, nothing was lost.`
     case 'reclaimed':
-      return `${what}, so the guard closed it. ${remedyFor(condition, socket)}`
+      return `${what}, so the guard closed it. ${remedyOf(condition, socket)}`
     default:
-      return `${what}. ${remedyFor(condition, socket)}`
+      return `${what}. ${remedyOf(condition, socket)}`
   }
+}
+
+/** That it goes on for nobody explains more than what it looks like by itself. */
+function describeLoss({ condition, partner }: Undiagnosed): string {
+  return partner?.state === 'closed' && condition !== 'abandoned' ? `; ${describePartner(partner)}` : ''
+}
+
+function remedyOf(condition: Condition, socket: Undiagnosed): string {
+  const { partner } = socket
+  return partner?.state === 'closed' || (condition === 'abandoned' && partner !== null)
+    ? remedyForPair(partner, partner.by)
+    : remedyFor(condition, socket)
 }
 
 const NOUNS: Readonly<Record<Kind, string>> = {
@@ -122,6 +136,10 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
       )
     case 'self-connected':
       return `it connected to its own address and port and talks to itself (seen ${since} ago)`
+    case 'abandoned':
+      return socket.partner === null
+        ? `the other connection of its pair left ${since} ago, and nobody told it`
+        : `${describePartner(socket.partner)}, and nobody told it`
   }
 }
 
@@ -153,6 +171,8 @@ function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed
       return 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
     case 'self-connected':
       return 'Connect to a port outside the ephemeral range, or check that the server is up before connecting.'
+    case 'abandoned':
+      return 'Destroy both ends of a pair together: use stream.pipeline().'
   }
 }
 
@@ -167,19 +187,6 @@ function remedyForUnread(kind: Kind, direction: 'inbound' | 'outbound', { contex
   if (direction === 'outbound')
     return 'Consume the response body (res.resume(), body.cancel(), socket.resume()) or destroy the request.'
   return 'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).'
-}
-
-export function formatEndpoint({
-  address,
-  port,
-}: {
-  readonly address: string
-  readonly port: number | null
-}): string {
-  // An IPv4 peer of a dual-stack listener (RFC 4291, section 2.5.5.2).
-  const plain = address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '')
-  if (port === null) return plain
-  return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`
 }
 
 function capitalize(text: string): string {

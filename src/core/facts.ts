@@ -26,6 +26,11 @@ export interface Facts {
   /** Bytes that the kernel has accepted from us: grows only when something really left the process. */
   readonly bytesAccepted: number
   readonly selfConnected: boolean
+  /**
+   * The other connection of its pair is closed, or its peer has ended, while this one goes on for it. `null`: there is none,
+   * it is open, or what becomes of it is not to be propagated.
+   */
+  readonly abandoned: 'closed' | 'ended' | null
   /** The liveness oracle: the kernel says that this descriptor has no connection any more. `null`: not asked. */
   readonly disconnected: boolean | null
   readonly kernel: KernelFacts | null

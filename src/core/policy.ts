@@ -36,6 +36,7 @@ function gracefulLadder(condition: Condition, localEnded: boolean): readonly Dee
   switch (condition) {
     case 'eof-ignored':
     case 'self-connected':
+    case 'abandoned':
       return ['end', 'destroy', 'reset']
     case 'eof-unread':
     case 'fin-unseen':

@@ -4,6 +4,7 @@
  */
 import type { SuggestedGrace } from './half-close-times.js'
 import type { LintFinding } from './lint.js'
+import type { PairReport, PartnerReport } from './pairs.js'
 import type { OrphansReport } from './orphans.js'
 import type { PortsReport } from './ports.js'
 import type { StallReport } from './stalls.js'
@@ -100,6 +101,8 @@ export interface SocketReport {
   readonly unreadBytes: number
   readonly unsentBytes: number
   readonly owner: Owner
+  /** The other connection of a pair, that it is piped to or was opened for; `null` where none is known. */
+  readonly partner: PartnerReport | null
   /** One plain sentence: what happened, since when, whose code, what to do. */
   readonly diagnosis: string
   readonly evidence: Evidence
@@ -160,6 +163,8 @@ export interface Report {
   readonly lint: readonly LintFinding[]
   /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
   readonly sites: readonly SiteReport[]
+  /** Pairs of which one side has gone or is in trouble, oldest first; healthy ones only when asked for. */
+  readonly pairs: readonly PairReport[]
   /** Oldest first. Those whose verdict is not `none`; healthy ones only when asked for. */
   readonly sockets: readonly SocketReport[]
   /** The `after` value of the next page, or `null` on the last one. */

@@ -8,6 +8,7 @@ import {
   type SocketReport,
   type Totals,
 } from './report.js'
+import type { PairReport } from './pairs.js'
 import { portsHeld } from './ports.js'
 import type { SiteTrend } from './site-history.js'
 import type { EventType } from './vocabulary.js'
@@ -32,6 +33,8 @@ export interface SnapshotParts {
   readonly ephemeralPorts: number
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
+  /** Pairs of connections, in any order. */
+  readonly pairs: readonly PairReport[]
   /** Every socket to be considered, described, in any order. */
   readonly sockets: readonly SocketReport[]
 }
@@ -52,6 +55,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     ...reportable(parts.kept),
     ports: portsHeld(parts.sockets, parts.ephemeralPorts),
     sites: sitesOf(parts.sockets).map((site) => withTrend(site, parts.kept)),
+    pairs: [...parts.pairs].sort(longestFirst).slice(0, limit),
     sockets: page,
     nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
   }
@@ -72,6 +76,14 @@ function startOf(ordered: readonly SocketReport[], after: number | undefined): n
   if (after === undefined || after === 0) return 0
   const index = ordered.findIndex(({ id }) => id === after)
   return index === -1 ? ordered.length : index + 1
+}
+
+function longestFirst(a: PairReport, b: PairReport): number {
+  return ageOf(b) - ageOf(a) || a.sides[0].id - b.sides[0].id
+}
+
+function ageOf({ sides }: PairReport): number {
+  return Math.max(...sides.map(({ sinceMs }) => sinceMs ?? 0))
 }
 
 function oldestFirst(a: SocketReport, b: SocketReport): number {

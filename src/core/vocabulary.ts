@@ -35,6 +35,7 @@ export type KernelState = (typeof KERNEL_STATES)[number]
  * - `write-stalled`: ended or half-closed, but unsent bytes do not drain
  * - `closed-unread`: both sides closed in good order, but unread bytes keep the descriptor open
  * - `self-connected`: a client connected to its own address and port (simultaneous open)
+ * - `abandoned`: the other connection of its pair has left, and nobody told this one; only with `propagateAbort`
  */
 export const CONDITIONS = [
   'eof-ignored',
@@ -46,6 +47,7 @@ export const CONDITIONS = [
   'write-stalled',
   'closed-unread',
   'self-connected',
+  'abandoned',
 ] as const
 export type Condition = (typeof CONDITIONS)[number]
 
@@ -62,6 +64,10 @@ export type Verdict = (typeof VERDICTS)[number]
 /** The verdict changes that are announced, as events and as `socket-leak-guard:*` diagnostics channels. */
 export const EVENT_TYPES = ['suspect', 'leaked', 'recovered', 'reclaimed', 'dead'] as const
 export type EventType = (typeof EVENT_TYPES)[number]
+
+/** What ties an inbound and an outbound connection together: bytes are piped between them, or one was opened for the other. */
+export const TIES = ['pipe', 'context'] as const
+export type Tie = (typeof TIES)[number]
 
 /** What a connection carries, as far as anybody told the guard. */
 export const KINDS = ['tcp', 'tls', 'http', 'upgrade', 'connect', 'websocket', 'pipe'] as const

@@ -1,12 +1,18 @@
 /** Completes the owner of a socket with what is known of the work that opened it, uses it and touched it last. */
-import { formatEndpoint } from '../core/diagnose.js'
+import { formatEndpoint } from '../core/format-endpoint.js'
 import type { AccessStacks, Owner } from '../core/report.js'
 import { outgoingUseOf, type OutgoingUse } from './outgoing-use.js'
 import { describePlace, siteOfPlaces } from './stack-frames.js'
 import { ACCESS_KINDS, type Accesses, type Capture } from './stacks.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
-export function completeOwner(record: TrackedSocket, owner: Owner, { remote }: SocketEnds): Owner {
+/** @param served the request or upgrade of the connection that it is piped to, if there is one */
+export function completeOwner(
+  record: TrackedSocket,
+  owner: Owner,
+  { remote }: SocketEnds,
+  served: string | null,
+): Owner {
   const accesses = record.origin?.accesses ?? null
   if (record.direction === 'inbound') {
     if (accesses === null) return owner
@@ -17,7 +23,7 @@ export function completeOwner(record: TrackedSocket, owner: Owner, { remote }: S
   const use = outgoingUseOf(record)
   const stack = stackOf(use, accesses)
   const context = { ...use.context, ...owner.context }
-  const opener = context['request'] ?? siteOfCapture(stack)
+  const opener = context['request'] ?? served ?? siteOfCapture(stack)
   const knowsSite = owner.request === null && opener !== null && opener !== undefined
   return {
     ...owner,

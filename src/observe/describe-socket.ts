@@ -1,5 +1,7 @@
 /** From a record to its entry in the report. Runs only when somebody asks, or when a verdict changes. */
-import { diagnose, formatEndpoint } from '../core/diagnose.js'
+import { diagnose } from '../core/diagnose.js'
+import { formatEndpoint } from '../core/format-endpoint.js'
+import { isNamed, type PartnerName, type PartnerReport } from '../core/pairs.js'
 import { judgePeer } from '../core/peer.js'
 import { phaseOf, type Facts } from '../core/facts.js'
 import type { Evidence, Owner, SocketReport } from '../core/report.js'
@@ -8,6 +10,8 @@ import { requestInfoOf, routePatternOf, type Attribution, type WebSocketLike } f
 import { completeOwner } from './describe-origin.js'
 import { believedOf } from './kernel/view.js'
 import { isInHttpUse } from './outgoing-use.js'
+import { abandonmentOf, leftOf } from './pairs/left.js'
+import { partnersOf } from './pairs/ties.js'
 import { isTcp, isTls, readEnds, readFacts } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
@@ -18,7 +22,7 @@ export function describeSocket(record: TrackedSocket, nowMs: number, unsettled =
   const { socket, case: kase } = record
   const disconnected = kase !== null && kase.deadTurn !== -1
   const kernel = believedOf(record, disconnected)
-  const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel)
+  const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandonmentOf(record))
   const ends = endsOf(record)
   const kind = kindOf(record)
   const idleMs = Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.progressMs))
@@ -37,10 +41,47 @@ export function describeSocket(record: TrackedSocket, nowMs: number, unsettled =
     idleMs,
     unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
     unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
-    owner: completeOwner(record, ownerOf(record, kind, ends), ends),
+    owner: completeOwner(record, ownerOf(record, kind, ends), ends, siteServed(record)),
     evidence: evidenceOf(record, facts, idleMs),
+    partner: partnerOf(record, nowMs),
   }
   return { ...undiagnosed, diagnosis: diagnose(undiagnosed) }
+}
+
+/** Who it is, for its partner: a few words that outlive it. */
+export function identifySocket(record: TrackedSocket): PartnerName {
+  const { id, direction } = record
+  const ends = endsOf(record)
+  const { site } = completeOwner(record, ownerOf(record, kindOf(record), ends), ends, siteServed(record))
+  return { id, direction, remote: ends.remote, site }
+}
+
+/** Which request or upgrade an outgoing connection is piped to or from. */
+function siteServed(record: TrackedSocket): string | null {
+  if (record.direction === 'inbound') return null
+  const left = leftOf(record)
+  if (left !== null) return left.who.direction === 'inbound' && isNamed(left.who.site) ? left.who.site : null
+  const partner = partnersOf(record).find((other) => other.record.direction === 'inbound')
+  const site = partner === undefined ? null : identifySocket(partner.record).site
+  return site !== null && isNamed(site) ? site : null
+}
+
+function partnerOf(record: TrackedSocket, nowMs: number): PartnerReport | null {
+  const left = leftOf(record)
+  if (left !== null) {
+    const { who, by, partner, sinceMs } = left
+    return { ...who, by, state: partner === null ? 'closed' : 'ended', sinceMs: Math.round(nowMs - sinceMs) }
+  }
+  const [partner] = partnersOf(record)
+  if (partner === undefined) return null
+  const { peerEndedMs } = partner.record
+  const ended = peerEndedMs === 0 ? null : Math.round(nowMs - peerEndedMs)
+  return {
+    ...identifySocket(partner.record),
+    by: partner.by,
+    state: ended === null ? 'open' : 'ended',
+    sinceMs: ended,
+  }
 }
 
 /** Both ends, remembered for as long as something is odd: a dead connection has none any more. */

@@ -1,6 +1,8 @@
 /** In whose work a socket was opened, used and touched. Only sockets of which somebody wants to know have one. */
 import type { ServedRequest } from './context/served-request.js'
 import type { Context } from './context/source.js'
+import type { Flow } from './pairs/flow.js'
+import type { Left } from './pairs/left.js'
 import type { Accesses, Capture } from './stacks.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
@@ -29,6 +31,10 @@ export class Origin {
   exchanges: Exchange[] | null = null
   /** A request of `node:http` got it from an agent, so the stack of its creation may be another's. */
   isAssigned = false
+  /** The other connection of its pair has gone. */
+  left: Left | null = null
+  /** How fast bytes move; `null` unless somebody wants to know. */
+  flow: Flow | null = null
   /** `null` unless this socket's stacks are recorded. */
   accesses: Accesses | null = null
 }

@@ -15,6 +15,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { ClientRequest } from 'node:http'
 import { Socket } from 'node:net'
+import { ServedRequest } from './context/served-request.js'
 import type { Context, ContextSource } from './context/source.js'
 import { originOf, type Exchange, type Origin, type UndiciRequest } from './origin.js'
 import type { Capture, StackRecorder } from './stacks.js'
@@ -49,6 +50,7 @@ export function observeOutgoingRequests({ adopt, context, stacks, onFailure }: O
     if (record === null) return
     const origin = originOf(record)
     origin.context = context?.current() ?? null
+    noteUser(origin.context, record)
     origin.isAssigned = true
     stacks?.onAssigned(record)
   })
@@ -66,6 +68,7 @@ export function observeOutgoingRequests({ adopt, context, stacks, onFailure }: O
     const origin = originOf(record)
     const exchange: Exchange = { request, context: null, stack: null, ...created.get(request) }
     origin.exchanges = [...(origin.exchanges ?? []).filter(isUnderWay), exchange]
+    noteUser(exchange.context, record)
     under.set(request, origin)
   })
 
@@ -88,6 +91,10 @@ export function observeOutgoingRequests({ adopt, context, stacks, onFailure }: O
     for (const [name, listener] of channels) unsubscribe(name, listener)
     unwrap?.()
   }
+}
+
+function noteUser(context: Context | null, record: TrackedSocket): void {
+  if (context instanceof ServedRequest) context.noteUser(record)
 }
 
 export function isUnderWay({ request }: Exchange): boolean {

@@ -91,21 +91,26 @@ export function originalOf(name: string): Method {
 }
 
 /** @returns what puts back what was there, if our wrapper is still in its place */
-export function replaceMethod(name: string, wrapper: unknown): () => void {
-  const before = Object.getOwnPropertyDescriptor(Socket.prototype, name)
-  const original = (Socket.prototype as unknown as Record<string, unknown>)[name] as Method
+export function replaceMethod(
+  name: string,
+  wrapper: unknown,
+  prototype: object = Socket.prototype,
+): () => void {
+  const methods = prototype as Record<string, unknown>
+  const before = Object.getOwnPropertyDescriptor(prototype, name)
+  const original = methods[name] as Method
   const named = wrapper as Method
   Object.defineProperty(named, 'name', { value: original.name, configurable: true })
   Object.defineProperty(named, 'length', { value: original.length, configurable: true })
-  Object.defineProperty(Socket.prototype, name, {
+  Object.defineProperty(prototype, name, {
     value: named,
     writable: true,
     configurable: true,
     enumerable: before?.enumerable ?? true,
   })
   return function restore(): void {
-    if ((Socket.prototype as unknown as Record<string, unknown>)[name] !== named) return
-    if (before === undefined) delete (Socket.prototype as unknown as Record<string, unknown>)[name]
-    else Object.defineProperty(Socket.prototype, name, before)
+    if (methods[name] !== named) return
+    if (before === undefined) delete methods[name]
+    else Object.defineProperty(prototype, name, before)
   }
 }

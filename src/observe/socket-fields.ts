@@ -11,6 +11,8 @@
  *   `tickOnSocket`, lib/_http_agent.js `Agent` on `'free'`, which also listens for `'agentRemove'` as long as it has the socket)
  * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
  * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
+ * - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; where a stream is piped to at this moment
+ * - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; the response, once its head is there
  * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
  */
 import { constants } from 'node:os'
@@ -45,14 +47,14 @@ interface SocketFields {
   readonly _host?: unknown
   readonly _handle?: Handle | null
   readonly _parent?: Socket | null
-  readonly _readableState?: { readonly ended?: boolean }
+  readonly _readableState?: { readonly ended?: boolean; readonly pipes?: unknown }
   readonly _writableState?: { readonly writelen?: number }
 }
 
 const ENOTCONN = -(constants.errno.ENOTCONN ?? 107)
 
-function fieldsOf(socket: Socket): SocketFields {
-  return socket as unknown as SocketFields
+function fieldsOf(socket: object): SocketFields {
+  return socket as SocketFields
 }
 
 function handleOf(socket: Socket): Handle | null {
@@ -106,6 +108,17 @@ export function directionOf(socket: Socket): Direction {
 /** The request of `node:http` that an outgoing socket serves right now. */
 export function clientRequestOf(socket: Socket): object | null {
   return fieldsOf(socket)._httpMessage ?? null
+}
+
+/** The response to a request of `node:http`, once its head has come. */
+export function responseTo(request: object): object | null {
+  return (request as { res?: object | null }).res ?? null
+}
+
+/** Where a stream is piped to at this moment. */
+export function pipesOf(stream: object): readonly unknown[] {
+  const pipes = fieldsOf(stream)._readableState?.pipes
+  return Array.isArray(pipes) ? pipes : []
 }
 
 /** An agent of `node:http` has it; one that was upgraded or taken over belongs to none. */
@@ -187,6 +200,7 @@ export function readFacts(
   selfConnected: boolean,
   disconnected: boolean | null,
   kernel: KernelFacts | null,
+  abandoned: Facts['abandoned'] = null,
 ): Facts {
   const fields = fieldsOf(socket)
   const handle = fields._handle ?? null
@@ -206,6 +220,7 @@ export function readFacts(
     bytesRead: handle?.bytesRead ?? 0,
     bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
     selfConnected,
+    abandoned,
     disconnected,
     kernel,
   }

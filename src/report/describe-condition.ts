@@ -10,6 +10,7 @@ const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
   'write-stalled': 'ended or half-closed, but unsent bytes do not drain',
   'closed-unread': 'both sides closed in good order, but unread bytes keep the descriptor open',
   'self-connected': 'a client connected to its own address and port',
+  abandoned: 'the other connection of its pair has left, and nobody told this one',
 }
 
 /** A condition in plain words, for a legend or a tooltip. */

@@ -1,5 +1,5 @@
 /** Phrases about one socket that the text and the HTML report share. They are raw: whoever shows them escapes. */
-import { formatEndpoint } from '../core/diagnose.js'
+import { formatEndpoint } from '../core/format-endpoint.js'
 import { formatBytes } from '../core/format-bytes.js'
 import { formatDuration } from '../core/format-duration.js'
 import type { Endpoint, Owner, RequestInfo, SiteReport, SocketReport } from '../core/report.js'
@@ -28,6 +28,14 @@ export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): strin
 /** `GET /users/7`, and with its host where it goes out: `GET http://10.0.0.5:8080/users/7`. */
 export function formatRequest({ method, origin, path }: RequestInfo): string {
   return `${method} ${origin ?? ''}${path}`
+}
+
+/** `pair with #3, client 10.0.0.7:50122, closed 2 min ago`: the other connection of the pair. */
+export function formatPartner({ partner }: SocketReport): string {
+  if (partner === null) return ''
+  const who = `#${partner.id}, ${partner.direction} ${nameEndpoint(partner.remote)}`
+  const since = partner.sinceMs === null ? '' : ` ${formatDuration(partner.sinceMs)} ago`
+  return `pair with ${who}, ${partner.state}${since}, by ${partner.by}`
 }
 
 const ACCESS_WORDS = [

@@ -4,6 +4,7 @@ import { describeCondition } from './describe-condition.js'
 import {
   describeAccesses,
   describeEvidence,
+  formatPartner,
   formatRequest,
   nameEndpoint,
   formatWaiting,
@@ -53,6 +54,7 @@ function renderDetails(socket: SocketReport): Markup {
 <dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
 ${condition !== null && fact('Condition', `${condition}: ${describeCondition(condition)}`)}
 ${fact('Evidence', describeEvidence(socket).join(', '))}
+${socket.partner !== null && fact('Pair', formatPartner(socket))}
 ${owner.request !== null && fact('Request', formatRequest(owner.request))}
 ${owner.label !== null && fact('Label', owner.label)}
 ${context.length > 0 && fact('Context', context.join(', '))}

@@ -11,6 +11,7 @@ import { describeCondition } from './describe-condition.js'
 import { countSockets, describeStalls } from './describe-socket.js'
 import { formatInstant } from './format-instant.js'
 import { describeBooks } from './describe-books.js'
+import { renderPairs } from './html-pairs.js'
 import { renderPorts } from './html-ports.js'
 import { renderSockets } from './html-sockets.js'
 import { Markup, markup } from './markup.js'
@@ -46,6 +47,7 @@ ${renderBanner(shown, query)}
 ${renderHeadline(shown)}
 ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
+${shown.pairs.length > 0 && renderPairs(shown.pairs)}
 ${renderSockets(shown, query.all ?? false)}
 ${renderPaging(shown, query)}
 ${shown.ports.length > 0 && renderPorts(shown.ports)}

@@ -91,6 +91,9 @@ summary { cursor: pointer; color: var(--quiet) }
 .sockets details dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .6rem 0 .2rem; font-size: .87rem }
 .sockets details dt { color: var(--quiet) }
 .stack { padding: 0; list-style: none }
+.pairs { padding: 0; list-style: none; border: 1px solid var(--line); border-radius: 10px; background: var(--paper); box-shadow: var(--shadow) }
+.pairs li { padding: .75rem 1rem; overflow-wrap: anywhere }
+.pairs li + li { border-top: 1px solid var(--line) }
 .nothing { margin-top: 2.5rem; padding: 2.5rem 1rem; border: 1px dashed var(--line); border-radius: 10px; text-align: center; color: var(--quiet) }
 .paging { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin-top: 1rem; font-size: .9rem }
 footer { margin-top: 3rem; padding-top: 1.25rem; border-top: 1px solid var(--line); font-size: .87rem; color: var(--quiet) }

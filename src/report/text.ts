@@ -3,9 +3,11 @@
  * Plain characters in at most `columns` columns; whatever came from outside is made printable first.
  */
 import { formatDuration } from '../core/format-duration.js'
+import type { PairReport } from '../core/pairs.js'
 import type { PortsReport } from '../core/ports.js'
 import type { Report, SiteReport, SocketReport, Totals } from '../core/report.js'
 import { describeBooks } from './describe-books.js'
+import { MOST_PAIRS } from './most-pairs.js'
 import { MOST_PEERS, formatChance } from './describe-ports.js'
 import {
   countSockets,
@@ -14,6 +16,7 @@ import {
   describeStalls,
   formatConditions,
   formatConnection,
+  formatPartner,
   formatRequest,
   formatWaiting,
 } from './describe-socket.js'
@@ -46,6 +49,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const blocks = [
     renderHeader(shown, page),
     shown.sites.length === 0 ? [] : renderSites(shown.sites, page),
+    shown.pairs.length === 0 ? [] : renderPairs(shown.pairs, page),
     shown.ports.length === 0 ? [] : renderPorts(shown.ports, page),
     ...shown.sockets.map((socket) => renderSocket(socket, page)),
     shown.nextAfter === null
@@ -133,6 +137,13 @@ function renderSites(sites: readonly SiteReport[], page: Page): string[] {
   })
 }
 
+function renderPairs(pairs: readonly PairReport[], page: Page): string[] {
+  const lines = paragraph('PAIRS, of which one side has gone or is stuck', page)
+  for (const { line } of pairs.slice(0, MOST_PAIRS)) lines.push(...paragraph(line, page))
+  if (pairs.length > MOST_PAIRS) lines.push(`and ${pairs.length - MOST_PAIRS} more pairs`)
+  return lines
+}
+
 function renderPorts(ports: readonly PortsReport[], page: Page): string[] {
   const lines = paragraph('PORTS HELD, and the chance that the next connection meets one', page)
   for (const { remote, localPort, heldPorts, collisionChance } of ports.slice(0, MOST_PEERS)) {
@@ -159,6 +170,7 @@ function renderSocket(socket: SocketReport, page: Page): string[] {
       .filter((part) => part !== '')
       .join(', '),
     describeEvidence(socket).join(', '),
+    formatPartner(socket),
     `site ${owner.site}${owner.request === null ? '' : `, request ${formatRequest(owner.request)}`}`,
     owner.label && `label ${owner.label}`,
     describeContext(owner.context),

@@ -2,12 +2,14 @@
  * A query string may hold a session token. Sensors cut queries off before they record a path; every renderer
  * cuts once more, so that one forgetful sensor does not put secrets on a dashboard.
  */
-import type { GuardEvent, Report, SiteReport, SocketReport } from '../core/report.js'
+import type { PairReport } from '../core/pairs.js'
+import type { GuardEvent, Report, SocketReport } from '../core/report.js'
 
 export function withoutQueries(report: Report): Report {
   return {
     ...report,
     sites: report.sites.map(siteWithoutQuery),
+    pairs: report.pairs.map(pairWithoutQuery),
     sockets: report.sockets.map(socketWithoutQuery),
   }
 }
@@ -16,8 +18,13 @@ export function eventWithoutQueries(event: GuardEvent): GuardEvent {
   return { ...event, socket: socketWithoutQuery(event.socket) }
 }
 
-function siteWithoutQuery(site: SiteReport): SiteReport {
-  return { ...site, site: cutQueries(site.site) }
+function siteWithoutQuery<T extends { readonly site: string }>(named: T): T {
+  return { ...named, site: cutQueries(named.site) }
+}
+
+function pairWithoutQuery(pair: PairReport): PairReport {
+  const [first, second] = pair.sides
+  return { ...pair, sides: [siteWithoutQuery(first), siteWithoutQuery(second)], line: cutQueries(pair.line) }
 }
 
 function socketWithoutQuery(socket: SocketReport): SocketReport {
@@ -25,6 +32,7 @@ function socketWithoutQuery(socket: SocketReport): SocketReport {
   const request = owner.request && { ...owner.request, path: cutPath(owner.request.path) }
   return {
     ...socket,
+    partner: socket.partner && siteWithoutQuery(socket.partner),
     owner: { ...owner, site: cutQueries(owner.site), request },
     diagnosis: cutQueries(socket.diagnosis),
   }

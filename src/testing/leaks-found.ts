@@ -1,4 +1,4 @@
-import { formatEndpoint } from '../core/diagnose.js'
+import { formatEndpoint } from '../core/format-endpoint.js'
 import { formatDuration } from '../core/format-duration.js'
 import type { SocketReport } from '../core/report.js'
 import { SocketLeakGuardError } from '../errors.js'

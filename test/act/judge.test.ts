@@ -55,7 +55,7 @@ function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scen
   announcer.subscribe(listener)
   for (nowMs of [5_000, 70_000]) {
     const facts = { ...HEALTHY, eofReceived: true, eofConsumed: true }
-    judge.apply(record, { type: 'observed', nowMs, turn: nowMs, facts, endedMs: 5_000 })
+    judge.apply(record, { type: 'observed', nowMs, turn: nowMs, facts, endedMs: 5_000, abandonedMs: null })
   }
   for (const type of ['suspect', 'leaked', 'recovered', 'reclaimed'] as const) {
     t.equal(

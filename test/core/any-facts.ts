@@ -34,6 +34,7 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
   bytesRead: bytes,
   bytesAccepted: bytes,
   selfConnected: fc.boolean(),
+  abandoned: fc.option(fc.constantFrom('closed', 'ended')),
   disconnected: fc.option(fc.boolean()),
   kernel: fc.option(anyKernel),
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { diagnose, formatEndpoint } from '../../src/core/diagnose.js'
+import { diagnose } from '../../src/core/diagnose.js'
+import { formatEndpoint } from '../../src/core/format-endpoint.js'
 import { formatDuration } from '../../src/core/format-duration.js'
 import type { SocketReport } from '../../src/core/report.js'
 import { CONDITIONS, KINDS, VERDICTS, type Condition, type Kind } from '../../src/core/vocabulary.js'
@@ -36,6 +37,9 @@ const SENTENCES: Readonly<Record<Condition, string>> = {
   'self-connected':
     'it connected to its own address and port and talks to itself (seen 2 min ago). ' +
     'Connect to a port outside the ephemeral range, or check that the server is up before connecting.',
+  abandoned:
+    'the other connection of its pair left 2 min ago, and nobody told it. ' +
+    'Destroy both ends of a pair together: use stream.pipeline().',
 }
 
 function stuck(
@@ -191,7 +195,7 @@ t.test('every diagnosis says since when, whose and what to do, in words for peop
               condition !== null &&
                 ![socket.sinceMs, socket.idleMs].some((ms) => text.includes(formatDuration(ms))) &&
                 'not since when',
-              !/(Nothing to do|Call |Read |Give |Bound |Connect |Consume |Resume |Exempt|nothing was lost)/.test(
+              !/(Nothing to do|Abort |Call |Destroy |Read |Give |Bound |Connect |Consume |Resume |Exempt|nothing was lost)/.test(
                 text,
               ) && 'not what to do',
             ].filter((problem) => problem !== false)
@@ -202,7 +206,7 @@ t.test('every diagnosis says since when, whose and what to do, in words for peop
       }
     }
   }
-  t.equal(count, 10 * 7 * 2 * 7 * 3)
+  t.equal(count, 11 * 7 * 2 * 7 * 3)
 })
 
 t.test('endpoints', async (t) => {

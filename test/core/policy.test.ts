@@ -16,6 +16,7 @@ const GRACEFUL: Readonly<Record<Condition, readonly [open: readonly Deed[], ende
   ],
   'closed-unread': same('destroy', 'reset'),
   'self-connected': same('end', 'destroy', 'reset'),
+  abandoned: same('end', 'destroy', 'reset'),
 }
 
 function same(...deeds: Deed[]): readonly [readonly Deed[], readonly Deed[]] {
@@ -47,7 +48,7 @@ t.test('every ladder gets stronger, never repeats itself, and ends with what alw
         const name = `${action}, ${condition}`
         t.equal(new Set(ladder).size, ladder.length, `${name}: no deed twice`)
         t.same(ladder.slice(-2).sort(), ['destroy', 'reset'], `${name}: both forceful deeds come last`)
-        if (localEnded && condition !== 'eof-ignored' && condition !== 'self-connected') {
+        if (localEnded && !['eof-ignored', 'self-connected', 'abandoned'].includes(condition)) {
           t.notOk(ladder.includes('end'), `${name}: what has ended is not ended again`)
         }
       }

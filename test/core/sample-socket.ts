@@ -32,6 +32,7 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
       rttMs: null,
       keepAlive: 'off',
     },
+    partner: null,
   } satisfies SocketReport
   return { ...socket, ...overrides } as SocketReport
 }

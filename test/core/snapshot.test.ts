@@ -8,6 +8,7 @@ import {
   sitesOf,
   type SnapshotParts,
 } from '../../src/core/snapshot.js'
+import { pairUp, type PairReport } from '../../src/core/pairs.js'
 import { CONDITIONS, VERDICTS } from '../../src/core/vocabulary.js'
 import { KEPT } from '../report/sample-reports.js'
 import { ownedBy, sampleSocket } from './sample-socket.js'
@@ -20,10 +21,31 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     kept: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }) },
     ephemeralPorts: 28_232,
     tracked: 99,
+    pairs: [],
     counts: { suspect: 10, leaked: 5, recovered: 2, reclaimed: 3, dead: 4 },
     sockets: Object.freeze([...sockets]),
   }
 }
+
+t.test('pairs: what has lasted longest comes first', async (t) => {
+  const pair = (id: number, sinceMs: number | null): PairReport => {
+    const side = {
+      id,
+      direction: 'inbound',
+      remote: null,
+      site: 'a',
+      state: 'open',
+      condition: null,
+    } as const
+    const now = { bytesPerSecond: null, idleMs: null }
+    return pairUp({ ...side, ...now, sinceMs }, { ...side, ...now, id: 99, sinceMs: null }, 'pipe')
+  }
+  const parts = { ...partsOf([]), pairs: [pair(3, null), pair(2, 10), pair(1, null), pair(4, 500)] }
+  const ids = (limit: number): number[] =>
+    buildReport(parts, { limit }).pairs.map(({ sides: [{ id }] }) => id)
+  t.same(ids(10), [4, 2, 1, 3])
+  t.same(ids(2), [4, 2])
+})
 
 const idsOf = ({ sockets }: { readonly sockets: readonly SocketReport[] }) => sockets.map(({ id }) => id)
 

@@ -26,6 +26,7 @@ export const HEALTHY: Facts = Object.freeze({
   bytesRead: 0,
   bytesAccepted: 0,
   selfConnected: false,
+  abandoned: null,
   disconnected: false,
   kernel: null,
 })
@@ -86,6 +87,7 @@ export class Judgement {
   turn = 0
   #peerEndedMs = 0
   #localEndedMs = 0
+  #abandonedMs = 0
 
   /** Also answers `decide` as the executor would, with a policy that is one word. */
   apply(nowMs: number, happening: Happening, policy: JudgementPolicy): Effect[] {
@@ -112,6 +114,7 @@ export class Judgement {
     this.facts = { ...this.facts, ...changed }
     if (this.facts.eofReceived) this.#peerEndedMs ||= nowMs
     if (this.facts.localEnded) this.#localEndedMs ||= nowMs
+    if (this.facts.abandoned !== null) this.#abandonedMs ||= nowMs
     if (sameTurn !== true) this.turn += 1
     const ended = Math.max(this.#peerEndedMs, this.#localEndedMs)
     return {
@@ -120,6 +123,7 @@ export class Judgement {
       turn: this.turn,
       facts: this.facts,
       endedMs: ended === 0 ? null : ended,
+      abandonedMs: this.facts.abandoned === null ? null : this.#abandonedMs,
     }
   }
 }

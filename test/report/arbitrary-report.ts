@@ -1,9 +1,10 @@
 /** Reports as bad as the network and the application could make them. */
 import fc from 'fast-check'
 import { LINT_RULES } from '../../src/core/lint.js'
+import type { PairSide } from '../../src/core/pairs.js'
 import type { Evidence, Report, SiteReport, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
-import { CONDITIONS, KERNEL_STATES, KINDS, PHASES, VERDICTS } from '../../src/core/vocabulary.js'
+import { CONDITIONS, KERNEL_STATES, KINDS, PHASES, TIES, VERDICTS } from '../../src/core/vocabulary.js'
 
 const HOSTILE = [
   '</script><script>alert(1)</script>',
@@ -51,6 +52,22 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
 })
 
+const partnerName = {
+  id: count,
+  direction: fc.constantFrom('inbound' as const, 'outbound' as const),
+  remote: endpoint,
+  site: hostileText,
+}
+const partnerState = fc.constantFrom('open' as const, 'ended' as const, 'closed' as const)
+const pairSide: fc.Arbitrary<PairSide> = fc.record({
+  ...partnerName,
+  state: partnerState,
+  condition: fc.option(fc.constantFrom(...CONDITIONS)),
+  sinceMs: ageOrNull,
+  bytesPerSecond: fc.option(count),
+  idleMs: ageOrNull,
+})
+
 export const arbitrarySocket: fc.Arbitrary<SocketReport> = fc.record({
   id: count,
   direction: fc.constantFrom('inbound', 'outbound'),
@@ -75,6 +92,9 @@ export const arbitrarySocket: fc.Arbitrary<SocketReport> = fc.record({
   }),
   diagnosis: hostileText,
   evidence,
+  partner: fc.option(
+    fc.record({ ...partnerName, by: fc.constantFrom(...TIES), state: partnerState, sinceMs: ageOrNull }),
+  ),
 })
 
 const site: fc.Arbitrary<SiteReport> = fc.record({
@@ -84,7 +104,7 @@ const site: fc.Arbitrary<SiteReport> = fc.record({
   conditions: fc
     .uniqueArray(fc.tuple(fc.constantFrom(...CONDITIONS), count), {
       selector: ([name]) => name,
-      maxLength: 9,
+      maxLength: CONDITIONS.length,
     })
     .map((entries) => Object.fromEntries(entries)),
   leakedTotal: count,
@@ -144,6 +164,14 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
       collisionChance: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
     { maxLength: 12 },
+  ),
+  pairs: fc.array(
+    fc.record({
+      by: fc.constantFrom(...TIES),
+      sides: fc.tuple(pairSide, pairSide),
+      line: hostileText,
+    }),
+    { maxLength: 3 },
   ),
   sites: fc.array(site, { maxLength: 4 }),
   sockets: fc.array(arbitrarySocket, { maxLength: 4 }),

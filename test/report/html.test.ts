@@ -18,7 +18,7 @@ const ATTRIBUTES = new Set(
 const TAGS = new Set(
   (
     '!doctype html head meta title link style body header p time a main section h1 h2 strong dl div dt dd b span table ' +
-    'thead tbody tr th td svg rect details summary ol li nav footer script'
+    'thead tbody tr th td svg rect details summary ol ul li nav footer script'
   ).split(' '),
 )
 
@@ -164,4 +164,13 @@ t.test('text is readable in light and in dark (WCAG AA)', async (t) => {
   for (const theme of themes)
     for (const [ink, ground, least] of pairs)
       t.ok(contrast(theme.get(ink) ?? '', theme.get(ground) ?? '') >= least, `${ink} on ${ground}`)
+})
+
+t.test('pairs, when there are any', async (t) => {
+  t.match(
+    renderHtml(LEAKY),
+    '<li>Client 203.0.113.7:50140 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3.0 MB/s',
+  )
+  t.notMatch(renderHtml(HEALTHY), 'id="pairs"')
+  t.match(renderHtml(sampleReport({ pairs: Array(21).fill(LEAKY.pairs[0]) })), 'And 1 more pair.')
 })

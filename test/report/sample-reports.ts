@@ -1,3 +1,4 @@
+import { pairUp } from '../../src/core/pairs.js'
 import type { Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
 import { formatDuration } from '../../src/core/format-duration.js'
@@ -42,6 +43,7 @@ export function sampleSocket(
       `The peer ended this connection ${formatDuration(changes.sinceMs ?? 90_000)} ago and the code behind upgrade /chat ` +
       "never ended its own side: call socket.end() when 'end' is emitted.",
     ...changes,
+    partner: changes.partner ?? null,
     owner: { ...OWNER, ...changes.owner },
     evidence: { ...EVIDENCE, ...changes.evidence },
   }
@@ -69,6 +71,7 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     totals: { tracked: 120, suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0, exempt: 0 },
     ...KEPT,
     ports: [],
+    pairs: [],
     sites: [],
     sockets: [],
     nextAfter: null,
@@ -103,6 +106,33 @@ export const LEAKY: Report = sampleReport({
       remedy: 'Set requestTimeout to the longest time an upload may take (Node defaults to 300000 ms).',
       where: '/app/src/server.js:31',
     },
+  ],
+  pairs: [
+    pairUp(
+      {
+        id: 8,
+        direction: 'inbound',
+        remote: { address: '203.0.113.7', port: 50_140 },
+        site: 'GET /proxy/:id',
+        state: 'closed',
+        condition: null,
+        sinceMs: 90_000,
+        bytesPerSecond: null,
+        idleMs: null,
+      },
+      {
+        id: 9,
+        direction: 'outbound',
+        remote: { address: '10.0.0.5', port: 443 },
+        site: 'GET /proxy/:id → 10.0.0.5:443',
+        state: 'open',
+        condition: null,
+        sinceMs: null,
+        bytesPerSecond: 3 * 1024 * 1024,
+        idleMs: 0,
+      },
+      'pipe',
+    ),
   ],
   ports: [
     { remote: '203.0.113.7', localPort: 3000, heldPorts: 2, collisionChance: 2 / 28_232 },

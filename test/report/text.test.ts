@@ -88,3 +88,19 @@ t.test('a forged line can not begin a block of its own', async (t) => {
   t.notMatch(text, /^#8/m)
   t.match(text, '#7 leaked: x\\n\\n#8 leaked: forged')
 })
+
+t.test('a pair is one line, and many are a few', async (t) => {
+  t.match(
+    renderText(LEAKY, { columns: 400 }),
+    'PAIRS, of which one side has gone or is stuck\n' +
+      'Client 203.0.113.7:50140 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3.0 MB/s (GET /proxy/:id, ',
+  )
+  t.notMatch(renderText(HEALTHY), 'PAIRS')
+  const [pair] = LEAKY.pairs
+  t.match(renderText(sampleReport({ pairs: Array(23).fill(pair) })), '\nand 3 more pairs\n')
+  const partner = { ...pair!.sides[0], by: 'pipe' as const }
+  t.match(
+    renderText(sampleReport({ sockets: [sampleSocket(9, { partner })] }), { columns: 400 }),
+    'pair with #8, inbound 203.0.113.7:50140, closed 1 min 30 s ago, by pipe',
+  )
+})

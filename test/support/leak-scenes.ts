@@ -10,6 +10,8 @@ export interface LeakScene {
   readonly site: string
   /** How the guard tells of it. @default 'leaked' */
   readonly verdict?: 'leaked' | 'dead'
+  /** What the guard must be asked for, without the prefix. */
+  readonly env?: Readonly<Record<string, string>>
   /** Only Linux tells. */
   readonly needsKernel?: boolean
   /** Makes whatever stands behind port 4000. */
@@ -92,4 +94,18 @@ export const LEAK_SCENES: Readonly<Record<Condition, LeakScene>> = {
     }),
   },
   'self-connected': { site: 'to 127.0.0.1:4000', target: unusedPort },
+  abandoned: {
+    site: 'GET /feed → 127.0.0.1:4000',
+    env: { PROPAGATE_ABORT: 'pipe' },
+    async target(peer) {
+      return (await peer.open().do({ do: 'listen' }).saw('listening')).port!
+    },
+    async visit(peer, port, program) {
+      const connection = await peer.connect({ port })
+      connection.do({ do: 'write', text: 'GET /feed HTTP/1.1\r\nHost: feeds.example\r\n\r\n' })
+      // Once the upstream is asked, the client loses its patience.
+      await program.saw('opened', ({ id }) => id > 1)
+      connection.do({ do: 'end' })
+    },
+  },
 }

@@ -31,6 +31,7 @@ export function serveInContext(serve: Serve, onFailure: (error: unknown) => void
     // Pipelined, or aborted: nobody has told the end of the request before.
     origin.serving?.release()
     origin.serving = served
+    served.connection = record
   }
 
   /** Runs before the handler, inside the host's own `emit()`: nothing here may throw. */

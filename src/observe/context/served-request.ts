@@ -5,6 +5,7 @@ import {
   routePatternOf,
   type RequestLike,
 } from '../attribution.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 /**
  * The request in which something was opened, as a store of the guard's own: nothing is formatted before a report asks,
@@ -13,6 +14,10 @@ import {
  */
 export class ServedRequest {
   readonly #use = new Attribution()
+  readonly #users = new Set<TrackedSocket>()
+  #isOver = false
+  /** Where the request came in; `null` where that is not known, and when it is over. */
+  connection: TrackedSocket | null = null
 
   constructor(request: RequestLike) {
     this.#use.request = request
@@ -22,8 +27,20 @@ export class ServedRequest {
     return this.#use.request === request
   }
 
+  /** An outgoing connection is used in its work. */
+  noteUser(record: TrackedSocket): void {
+    if (!this.#isOver) this.#users.add(record)
+  }
+
+  users(): Iterable<TrackedSocket> {
+    return this.#users
+  }
+
   /** Lets go of the request, keeping its name. */
   release(): void {
+    this.#isOver = true
+    this.#users.clear()
+    this.connection = null
     releaseRequest(this.#use)
   }
 

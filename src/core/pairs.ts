@@ -1,0 +1,116 @@
+/**
+ * Two connections of this process that are one conversation: a client and the upstream that is asked for it. Told in one
+ * line, because neither of the two tells the story alone.
+ */
+import { formatBytes } from './format-bytes.js'
+import { formatDuration } from './format-duration.js'
+import { formatEndpoint } from './format-endpoint.js'
+import type { Endpoint } from './report.js'
+import type { Condition, Direction, Tie } from './vocabulary.js'
+
+/** A connection as its partner knows it, also when it is gone. */
+export interface PartnerName {
+  readonly id: number
+  readonly direction: Direction
+  readonly remote: Endpoint | null
+  /** Its site. */
+  readonly site: string
+}
+
+/** The other connection of the pair, as it stands in the report's entry of one socket. */
+export interface PartnerReport extends PartnerName {
+  /** `pipe`: bytes are piped between the two. `context`: one is used in the work of the other's request. */
+  readonly by: Tie
+  /** `closed`: it is gone, and this one goes on. `ended`: its peer has ended, and it is still open. */
+  readonly state: 'open' | 'ended' | 'closed'
+  /** Milliseconds since it closed, or its peer ended; `null` while it is open. */
+  readonly sinceMs: number | null
+}
+
+/** One connection of a pair, as it is now. */
+export interface PairSide extends PartnerName {
+  readonly state: PartnerReport['state']
+  /** What it is stuck in, if it is. */
+  readonly condition: Condition | null
+  /** Milliseconds since it closed, its peer ended or its condition began; `null` where nothing has. */
+  readonly sinceMs: number | null
+  /** Bytes received and sent per second, lately; `null` where nobody has looked twice. */
+  readonly bytesPerSecond: number | null
+  /** Milliseconds since a byte moved, as far as was observed; `null` where nobody has watched. */
+  readonly idleMs: number | null
+}
+
+export interface PairReport {
+  readonly by: Tie
+  /** The accepted connection first. */
+  readonly sides: readonly [PairSide, PairSide]
+  /** What happened, since when, whose code, what to do: one line. */
+  readonly line: string
+}
+
+export function pairUp(a: PairSide, b: PairSide, by: Tie): PairReport {
+  const sides: readonly [PairSide, PairSide] =
+    a.direction === 'outbound' && b.direction === 'inbound' ? [b, a] : [a, b]
+  return { by, sides, line: describePair(sides, by) }
+}
+
+/** `Client 10.0.0.7:50122 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3 MB/s (GET /proxy/:id, piped). ...` */
+function describePair(sides: readonly [PairSide, PairSide], by: Tie): string {
+  const gone = sides.find(({ state }) => state === 'closed') ?? sides.find(({ state }) => state === 'ended')
+  const first = gone ?? sides[0]
+  const second = first === sides[0] ? sides[1] : sides[0]
+  const what = `${nameSide(first)} ${describeState(first)}, ${nameSide(second, false)} ${describeState(second, gone !== undefined)}`
+  const where = `${whoseCode(sides)}, tied by ${by === 'pipe' ? 'a pipe' : 'the request that it serves'}`
+  return `${what} (${where}).${gone === undefined ? '' : ` ${remedyForPair(first, by)}`}`
+}
+
+function nameSide({ direction, remote }: PairSide, isFirst = true): string {
+  const role = direction === 'inbound' ? 'client' : 'upstream'
+  const name = remote === null ? `the ${role}` : `${role} ${formatEndpoint(remote)}`
+  return isFirst ? name.slice(0, 1).toUpperCase() + name.slice(1) : name
+}
+
+function describeState(side: PairSide, isSurvivor = false): string {
+  const { state, condition, sinceMs, bytesPerSecond, idleMs } = side
+  const since = sinceMs === null ? '' : ` ${formatDuration(sinceMs)} ago`
+  if (state === 'closed') return `left${since}`
+  if (state === 'ended') return `ended its side${since}`
+  if (condition !== null && condition !== 'abandoned')
+    return `is stuck${since === '' ? '' : ` since ${formatDuration(sinceMs!)}`} (${condition})`
+  const still = isSurvivor ? 'still ' : ''
+  if (bytesPerSecond !== null && bytesPerSecond > 0) return `${still}streams ${formatBytes(bytesPerSecond)}/s`
+  const idle =
+    idleMs === null || bytesPerSecond === null ? '' : `, without a byte for ${formatDuration(idleMs)}`
+  return `is ${still}open${idle}`
+}
+
+/** The route or place that has both: the accepted one's, unless only the other knows. */
+function whoseCode([a, b]: readonly [PairSide, PairSide]): string {
+  return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
+}
+
+/** `the client 10.0.0.7:50122 that it served (GET /proxy/:id) left 1 min 30 s ago` */
+export function describePartner({ direction, remote, site, state, sinceMs }: PartnerReport): string {
+  const address = remote === null ? '' : ` ${formatEndpoint(remote)}`
+  const who =
+    direction === 'inbound'
+      ? `the client${address} that it served`
+      : `the upstream${address} that it waits for`
+  const since = sinceMs === null ? '' : ` ${formatDuration(sinceMs)} ago`
+  const place = isNamed(site) ? ` (${site})` : ''
+  return `${who}${place} ${state === 'closed' ? 'left' : 'ended its side'}${since}`
+}
+
+/** A route, an upgrade path or a place in the code: more than an address. */
+export function isNamed(site: string): boolean {
+  return !/^(?:listener :|to |outgoing$|unknown )/.test(site)
+}
+
+/** What to do where one side has gone and the other was not told. */
+export function remedyForPair({ direction }: Pick<PairSide, 'direction'>, by: Tie): string {
+  if (by === 'context')
+    return "Abort the outgoing request when the response closes (res.on('close', ...), an AbortSignal)."
+  return direction === 'inbound'
+    ? "Destroy both ends: use stream.pipeline(), or destroy the upstream on the client's 'close'."
+    : "Destroy both ends: use stream.pipeline(), or destroy the client's response on the upstream's 'close'."
+}
