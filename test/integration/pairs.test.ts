@@ -226,36 +226,55 @@ t.test(
   },
 )
 
-t.test('copied by hand, two connections are tied by the request', async (t) => {
-  const guard = install({ graceMs: 60_000, sweepMs: 100, context: 'async-local-storage' })
-  destroyRest(t, guard)
-  const upstream = await upstreamAt(peer)
-  const server = closeAfter(
-    t,
-    http.createServer((_request, response) => {
-      const outgoing = http.get({ port: upstream.port, host: '127.0.0.1', agent: false }, (answer) => {
+const COPIES: readonly [name: string, copy: (port: number, response: http.ServerResponse) => void][] = [
+  [
+    'http.get()',
+    (port, response) => {
+      const outgoing = http.get({ port, host: '127.0.0.1', agent: false }, (answer) => {
         answer.on('data', (chunk) => response.write(chunk))
       })
       outgoing.on('error', () => {})
-    }),
-  )
-  const client = await clientOf(server)
-  await upstream.connection.saw('data')
-  upstream.connection.do({ do: 'write', text: HEAD })
-  await client.saw('data')
-  const streaming = setInterval(() => upstream.connection.do({ do: 'write', bytes: 50_000 }), 20)
-  t.teardown(() => clearInterval(streaming))
-  client.do({ do: 'end' })
-  await until(
-    () => /still streams [\d.]+ [KM]B\/s/.test(pairs(guard)[0]?.line ?? ''),
-    'the stream is measured',
-  )
-  t.match(pairs(guard), [
-    { by: 'context', sides: [{ state: 'closed', site: 'GET /feed' }, { state: 'open' }] },
-  ])
-  t.match(pairs(guard)[0]!.line, 'tied by the request that it serves). Abort the outgoing request')
-  t.equal(guard.snapshot().totals.suspect, 0)
-})
+    },
+  ],
+  [
+    'fetch()',
+    async (port, response) => {
+      try {
+        const answer = await fetch(`http://127.0.0.1:${port}/`)
+        for await (const chunk of answer.body!) response.write(chunk)
+      } catch {
+        // The test is over.
+      }
+    },
+  ],
+]
+for (const [name, copy] of COPIES) {
+  t.test(`copied by hand, two connections are tied by the request: ${name}`, async (t) => {
+    const guard = install({ graceMs: 60_000, sweepMs: 100, context: 'async-local-storage' })
+    destroyRest(t, guard)
+    const upstream = await upstreamAt(peer)
+    const server = closeAfter(
+      t,
+      http.createServer((_request, response) => copy(upstream.port, response)),
+    )
+    const client = await clientOf(server)
+    await upstream.connection.saw('data')
+    upstream.connection.do({ do: 'write', text: HEAD })
+    await client.saw('data')
+    const streaming = setInterval(() => upstream.connection.do({ do: 'write', bytes: 50_000 }), 20)
+    t.teardown(() => clearInterval(streaming))
+    client.do({ do: 'end' })
+    await until(
+      () => /still streams [\d.]+ [KM]B\/s/.test(pairs(guard)[0]?.line ?? ''),
+      'the stream is measured',
+    )
+    t.match(pairs(guard), [
+      { by: 'context', sides: [{ state: 'closed', site: 'GET /feed' }, { state: 'open' }] },
+    ])
+    t.match(pairs(guard)[0]!.line, 'tied by the request that it serves). Abort the outgoing request')
+    t.equal(guard.snapshot().totals.suspect, 0)
+  })
+}
 
 /** A relay in which nobody listens for `'close'`. */
 async function relay(

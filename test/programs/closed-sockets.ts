@@ -5,6 +5,7 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { install } from '../../src/index.js'
 import { recordOf } from '../../src/observe/tracked-socket.js'
@@ -24,13 +25,19 @@ function watch(socket: net.Socket): void {
   if (seen % SAMPLE_EVERY === 0 && record !== undefined) records.push(new WeakRef(record))
 }
 
+/** A pool: what it keeps open must not keep what went over it. */
+const agent = new http.Agent({ keepAlive: true, maxSockets: 5 })
 const target = net.createServer((socket) => {
   socket.on('error', () => {})
   socket.resume().end('bye')
   watch(socket)
 })
-/** Every connection is opened inside a request, so that there is context to hold on to. */
-const front = http.createServer(async (_request, response) => {
+const echo = http.createServer((request, response) => {
+  watch(request.socket)
+  request.pipe(response)
+})
+/** Every connection is opened inside a request, so that there is context to hold on to, and piped, so that there are ties. */
+const front = http.createServer(async (request, response) => {
   for (let i = 0; i < SOCKETS / AT_ONCE; i += 1) {
     const socket = net.connect('/nowhere/to/connect/to').on('error', () => {})
     watch(socket)
@@ -39,11 +46,17 @@ const front = http.createServer(async (_request, response) => {
   for (let i = 0; i < CONNECTIONS / AT_ONCE; i += 1) {
     const socket = net.connect((target.address() as AddressInfo).port, '127.0.0.1')
     watch(socket)
-    await once(socket.resume(), 'close')
+    socket.pipe(new PassThrough()).pipe(response, { end: false })
+    await once(socket, 'close')
   }
-  response.end()
+  const { port } = echo.address() as AddressInfo
+  const outgoing = http.request({ port, host: '127.0.0.1', agent, method: 'POST' }, (answer) =>
+    answer.pipe(response),
+  )
+  outgoing.on('socket', watch)
+  request.pipe(outgoing)
 })
-for (const server of [target, front]) {
+for (const server of [target, echo, front]) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
 }
@@ -55,7 +68,8 @@ await Promise.all(
     await once(response.resume(), 'close')
   }),
 )
-for (const server of [target, front]) {
+agent.destroy()
+for (const server of [target, echo, front]) {
   server.close()
   await once(server, 'close')
 }
