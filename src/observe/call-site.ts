@@ -1,35 +1,57 @@
 import { sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The guard's own code, compiled and, for who runs with --enable-source-maps, its sources: its frames are nobody's leak. */
-const OWN_FOLDERS = ['../', '../../adapters/', '../../../src/', '../../../adapters/'].map((folder) =>
-  fileURLToPath(new URL(folder, import.meta.url)),
-)
+/** A frame of a stack, or where that was written. */
+export interface Place {
+  /** A path, or a URL that is none: `webpack://app/src/route.ts`. */
+  readonly file: string
+  /** From 1. */
+  readonly line: number
+  /** From 1. */
+  readonly column: number
+}
 
-/** Frames of the application in a stack, innermost first, as `file:line:column`. Node's and the guard's own are left out. */
-export function applicationFrames(stack: string): string[] {
+/**
+ * Frames that lie in files, innermost first. Node's own are left out: "node:internal/process/task_queues:95:5".
+ *
+ * @param stack of an Error; an application's own Error.prepareStackTrace may return the call sites as they are
+ */
+export function framesOf(stack: unknown): Place[] {
   return (
-    stack
-      .split('\n')
-      .slice(1)
-      // A place stands alone or in brackets; "node:internal/process/task_queues:95:5" holds a slash as well.
-      .map((line) => /(?:\(|\s)((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^()]*:\d+:\d+)\)?$/.exec(line)?.[1])
-      .filter((place) => place !== undefined)
-      .map((place) => (place.startsWith('file://') ? fileUrlToPlace(place) : place))
-      .filter((place) => !OWN_FOLDERS.some((folder) => place.startsWith(folder)))
+    linesOf(stack)
+      // A place stands alone or in brackets.
+      .map((line) =>
+        /(?:\(|\s)((?:[a-z][a-z\d+.-]+:\/\/|\/|[A-Za-z]:[\\/])[^()]*):(\d+):(\d+)\)?$/.exec(line),
+      )
+      .filter((found) => found !== null)
+      .map(([, file, line, column]) => ({
+        file: pathOf(file!),
+        line: Number(line),
+        column: Number(column),
+      }))
   )
 }
 
-function fileUrlToPlace(url: string): string {
-  const [, file, position] = /^(.*?)(:\d+:\d+)$/.exec(url) ?? []
+function linesOf(stack: unknown): string[] {
+  if (Array.isArray(stack)) return stack.map((site) => ` ${String(site)}`)
+  return typeof stack === 'string' ? stack.split('\n').slice(1) : []
+}
+
+function pathOf(file: string): string {
   try {
-    return fileURLToPath(file!) + position!
+    return file.startsWith('file://') ? fileURLToPath(file) : file
   } catch {
-    return url
+    return file
   }
 }
 
-/** A dependency's frame, not the application's own code. */
-export function isDependency(place: string): boolean {
-  return place.includes(`${sep}node_modules${sep}`)
+/**
+ * A dependency's code, not the application's own: below `node_modules`, or of a bundler's making (webpack names what it
+ * adds `webpack/runtime/...`, `webpack/bootstrap` and `external ...`).
+ */
+export function isDependency({ file }: Place): boolean {
+  return (
+    file.includes(`${sep}node_modules${sep}`) ||
+    (file.includes('://') && /\/node_modules\/|\/webpack\/(?:runtime|bootstrap)|\/external /.test(file))
+  )
 }

@@ -15,7 +15,7 @@ import type { AddressInfo } from 'node:net'
 import type { StacksChoice } from '../options.js'
 import { originOf } from './origin.js'
 import { hostNameOf, readEnds, serverOf } from './socket-fields.js'
-import { placesOf } from './stack-frames.js'
+import { placesOf, type ShownPlace } from './stack-frames.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
 const SAMPLE_ONE_IN = 64
@@ -31,15 +31,15 @@ export type AccessKind = (typeof ACCESS_KINDS)[number]
 export class Capture {
   readonly order: number
   #error: Error | null
-  #places: readonly string[] = []
+  #places: readonly ShownPlace[] = []
 
   constructor(order: number, error: Error) {
     this.order = order
     this.#error = error
   }
 
-  /** Frames of the application, innermost first, as `file:line:column`. */
-  places(): readonly string[] {
+  /** Frames of the application, innermost first. */
+  places(): readonly ShownPlace[] {
     if (this.#error !== null) {
       this.#places = placesOf(this.#error)
       this.#error = null

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { placesOf } from '../../src/observe/stack-frames.js'
+import { placesOf as shownPlacesOf } from '../../src/observe/stack-frames.js'
 
 const APP = '/srv/app/route.js:12:5'
 const OTHER = '/srv/app/server.js:3:1'
@@ -8,6 +8,10 @@ const DEPENDENCY = `${join('/srv/app', 'node_modules', 'router', 'index.js')}:30
 
 function captured(...places: readonly string[]): Error {
   return { stack: ['Error', ...places.map((place) => `    at handler (${place})`)].join('\n') } as Error
+}
+
+function placesOf(error: Error): string[] {
+  return shownPlacesOf(error).map(({ file, line, column }) => `${file}:${line}:${column}`)
 }
 
 t.test('a stack ends with the outermost frame of the application', async (t) => {

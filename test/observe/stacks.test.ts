@@ -1,6 +1,8 @@
 /** Stacks of last access: which of the application's lines has a socket last been in the hands of. */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
+import { SourceMap, type SourceMapPayload } from 'node:module'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
@@ -8,14 +10,28 @@ import { install, type Guard, type SocketReport } from '../../src/index.js'
 import { listen } from '../support/events.js'
 import { until } from '../support/until.js'
 
-/** As the stacks of this process show it: compiled, or the source where Node maps them. */
-const HERE = process.execArgv.includes('--enable-source-maps')
-  ? 'test/observe/stacks.test.ts'
-  : 'dist/test/observe/stacks.test.js'
+const HERE = 'test/observe/stacks.test.ts'
 
-/** The line of the caller in this file. */
+/** The line of the caller in this file, as Node maps it. */
 function line(): number {
-  return Number(/stacks\.test\.[jt]s:(\d+)/.exec(new Error().stack!.split('\n')[2]!)![1])
+  const [, compiledLine, column] = /stacks\.test\.js:(\d+):(\d+)/.exec(rawCaller())!
+  const map = new SourceMap(
+    JSON.parse(readFileSync(`${import.meta.filename}.map`, 'utf8')) as SourceMapPayload,
+  )
+  return (
+    (map.findEntry(Number(compiledLine) - 1, Number(column) - 1) as { originalLine: number }).originalLine + 1
+  )
+}
+
+/** Whoever formats stacks by himself gets them without source maps, whatever the flags. */
+function rawCaller(): string {
+  const { prepareStackTrace } = Error
+  try {
+    Error.prepareStackTrace = (_error, sites) => String(sites[2])
+    return new Error().stack!
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace
+  }
 }
 
 function close(t: Test, server: net.Server, ...sockets: net.Socket[]): void {
@@ -137,8 +153,7 @@ t.test("the application's own stack depth and formatter are left alone", async (
   close(t, server, client)
   await once(client, 'connect')
   t.equal(Error.stackTraceLimit, 1)
-  // Whoever formats stacks by himself gets them without source maps.
-  t.match(find(guard, 'outbound').owner.stack?.[0], 'dist/test/observe/stacks.test.js:')
+  t.match(find(guard, 'outbound').owner.stack?.[0], `${HERE}:`)
 })
 
 t.test('off patches nothing more', async (t) => {

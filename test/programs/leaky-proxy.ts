@@ -81,7 +81,5 @@ await once(upgrading, 'data')
 const sockets = guard
   .snapshot({ all: true })
   .sockets.filter((socket) => !isNoise(socket) && socket.remote?.port !== frontPort)
-/** This file as stacks show it: compiled, or the source where Node maps them. */
-const [, file] = /\(?(?:file:\/\/)?(\/[^()]*):\d+:\d+\)?$/m.exec(new Error().stack!)!
-console.log(JSON.stringify({ upstreamPort, sockets, file }))
+console.log(JSON.stringify({ upstreamPort, sockets }))
 process.exit()
