@@ -42,7 +42,7 @@ export interface Bookkeeping {
   onEvent(event: GuardEvent): void
   onPeerEnded(record: TrackedSocket): void
   onReleased(record: TrackedSocket): void
-  onHandedOver(): void
+  onHandedOver(record: TrackedSocket): void
   onStall(blockedMs: number): void
   afterSweep(): void
   /** The grace that holds right now. */
@@ -102,19 +102,23 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   return {
     onEvent(event) {
       log?.hear(event)
-      const { site } = event.socket.owner
-      if (event.type === 'leaked') history.leaked(site, now())
-      else if (event.type === 'recovered' || event.type === 'reclaimed') history.healed(site, now())
+      const { id, owner } = event.socket
+      if (event.type === 'leaked') history.leaked(id, owner.site, now())
+      else if (event.type === 'recovered') history.healed(id, 'application', now())
+      else if (event.type !== 'suspect') history.healed(id, 'guard', now())
     },
     onPeerEnded: servers.onPeerEnded,
-    onReleased({ case: kase, peerEndedMs, localEndedMs }) {
+    onReleased({ id, case: kase, peerEndedMs, localEndedMs }) {
       const wasHealthy = kase === null || (kase.acted === 'no' && kase.verdict !== 'leaked')
+      // No event will tell: it was leaked once and then exempt, at the most.
+      if (wasHealthy) history.healed(id, 'application', now())
       if (!wasHealthy || (peerEndedMs === 0 && localEndedMs === 0)) return
       const first = Math.min(peerEndedMs || Infinity, localEndedMs || Infinity)
       const second = peerEndedMs === 0 || localEndedMs === 0 ? now() : Math.max(peerEndedMs, localEndedMs)
       times.add(second - first)
     },
-    onHandedOver() {
+    onHandedOver({ id }) {
+      history.healed(id, 'application', now())
       handedOver += 1
     },
     onStall(blockedMs) {
@@ -134,11 +138,13 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         stalls: stalls.report(at),
         descriptors,
         limitReachedInMs: limitReachedInMs(descriptors.openDescriptors, descriptors.descriptorLimit),
+        growthPerHour: history.growthPerHour(at),
         orphans: orphans.report(),
         handedOver,
         halfCloses: times.report(),
         lint: lintNow(),
         trendOf: (site) => history.trendOf(site, at),
+        healedSites: history.healedSites(at),
       }
     },
     stop() {

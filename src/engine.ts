@@ -148,7 +148,7 @@ export function startEngine(options: ResolvedOptions): Engine {
   function forget(record: TrackedSocket): void {
     tracker.forget(record)
     pairs.onForgotten(record)
-    if (!record.socket.destroyed) books.onHandedOver()
+    if (!record.socket.destroyed) books.onHandedOver(record)
   }
 
   function onFirstLook({ socket }: TrackedSocket): void {

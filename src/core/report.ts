@@ -124,6 +124,17 @@ export interface SiteReport extends SiteCount {
   readonly descriptorShare: number | null
 }
 
+/** A site that leaked and, for now, has nothing suspect or leaked any more. */
+export interface HealedSite {
+  readonly site: string
+  /** Sockets of this site that were called leaked since the start. */
+  readonly leakedTotal: number
+  /** Those of them that the guard closed. The code may well leak on, where there are any. */
+  readonly reclaimed: number
+  /** Milliseconds since the last of them was put right or closed. */
+  readonly healedMs: number
+}
+
 /** `tracked`, `suspect`, `leaked` and `exempt` are now; the others count since the guard was installed. */
 export interface Totals {
   readonly tracked: number
@@ -153,6 +164,8 @@ export interface Report {
   readonly descriptors: PressureReport
   /** Milliseconds until the limit of descriptors is reached if leaks go on as in the last hour; `null`: not in sight. */
   readonly limitReachedInMs: number | null
+  /** Leaked minus healed and reclaimed, over the last hour, of all sites together. */
+  readonly growthPerHour: number
   /** Sockets of the process that nobody tracks; `null` where they can't be seen, or were not looked for yet. */
   readonly orphans: OrphansReport | null
   /** Sockets that were handed to another process since the start. */
@@ -165,6 +178,8 @@ export interface Report {
   readonly sites: readonly SiteReport[]
   /** Pairs of which one side has gone or is in trouble, oldest first; healthy ones only when asked for. */
   readonly pairs: readonly PairReport[]
+  /** Healed within the last hour, the latest first, 20 at the most. */
+  readonly healedSites: readonly HealedSite[]
   /** Oldest first. Those whose verdict is not `none`; healthy ones only when asked for. */
   readonly sockets: readonly SocketReport[]
   /** The `after` value of the next page, or `null` on the last one. */

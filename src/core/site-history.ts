@@ -1,7 +1,9 @@
 /**
- * What each site has leaked since the start: how many, how fast, and when the descriptors will be used up if it goes
- * on. Bounded: beyond `MAX_SITES` the sites with the oldest news are forgotten.
+ * What each site has leaked since the start: how many, how fast, and whether any of it is left. Bounded: beyond
+ * `MAX_SITES` the sites with the oldest news are forgotten.
  */
+import type { HealedSite } from './report.js'
+
 export interface SiteTrend {
   /** Sockets of this site that were called leaked since the start. */
   readonly leakedTotal: number
@@ -10,11 +12,17 @@ export interface SiteTrend {
 }
 
 export interface SiteHistory {
-  leaked(site: string, nowMs: number): void
-  healed(site: string, nowMs: number): void
+  leaked(id: number, site: string, nowMs: number): void
+  /**
+   * The socket is not leaked any more. Of a socket that never was, nothing is counted; and of one that was, where that
+   * was said: its route may be known better by now.
+   */
+  healed(id: number, by: 'application' | 'guard', nowMs: number): void
   trendOf(site: string, nowMs: number): SiteTrend
   /** Growth of all sites together. */
   growthPerHour(nowMs: number): number
+  /** Sites that have nothing leaked any more since an hour at the most, the latest first. */
+  healedSites(nowMs: number): HealedSite[]
 }
 
 const MAX_SITES = 1000
@@ -25,7 +33,13 @@ const SLOTS = HOUR_MS / SLOT_MS
 const SHORTEST_WATCH_MS = 60_000
 
 interface Entry {
+  readonly site: string
   leakedTotal: number
+  /** Closed by the guard. */
+  reclaimed: number
+  /** Leaked now. */
+  open: number
+  healedAtMs: number
   firstMs: number
   lastSlot: number
   /** Net growth in each of the last twelve five-minute slots. */
@@ -34,25 +48,17 @@ interface Entry {
 
 export function createSiteHistory(): SiteHistory {
   const entries = new Map<string, Entry>()
+  /** The sockets that are leaked now. */
+  const leaks = new Map<number, Entry>()
 
   function entryOf(site: string, nowMs: number): Entry {
     let entry = entries.get(site)
-    if (entry === undefined) {
-      entry = { leakedTotal: 0, firstMs: nowMs, lastSlot: slotAt(nowMs), slots: new Int32Array(SLOTS) }
-    } else {
-      // Moved to the end: a Map keeps the order of insertion, so the first entry is the one with the oldest news.
-      entries.delete(site)
-    }
+    if (entry === undefined) entry = blankEntry(site, nowMs)
+    // Moved to the end: a Map keeps the order of insertion, so the first entry is the one with the oldest news.
+    else entries.delete(site)
     entries.set(site, entry)
     if (entries.size > MAX_SITES) entries.delete(entries.keys().next().value!)
     return entry
-  }
-
-  function note(site: string, nowMs: number, change: 1 | -1): void {
-    const entry = entryOf(site, nowMs)
-    roll(entry, nowMs)
-    entry.slots[slotAt(nowMs) % SLOTS]! += change
-    if (change === 1) entry.leakedTotal += 1
   }
 
   function trendOf(site: string, nowMs: number): SiteTrend {
@@ -68,16 +74,57 @@ export function createSiteHistory(): SiteHistory {
   }
 
   return {
-    leaked: (site, nowMs) => {
-      note(site, nowMs, 1)
+    leaked(id, site, nowMs) {
+      // Exempt for a while, and told again.
+      if (leaks.has(id)) return
+      const entry = entryOf(site, nowMs)
+      note(entry, nowMs, 1)
+      entry.leakedTotal += 1
+      entry.open += 1
+      leaks.set(id, entry)
     },
-    healed: (site, nowMs) => {
-      note(site, nowMs, -1)
+    healed(id, by, nowMs) {
+      const entry = leaks.get(id)
+      if (entry === undefined) return
+      leaks.delete(id)
+      note(entry, nowMs, -1)
+      entry.open -= 1
+      entry.healedAtMs = nowMs
+      if (by === 'guard') entry.reclaimed += 1
+      if (entries.get(entry.site) === entry) entryOf(entry.site, nowMs)
     },
     trendOf,
     growthPerHour: (nowMs) =>
       [...entries.keys()].reduce((sum, site) => sum + trendOf(site, nowMs).growthPerHour, 0),
+    healedSites: (nowMs) =>
+      [...entries.values()]
+        .filter(({ open, healedAtMs }) => open === 0 && nowMs - healedAtMs < HOUR_MS)
+        .sort((a, b) => b.healedAtMs - a.healedAtMs)
+        .map(({ site, leakedTotal, reclaimed, healedAtMs }) => ({
+          site,
+          leakedTotal,
+          reclaimed,
+          healedMs: nowMs - healedAtMs,
+        })),
   }
+}
+
+function blankEntry(site: string, nowMs: number): Entry {
+  return {
+    site,
+    leakedTotal: 0,
+    reclaimed: 0,
+    open: 0,
+    healedAtMs: -Infinity,
+    firstMs: nowMs,
+    lastSlot: slotAt(nowMs),
+    slots: new Int32Array(SLOTS),
+  }
+}
+
+function note(entry: Entry, nowMs: number, change: 1 | -1): void {
+  roll(entry, nowMs)
+  entry.slots[slotAt(nowMs) % SLOTS]! += change
 }
 
 function slotAt(nowMs: number): number {

@@ -2,6 +2,7 @@
 import {
   REPORT_SCHEMA,
   type Report,
+  type HealedSite,
   type SiteCount,
   type SiteReport,
   type SnapshotQuery,
@@ -15,12 +16,22 @@ import type { EventType } from './vocabulary.js'
 
 export const DEFAULT_LIMIT = 1000
 export const MAX_LIMIT = 10_000
+const MOST_HEALED_SITES = 20
 
 export type Kept = Pick<
   Report,
-  'stalls' | 'descriptors' | 'limitReachedInMs' | 'orphans' | 'handedOver' | 'halfCloses' | 'lint'
+  | 'stalls'
+  | 'descriptors'
+  | 'limitReachedInMs'
+  | 'growthPerHour'
+  | 'orphans'
+  | 'handedOver'
+  | 'halfCloses'
+  | 'lint'
 > & {
   trendOf(site: string): SiteTrend
+  /** The latest first. */
+  readonly healedSites: Iterable<HealedSite>
 }
 
 export interface SnapshotParts {
@@ -46,6 +57,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
   const limit = Math.min(Math.max(1, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
   const start = startOf(ordered, query.after)
   const page = ordered.slice(start, start + limit)
+  const sites = sitesOf(parts.sockets)
   return {
     schema: REPORT_SCHEMA,
     generatedAt: parts.generatedAt,
@@ -54,8 +66,9 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     totals: totalsOf(parts),
     ...reportable(parts.kept),
     ports: portsHeld(parts.sockets, parts.ephemeralPorts),
-    sites: sitesOf(parts.sockets).map((site) => withTrend(site, parts.kept)),
+    sites: sites.map((site) => withTrend(site, parts.kept)),
     pairs: [...parts.pairs].sort(longestFirst).slice(0, limit),
+    healedSites: healed(parts.kept.healedSites, sites),
     sockets: page,
     nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
   }
@@ -66,8 +79,14 @@ function withTrend(site: SiteCount, { trendOf, descriptors: { openDescriptors } 
   return { ...site, ...trendOf(site.site), descriptorShare }
 }
 
-function reportable({ trendOf: _, ...kept }: Kept): Omit<Kept, 'trendOf'> {
+function reportable({ trendOf: _, healedSites: __, ...kept }: Kept): Omit<Kept, 'trendOf' | 'healedSites'> {
   return kept
+}
+
+/** Those that have nothing suspect again. */
+function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]): HealedSite[] {
+  const inTrouble = new Set(sites.map(({ site }) => site))
+  return [...healedSites].filter(({ site }) => !inTrouble.has(site)).slice(0, MOST_HEALED_SITES)
 }
 
 /** Where the socket of the last page is gone, its place is too. To begin again might never end, so the listing ends. */

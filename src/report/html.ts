@@ -5,7 +5,7 @@
  * tells the reader that something has changed since.
  */
 import { formatDuration } from '../core/format-duration.js'
-import type { Report, SiteReport, SnapshotQuery, Totals } from '../core/report.js'
+import type { Report, SnapshotQuery, Totals } from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 import { describeCondition } from './describe-condition.js'
 import { countSockets, describeStalls } from './describe-socket.js'
@@ -13,6 +13,7 @@ import { formatInstant } from './format-instant.js'
 import { describeBooks } from './describe-books.js'
 import { renderPairs } from './html-pairs.js'
 import { renderPorts } from './html-ports.js'
+import { renderHealed, renderSites } from './html-sites.js'
 import { renderSockets } from './html-sockets.js'
 import { Markup, markup } from './markup.js'
 import { PAGE_ICON } from './page-icon.js'
@@ -50,6 +51,7 @@ ${shown.sites.length > 0 && renderSites(shown.sites)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
 ${renderSockets(shown, query.all ?? false)}
 ${renderPaging(shown, query)}
+${shown.healedSites.length > 0 && renderHealed(shown.healedSites)}
 ${shown.ports.length > 0 && renderPorts(shown.ports)}
 </main>
 ${renderFooter(query)}
@@ -126,27 +128,6 @@ ${card('dead', 'Dead', totals.dead, 'proven, closed at once')}
 function card(verdict: string, name: string, count: number, meaning: string): Markup {
   const tone = count === 0 ? 'zero' : verdict
   return markup`<div class="card ${tone}"><dt>${name}</dt><dd><b>${count}</b><span>${meaning}</span></dd></div>`
-}
-
-function renderSites(sites: readonly SiteReport[]): Markup {
-  const worst = Math.max(...sites.map((site) => site.count))
-  return markup`<section aria-labelledby="sites">
-<h2 id="sites">Where they come from</h2>
-<table class="sites" role="table">
-<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Site</th><th role="columnheader" scope="col" class="number">Sockets</th><th role="columnheader" scope="col" class="number">Oldest</th><th role="columnheader" scope="col">Conditions</th></tr></thead>
-<tbody role="rowgroup">${sites.map((site) => renderSite(site, worst))}</tbody>
-</table>
-</section>`
-}
-
-function renderSite(site: SiteReport, worst: number): Markup {
-  const present = CONDITIONS.filter((condition) => site.conditions[condition])
-  const share = Math.round((100 * site.count) / Math.max(1, worst))
-  return markup`
-<tr role="row"><th role="rowheader" scope="row" class="text">${site.site}<svg class="share" aria-hidden="true"><rect width="${share}%" height="100%"/></svg></th>
-<td role="cell" class="number" data-name="Sockets">${site.count}</td>
-<td role="cell" class="number" data-name="Oldest">${formatDuration(site.oldestMs)}</td>
-<td role="cell" data-name="Conditions">${present.map((condition) => markup`<span class="chip" title="${describeCondition(condition)}">${condition} <b>${site.conditions[condition] ?? 0}</b></span> `)}</td></tr>`
 }
 
 function renderPaging(report: Report, query: SnapshotQuery): Markup {

@@ -76,6 +76,7 @@ tbody tr > * { border-top: 1px solid var(--line) }
 .sites thead th { width: auto }
 .share { display: block; width: 100%; height: 3px; margin-top: .5rem; border-radius: 2px; background: var(--line) }
 .share rect { fill: var(--tone); opacity: .7 }
+.trend { display: block; margin-top: .35rem; font-size: .82rem; color: var(--quiet); font-variant-numeric: tabular-nums }
 .chip { display: inline-block; padding: .05rem .5rem; border-radius: 99px; background: var(--ground); border: 1px solid var(--line); white-space: nowrap }
 .badge { display: inline-block; white-space: nowrap; padding: .1rem .6rem; border-radius: 99px; font-size: .82rem; font-weight: 600; background: var(--ground); color: var(--quiet) }
 .badge.leaked { background: var(--leaked-tint); color: var(--leaked) }
@@ -113,7 +114,7 @@ footer p { margin-top: .75rem }
   .sites th, .sockets .connection { width: auto }
   td.number { text-align: left }
   td[data-name]::before { content: attr(data-name) " "; color: var(--quiet); font-size: .87rem }
-  .sites td.number, .ports td.number { display: inline-block; margin-right: 1.5rem }
+  .sites td.number, .ports td.number, .healed td.number { display: inline-block; margin-right: 1.5rem }
   .verdict { display: flex; align-items: baseline; gap: .6rem }
   .age { margin: 0 }
   .legend, .sockets details dl { grid-template-columns: 1fr; gap: 0 }

@@ -24,7 +24,7 @@ type Sample = readonly [labels: Labels, value: number]
  * not one page of them (a comment in the output says so otherwise).
  */
 export function renderPrometheus(report: Report): string {
-  const { totals, kernel } = report
+  const { totals, kernel, descriptors } = report
   const bytes = (field: 'unreadBytes' | 'unsentBytes') => (sum: number, socket: SocketReport) =>
     sum + socket[field]
   const oldest = (longest: number, socket: SocketReport) => Math.max(longest, socket.sinceMs / 1000)
@@ -64,6 +64,23 @@ export function renderPrometheus(report: Report): string {
       'gauge',
       'Written bytes that the peer has not taken, by verdict.',
       byVerdict(report, bytes('unsentBytes')),
+    ),
+    family('leak_growth_per_hour', 'gauge', 'Leaked minus healed and reclaimed sockets over the last hour.', [
+      [{}, report.growthPerHour],
+    ]),
+    family('open_descriptors', 'gauge', 'Open file descriptors.', known(descriptors.openDescriptors)),
+    family('descriptor_limit', 'gauge', 'The soft limit of open files.', known(descriptors.descriptorLimit)),
+    family(
+      'descriptor_limit_reached_seconds',
+      'gauge',
+      'Until the limit is reached if leaks go on as in the last hour; absent while that is not in sight.',
+      known(seconds(report.limitReachedInMs)),
+    ),
+    family(
+      'suggested_grace_seconds',
+      'gauge',
+      'The grace that healthy half-closes suggest; absent until enough of them were seen.',
+      known(seconds(report.halfCloses.suggestedGraceMs)),
     ),
     family('held_ports', 'gauge', 'Ports of peers that half-closed sockets of ours hold.', [
       [{}, report.ports.reduce((sum, { heldPorts }) => sum + heldPorts, 0)],
@@ -113,7 +130,17 @@ function byVerdict(report: Report, fold: (value: number, socket: SocketReport) =
   ])
 }
 
+/** What is unknown is absent, not 0. */
+function known(value: number | null): Sample[] {
+  return value === null ? [] : [[{}, value]]
+}
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000
+}
+
 function family(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {
+  if (samples.length === 0) return ''
   const lines = [`# HELP ${PREFIX}${name} ${help}`, `# TYPE ${PREFIX}${name} ${type}`]
   for (const [labels, value] of samples) lines.push(`${PREFIX}${name}${formatLabels(labels)} ${value}`)
   return `${lines.join('\n')}\n`

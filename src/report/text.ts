@@ -5,9 +5,10 @@
 import { formatDuration } from '../core/format-duration.js'
 import type { PairReport } from '../core/pairs.js'
 import type { PortsReport } from '../core/ports.js'
-import type { Report, SiteReport, SocketReport, Totals } from '../core/report.js'
+import type { HealedSite, Report, SiteReport, SocketReport, Totals } from '../core/report.js'
 import { describeBooks } from './describe-books.js'
 import { MOST_PAIRS } from './most-pairs.js'
+import { describeHealing, describeTrend, isRecovered } from './describe-site.js'
 import { MOST_PEERS, formatChance } from './describe-ports.js'
 import {
   countSockets,
@@ -50,6 +51,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     renderHeader(shown, page),
     shown.sites.length === 0 ? [] : renderSites(shown.sites, page),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs, page),
+    shown.healedSites.flatMap((site) => renderHealed(site, page)),
     shown.ports.length === 0 ? [] : renderPorts(shown.ports, page),
     ...shown.sockets.map((socket) => renderSocket(socket, page)),
     shown.nextAfter === null
@@ -109,12 +111,13 @@ function describeKernel(kernel: Report['kernel']): string {
 
 function renderSites(sites: readonly SiteReport[], page: Page): string[] {
   const rows = [
-    { name: 'SITE', count: 'COUNT', oldest: 'OLDEST', conditions: 'CONDITIONS' },
+    { name: 'SITE', count: 'COUNT', oldest: 'OLDEST', conditions: 'CONDITIONS', trend: '' },
     ...sites.map((site) => ({
       name: makePrintable(site.site, 200),
       count: String(site.count),
       oldest: formatDuration(site.oldestMs),
       conditions: formatConditions(site),
+      trend: describeTrend(site).join(', '),
     })),
   ]
   const countWidth = Math.max(...rows.map((row) => row.count.length))
@@ -125,7 +128,7 @@ function renderSites(sites: readonly SiteReport[], page: Page): string[] {
     const names = wrap(row.name, nameWidth)
     const conditions = wrap(row.conditions, rest - nameWidth)
     const height = Math.max(names.length, conditions.length)
-    return Array.from({ length: height }, (_, line) => {
+    const table = Array.from({ length: height }, (_, line) => {
       const name = names[line] ?? ''
       // padEnd() counts code units.
       const cells = [name + ' '.repeat(nameWidth - Array.from(name).length)]
@@ -134,6 +137,7 @@ function renderSites(sites: readonly SiteReport[], page: Page): string[] {
       cells.push(conditions[line] ?? '')
       return cells.join(GAP).trimEnd()
     })
+    return row.trend === '' ? table : [...table, ...indented(row.trend, page)]
   })
 }
 
@@ -142,6 +146,16 @@ function renderPairs(pairs: readonly PairReport[], page: Page): string[] {
   for (const { line } of pairs.slice(0, MOST_PAIRS)) lines.push(...paragraph(line, page))
   if (pairs.length > MOST_PAIRS) lines.push(`and ${pairs.length - MOST_PAIRS} more pairs`)
   return lines
+}
+
+function renderHealed(site: HealedSite, page: Page): string[] {
+  const word = isRecovered(site) ? 'recovered' : 'closed'
+  const name = makePrintable(site.site, 200)
+  return paragraph(
+    `${word}: ${name}, ${describeHealing(site)}`,
+    page,
+    isRecovered(site) ? 'recovered' : 'reclaimed',
+  )
 }
 
 function renderPorts(ports: readonly PortsReport[], page: Page): string[] {

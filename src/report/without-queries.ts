@@ -10,6 +10,7 @@ export function withoutQueries(report: Report): Report {
     ...report,
     sites: report.sites.map(siteWithoutQuery),
     pairs: report.pairs.map(pairWithoutQuery),
+    healedSites: report.healedSites.map(siteWithoutQuery),
     sockets: report.sockets.map(socketWithoutQuery),
   }
 }

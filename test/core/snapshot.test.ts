@@ -18,7 +18,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     generatedAt: '2026-02-03T14:05:06.789Z',
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
-    kept: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }) },
+    kept: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
     ephemeralPorts: 28_232,
     tracked: 99,
     pairs: [],
@@ -62,6 +62,24 @@ t.test('the oldest trouble comes first, then the oldest socket', async (t) => {
     [4, 3, 2, 1],
     'what was given stays as it is',
   )
+})
+
+t.test('a site that has something suspect again has not healed', async (t) => {
+  const sockets = [
+    sampleSocket({ id: 1, verdict: 'suspect', owner: ownedBy('GET /a') }),
+    sampleSocket({ id: 2, verdict: 'recovered', owner: ownedBy('GET /b') }),
+  ]
+  const healedSites = ['GET /a', 'GET /b', ...Array.from({ length: 30 }, (_, i) => `site ${i}`)].map(
+    (site) => ({
+      site,
+      leakedTotal: 2,
+      reclaimed: 0,
+      healedMs: 5,
+    }),
+  )
+  const parts = partsOf(sockets)
+  const healed = buildReport({ ...parts, kept: { ...parts.kept, healedSites } }, {}).healedSites
+  t.same(healed, healedSites.slice(1, 21), 'twenty at the most')
 })
 
 t.test('healthy sockets are listed when asked for', async (t) => {

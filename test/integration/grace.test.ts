@@ -56,6 +56,29 @@ t.test('a socket that heals is recovered', async (t) => {
   socket.end()
   t.match((await recovered).socket, { verdict: 'recovered' })
   t.match(guard.snapshot().totals, { recovered: 1, leaked: 0, tracked: 0 })
+  t.match(guard.snapshot().healedSites, [{ leakedTotal: 1, reclaimed: 0 }])
+})
+
+t.test('a site is healed when its last socket goes, whoever closes it', async (t) => {
+  using guard = install({ graceMs: 100 })
+  const server = halfOpenServer(t)
+  const [first, second] = [await meet(peer, server), await meet(peer, server)]
+  for (const { connection } of [first, second]) {
+    const leaked = nextEvent(guard, 'leaked')
+    connection.do({ do: 'end' })
+    await leaked
+  }
+  guard.exempt(first.socket)
+  await guard.sweep()
+  const [left] = guard.snapshot().sockets.filter(({ verdict }) => verdict === 'leaked')
+  const reclaimed = nextEvent(guard, 'reclaimed')
+  guard.reclaim(left!.id, 'destroy')
+  await reclaimed
+  t.same(guard.snapshot().healedSites, [], 'the other is meant, but not closed')
+  first.socket.destroy()
+  await once(first.socket, 'close')
+  t.match(guard.snapshot().healedSites, [{ site: left!.owner.site, leakedTotal: 2, reclaimed: 1 }])
+  t.equal(guard.snapshot().growthPerHour, 0)
 })
 
 t.test('an exempt half-close is never judged', async (t) => {

@@ -134,6 +134,7 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     reclaimed: count,
   }),
   limitReachedInMs: fc.option(count),
+  growthPerHour: fc.double({ noNaN: true, noDefaultInfinity: true }),
   orphans: fc.option(
     fc.record({
       tcp: count,
@@ -174,6 +175,10 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     { maxLength: 3 },
   ),
   sites: fc.array(site, { maxLength: 4 }),
+  healedSites: fc.array(
+    fc.record({ site: hostileText, leakedTotal: count, reclaimed: count, healedMs: ms }),
+    { maxLength: 3 },
+  ),
   sockets: fc.array(arbitrarySocket, { maxLength: 4 }),
   nextAfter: fc.option(count),
 })

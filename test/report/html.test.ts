@@ -83,8 +83,8 @@ t.test('a leaky process: headline, cards, sites, diagnoses and what is known of 
   t.match(html, '<div class="card leaked"><dt>Leaked</dt><dd><b>4</b>')
   t.match(html, '<div class="card zero"><dt>Reclaimed</dt><dd><b>0</b>')
   t.match(html, 'Kernel view: proc – the package koffi is not installed')
-  t.match(html, /upgrade \/chat<svg class="share" aria-hidden="true"><rect width="100%"/)
-  t.match(html, /payments\.example\.net:443<svg class="share" aria-hidden="true"><rect width="33%"/)
+  t.match(html, /upgrade \/chat<\/span><svg class="share" aria-hidden="true"><rect width="100%"/)
+  t.match(html, /payments\.example\.net:443<\/span><svg class="share" aria-hidden="true"><rect width="33%"/)
   for (const socket of LEAKY.sockets) t.match(html, `<p>${escapeHtml(socket.diagnosis)}</p>`)
   for (const text of [
     'GET /chat',
@@ -96,6 +96,22 @@ t.test('a leaky process: headline, cards, sites, diagnoses and what is known of 
   t.match(html, '← [2001:db8::9]:41000')
   t.match(html, '→ 198.51.100.20:443')
   for (const condition of CONDITIONS) t.match(html, `<dt>${condition}</dt>`)
+})
+
+t.test('the trend of a site, where there is one, and sites that leak no longer', async (t) => {
+  const html = renderHtml(LEAKY)
+  t.match(html, '<span class="trend">40 leaked since start · +13/h · 2 % of open descriptors</span></th>')
+  t.equal(html.split('class="trend"').length, 2, 'nothing where there is nothing to say')
+  const rows = html.slice(html.indexOf('<h2 id="healed">'))
+  t.match(
+    rows,
+    /GET \/export\/:id<\/th>\n<td [^>]*><span class="badge recovered">recovered<\/span><\/td>\n<td [^>]*>12<\/td>\n<td [^>]*>0<\/td>\n<td [^>]*>5 min<\/td>/,
+  )
+  t.match(
+    rows,
+    /to 10\.0\.0\.9:5432<\/th>\n<td [^>]*><span class="badge reclaimed">reclaimed<\/span><\/td>\n<td [^>]*>9<\/td>\n<td [^>]*>7<\/td>\n<td [^>]*>40 min<\/td>/,
+  )
+  t.notMatch(renderHtml(HEALTHY), /id="healed"|class="trend"/)
 })
 
 t.test('blocked event loops and held ports, when there are any', async (t) => {

@@ -67,6 +67,20 @@ t.test('totals, conditions, ages and bytes', async (t) => {
     t.equal(type === 'counter', name.endsWith('_total'), `${name} is a ${type}`)
 })
 
+t.test('growth, descriptors, the forecast and the grace; what is unknown is absent', async (t) => {
+  const leaky = parseExposition(renderPrometheus(LEAKY)).series
+  const value = (key: string) => leaky.get(`socket_leak_guard_${key}`)
+  t.equal(value('leak_growth_per_hour'), 12.5)
+  t.equal(value('open_descriptors'), 930)
+  t.equal(value('descriptor_limit'), 1024)
+  t.equal(value('descriptor_limit_reached_seconds'), 2700)
+  t.equal(value('suggested_grace_seconds'), 1.48)
+  const descriptors = { openDescriptors: null, descriptorLimit: null, pressure: null, reclaimed: 0 }
+  const text = renderPrometheus(sampleReport({ descriptors }))
+  t.notMatch(text, /descriptor|suggested_grace/, 'not even a HELP')
+  t.equal(parseExposition(text).series.get('socket_leak_guard_leak_growth_per_hour'), 0)
+})
+
 t.test('a condition that can not be seen is absent, not zero', async (t) => {
   const blind = { probe: 'none', reason: 'there is no kernel probe for darwin' }
   const { series } = parseExposition(renderPrometheus(sampleReport({ kernel: blind })))
@@ -84,12 +98,15 @@ t.test('one page of a report says that it is one', async (t) => {
 })
 
 t.test('neither names nor number of series depend on what came over the network', async (t) => {
-  const expected = [...parseExposition(renderPrometheus(HEALTHY)).series.keys()].filter(
+  const expected = [...parseExposition(renderPrometheus(LEAKY)).series.keys()].filter(
     (key) => !key.includes('probe'),
   )
   fc.assert(
     fc.property(arbitraryReport, (report) => {
-      const seen = report.kernel.probe === 'none' ? { ...report, kernel: HEALTHY.kernel } : report
+      // What is unknown is absent.
+      const { descriptors, limitReachedInMs, halfCloses } = LEAKY
+      const known = { ...report, descriptors, limitReachedInMs, halfCloses }
+      const seen = known.kernel.probe === 'none' ? { ...known, kernel: HEALTHY.kernel } : known
       const { series } = parseExposition(renderPrometheus(seen))
       assert.deepEqual(
         [...series.keys()].filter((key) => !key.includes('probe')),

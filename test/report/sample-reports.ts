@@ -54,6 +54,7 @@ export const KEPT = {
   stalls: { count: 0, longestMs: 0, lastMs: 0, lastEndedMs: null },
   descriptors: { openDescriptors: 140, descriptorLimit: 1024, pressure: null, reclaimed: 0 },
   limitReachedInMs: null,
+  growthPerHour: 0,
   orphans: null,
   handedOver: 0,
   halfCloses: { samples: 0, p999Ms: null, suggestedGraceMs: null },
@@ -73,6 +74,7 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     ports: [],
     pairs: [],
     sites: [],
+    healedSites: [],
     sockets: [],
     nextAfter: null,
     ...changes,
@@ -87,6 +89,7 @@ export const LEAKY: Report = sampleReport({
   stalls: { count: 2, longestMs: 4200, lastMs: 800, lastEndedMs: 300_000 },
   descriptors: { openDescriptors: 930, descriptorLimit: 1024, pressure: 0.5, reclaimed: 3 },
   limitReachedInMs: 2_700_000,
+  growthPerHour: 12.5,
   orphans: {
     tcp: 2,
     states: { CLOSE_WAIT: 2 },
@@ -162,6 +165,10 @@ export const LEAKY: Report = sampleReport({
       conditions: { 'fin-wait': 1 },
       ...NO_TREND,
     },
+  ],
+  healedSites: [
+    { site: 'GET /export/:id', leakedTotal: 12, reclaimed: 0, healedMs: 300_000 },
+    { site: 'to 10.0.0.9:5432', leakedTotal: 9, reclaimed: 7, healedMs: 2_400_000 },
   ],
   sockets: [
     sampleSocket(7, {

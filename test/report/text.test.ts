@@ -43,6 +43,31 @@ t.test('totals, sites and sockets of a leaky process', async (t) => {
   )
 })
 
+t.test('the trend of a site, where there is one', async (t) => {
+  const [leaky, , other] = LEAKY.sites
+  const trends = [
+    { leakedTotal: 40, growthPerHour: 12.5, descriptorShare: 0.02 },
+    { leakedTotal: 4, growthPerHour: -3.5, descriptorShare: null },
+    { leakedTotal: 3, growthPerHour: 0, descriptorShare: 0.004 },
+    { leakedTotal: 0, growthPerHour: 0.04, descriptorShare: 0 },
+  ].map((trend) => renderText(sampleReport({ sites: [{ ...leaky!, ...trend }, other!] })))
+  t.match(trends[0], /^upgrade .*\n {3}40 leaked since start, \+13\/h, 2 % of open descriptors\npayments/m)
+  t.match(trends[1], /^upgrade .*\n {3}4 leaked since start, -3\.5\/h\npayments/m)
+  t.match(trends[2], /^upgrade .*\npayments/m, 'what says no more than the count is left out')
+  t.match(trends[3], /^upgrade .*\npayments/m)
+})
+
+t.test('sites that leak no longer, and who put them right', async (t) => {
+  const text = renderText(LEAKY, { columns: 120 })
+  t.match(text, '\nrecovered: GET /export/:id, 12 leaked since start, none now (for 5 min)\n')
+  t.match(
+    text,
+    'closed: to 10.0.0.9:5432, 9 leaked since start, 7 of them closed by the guard, none now (for 40 min)\n',
+  )
+  t.match(renderText(LEAKY, { color: true }), '\x1b[32mrecovered: GET')
+  t.notMatch(renderText(HEALTHY), 'none now')
+})
+
 t.test('blocked event loops and held ports, when there are any', async (t) => {
   const text = renderText(LEAKY)
   t.match(text, '\nevent loop: blocked 2 times, for 4 s at the longest; last 5 min ago, for 800 ms\n')
