@@ -22,11 +22,27 @@ export function isHttpServer(value: unknown): boolean {
   return value instanceof HttpServer || value instanceof HttpsServer
 }
 
-/** An Express application (or one of its kin): a function that handles requests, and no server. */
+export function isFastify(value: unknown): boolean {
+  return typeof value === 'object' && hasMethods(value, ['addHook', 'register', 'inject', 'listen'])
+}
+
+export function isSocketIoServer(value: unknown): boolean {
+  return value instanceof EventEmitter && hasMethods(value, ['of', 'attach', 'bind', 'disconnectSockets'])
+}
+
+export function isKoa(value: unknown): boolean {
+  return value instanceof EventEmitter && hasMethods(value, ['use', 'callback', 'createContext', 'listen'])
+}
+
+/** An application of Express (or one of its kin) or Koa: it handles requests, and is no server. */
 function isApplication(value: unknown): boolean {
-  if (typeof value !== 'function') return false
-  const { handle, listen } = value as { handle?: unknown; listen?: unknown }
-  return typeof handle === 'function' && typeof listen === 'function'
+  return isKoa(value) || (typeof value === 'function' && hasMethods(value, ['handle', 'listen']))
+}
+
+function hasMethods(value: object | null, names: readonly string[]): boolean {
+  return (
+    value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
+  )
 }
 
 /** @returns the error for a server that this adapter does not guard, with the adapter that does */
@@ -41,6 +57,12 @@ export function refuseServer(expected: string, got: unknown): SocketLeakGuardErr
   if (isWebSocketServer(got)) {
     return refuse(expected, 'a WebSocketServer', 'import { guardServer } from "socket-leak-guard/ws"')
   }
+  if (isFastify(got)) {
+    return refuse(expected, 'a Fastify instance', 'import { guardServer } from "socket-leak-guard/fastify"')
+  }
+  if (isSocketIoServer(got)) {
+    return refuse(expected, 'a Socket.IO server', 'import { guardServer } from "socket-leak-guard/socket.io"')
+  }
   if (isHttpServer(got)) {
     return refuse(expected, 'an HTTP server', 'import { guardServer } from "socket-leak-guard/http"')
   }
@@ -50,6 +72,6 @@ export function refuseServer(expected: string, got: unknown): SocketLeakGuardErr
   return wrongServer(expected, got)
 }
 
-function refuse(expected: string, got: string, advice: string): SocketLeakGuardError {
+export function refuse(expected: string, got: string, advice: string): SocketLeakGuardError {
   return new SocketLeakGuardError('SLG_ERR_WRONG_SERVER', `server must be ${expected}, got ${got}; ${advice}`)
 }
