@@ -5,7 +5,6 @@
  */
 import { bytesAccepted, checkedMs, hasBlockedOutput } from '../src/adapter-kit.js'
 import type { Socket } from 'node:net'
-import type { WebSocket } from 'ws'
 import type { Guard } from '../src/index.js'
 import type { Chore } from './chores.js'
 
@@ -21,6 +20,11 @@ export function readCloseTimeout(value: unknown): number | null {
   return checkedMs('closeTimeoutMs', value ?? CLOSE_TIMEOUT_MS, 1)
 }
 
+/** As much of a WebSocket as says that it is closing. */
+interface Closable {
+  readonly readyState: number
+}
+
 interface Progress {
   readonly moved: number
   readonly sinceMs: number
@@ -29,14 +33,14 @@ interface Progress {
 /** Closing for `limitMs` without a byte moving is closed by the guard, which counts and announces it as reclaimed. */
 export function createClosingWatch(
   guard: Guard,
-  connections: () => Iterable<[WebSocket, Socket]>,
+  connections: () => Iterable<[Closable, Socket]>,
   limitMs: number,
 ): Chore {
   const lookMs = Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, limitMs / 4))
-  let closing = new Map<WebSocket, Progress>()
+  let closing = new Map<Closable, Progress>()
 
   function look(nowMs: number): void {
-    const still = new Map<WebSocket, Progress>()
+    const still = new Map<Closable, Progress>()
     for (const [webSocket, socket] of connections()) {
       if (webSocket.readyState !== CLOSING) continue
       const moved = socket.bytesRead + bytesAccepted(socket)
