@@ -1,14 +1,20 @@
 /** Whoever mixes servers up is told which adapter to take; a misspelt option is told what was meant. */
 import express from 'express'
+import Fastify from 'fastify'
+import Koa from 'koa'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import tls from 'node:tls'
+import { Server as SocketIoServer } from 'socket.io'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import * as expressAdapter from '../../adapters/express.js'
+import * as fastifyAdapter from '../../adapters/fastify.js'
 import * as httpAdapter from '../../adapters/http.js'
+import * as koaAdapter from '../../adapters/koa.js'
 import * as netAdapter from '../../adapters/net.js'
+import * as socketIoAdapter from '../../adapters/socket-io.js'
 import * as wsAdapter from '../../adapters/ws.js'
 import { install, installedGuard, SocketLeakGuardError } from '../../src/index.js'
 
@@ -18,7 +24,10 @@ const ADAPTERS: Record<string, Anything> = {
   net: netAdapter.guardServer as Anything,
   http: httpAdapter.guardServer as Anything,
   express: expressAdapter.guardServer as Anything,
+  fastify: fastifyAdapter.guardServer as Anything,
+  koa: koaAdapter.guardServer as Anything,
   ws: wsAdapter.guardServer as Anything,
+  'socket.io': socketIoAdapter.guardServer as Anything,
 }
 
 const webSocketServer = new WebSocketServer({ noServer: true })
@@ -30,6 +39,9 @@ const THINGS: Record<string, unknown> = {
   'https.Server': https.createServer(),
   WebSocketServer: webSocketServer,
   'an Express application': express(),
+  'a Koa application': new Koa(),
+  'a Fastify instance': Fastify(),
+  'a Socket.IO server': new SocketIoServer(http.createServer()),
   'a plain object': {},
   undefined,
 }
@@ -38,7 +50,10 @@ const GOOD: Record<string, readonly string[]> = {
   net: ['net.Server', 'tls.Server'],
   http: ['http.Server', 'https.Server'],
   express: ['http.Server', 'https.Server'],
+  fastify: ['a Fastify instance'],
+  koa: ['http.Server', 'https.Server'],
   ws: ['WebSocketServer'],
+  'socket.io': ['a Socket.IO server'],
 }
 
 /** What the message says about a thing that is wrong for any adapter. */
@@ -50,6 +65,11 @@ const ADVICE: Record<string, RegExp> = {
   WebSocketServer: /got a WebSocketServer; import \{ guardServer \} from "socket-leak-guard\/ws"$/,
   'an Express application':
     /got an application, which has no sockets; pass the server that app\.listen\(\) returns$/,
+  'a Koa application':
+    /got an application, which has no sockets; pass the server that app\.listen\(\) returns$/,
+  'a Fastify instance': /got a Fastify instance; import \{ guardServer \} from "socket-leak-guard\/fastify"$/,
+  'a Socket.IO server':
+    /got a Socket\.IO server; import \{ guardServer \} from "socket-leak-guard\/socket\.io"$/,
   'a plain object': /got Object \(object\)$/,
   undefined: /got undefined$/,
 }
