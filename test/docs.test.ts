@@ -161,6 +161,47 @@ t.test('the examples run', async (t) => {
   }
 })
 
+t.test('docs/adapters.md', async (t) => {
+  const document = readDocument('docs/adapters.md')
+  const { exports } = JSON.parse(readDocument('package.json')) as { exports: Record<string, unknown> }
+  const adapters = Object.keys(exports)
+    .map((path) => `socket-leak-guard${path.slice(1)}`)
+    .filter((specifier) => /^socket-leak-guard\/(?!register|testing|.*\.json$)/.test(specifier))
+
+  t.test('and README.md have every adapter', async (t) => {
+    const isAdapter = (name: string): boolean => name.startsWith('socket-leak-guard/')
+    for (const path of ['docs/adapters.md', 'README.md']) {
+      const named = [...tableOf(readDocument(path)).keys()].filter(isAdapter)
+      t.same(named.sort(), [...adapters].sort(), path)
+    }
+  })
+
+  t.test('has an example for each, which stops when it is told to', async (t) => {
+    const examples = codeBlocksOf(document).filter(({ info }) => info === 'js')
+    t.equal(examples.length, adapters.length)
+    const stop = "\nsetTimeout(() => process.emit('SIGTERM'), 100)\n"
+    const programs = adapters.map((specifier, i) => {
+      const example = examples.find(({ code }) => code.includes(`from '${specifier}'`))
+      return { specifier, file: `${i}.mjs`, code: `${example?.code.replaceAll(/\b3000\b/g, '0')}${stop}` }
+    })
+    const directory = t.testdir(Object.fromEntries(programs.map(({ file, code }) => [file, code])))
+    const outcomes = await Promise.all(programs.map(({ file }) => runNode([join(directory, file)])))
+    for (const [i, { specifier }] of programs.entries()) {
+      t.same(outcomes[i], { code: 0, signal: null, stdout: '', stderr: '' }, specifier)
+    }
+  })
+
+  t.test('shows an adapter in thirty lines that works', async (t) => {
+    const [adapter, use] = ['js adapter', 'js uses adapter'].map((wanted) => {
+      return codeBlocksOf(document).find(({ info }) => info === wanted)?.code ?? ''
+    }) as [string, string]
+    t.ok(adapter.trimEnd().split('\n').length <= 30)
+    const directory = t.testdir({ 'adapter.mjs': adapter, 'use.mjs': use })
+    const outcome = await runNode([join(directory, 'use.mjs')])
+    t.same(outcome, { code: 0, signal: null, stdout: '', stderr: '' })
+  })
+})
+
 t.test('the links between the pages lead somewhere', async (t) => {
   for (const path of PAGES) {
     const document = readDocument(path)
