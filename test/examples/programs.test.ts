@@ -33,6 +33,22 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
     /^#\d+ leaked: HTTP connection of POST \/upload\/:name from 127\.0\.0\.1:\d+:/m,
     /req\.resume\(\)/,
   ],
+  fastify: [
+    /^socket-leak-guard: 1 leaked, 0 suspect/m,
+    new RegExp(`^POST /upload/:name +1 .* ${UNREAD} 1$`, 'm'),
+    /^#\d+ leaked: HTTP connection of POST \/upload\/:name from 127\.0\.0\.1:\d+:/m,
+    /req\.resume\(\)/,
+  ],
+  koa: [
+    /^POST \/albums\/:album\/photos\/:name$/m,
+    /^HTTP connection "photos" of POST \/albums\/:album\/photos\/:name from .*req\.resume\(\)/m,
+  ],
+  'socket-io': [
+    /^Upgraded connection of \/live from 127\.0\.0\.1:\d+: .* in the upgrade handler\.$/m,
+    /^upgrade \/socket\.io\/ chat$/m,
+    /^upgrade \/live null$/m,
+    /^stopped: 2 ended in good order, 0 destroyed$/m,
+  ],
   ws: [
     /^WebSocket "live" of \/live from 127\.0\.0\.1:\d+: .*paused it: call ws\.resume\(\)/m,
     /^stopped: 0 ended in good order, 1 destroyed$/m,
