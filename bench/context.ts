@@ -2,10 +2,11 @@
  * What knowing the request costs: CPU per request of a handler that awaits a lot, for each source of context, as a ratio to
  * the same server with the guard and `context: 'off'`.
  *
- * `node dist/bench/context.js [rounds]` prints a Markdown table for the Node that runs it. Every measurement is a process of
+ * `node dist/bench/context.js [rounds]` prints Markdown tables for the Node that runs it. Every measurement is a process of
  * its own; the sources take turns within a round, and the ratio is taken within the round, so that a machine that grows
  * slower meanwhile slows all of them. `off` is measured twice: the second is the noise.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -15,9 +16,12 @@ import { fileURLToPath } from 'node:url'
 import { createNamespace } from 'cls-hooked'
 import { fromClsHooked, install } from '../src/index.js'
 import { usesAsyncContextFrame } from '../src/observe/context/async-context-frame.js'
+import type { ContextChoice } from '../src/options.js'
 
 const SOURCES = ['off', 'off again', 'auto', 'async-local-storage', 'cls-hooked'] as const
-type Source = (typeof SOURCES)[number]
+/** The same with an application that runs its handlers in an AsyncLocalStorage of its own. */
+const BESIDE = ['off beside', 'off again beside', 'async-local-storage beside'] as const
+type Source = (typeof SOURCES | typeof BESIDE)[number]
 
 const REQUESTS = 6000
 const WARM_UP = 2000
@@ -31,8 +35,9 @@ async function handle(): Promise<string> {
 
 /** With cls-hooked the application keeps a namespace of its own, as it has to: that is its cost, not the reading. */
 function createServer(source: Source): http.Server {
+  if (source.endsWith(' beside')) return createServerBeside(source.slice(0, -' beside'.length))
   if (source !== 'cls-hooked') {
-    install({ context: source === 'off again' ? 'off' : source, kernel: 'off' })
+    install({ context: choiceOf(source), kernel: 'off' })
     return http.createServer(async (_request, response) => response.end(await handle()))
   }
   const namespace = createNamespace('bench')
@@ -43,6 +48,20 @@ function createServer(source: Source): http.Server {
       void handle().then((body) => response.end(body))
     })
   })
+}
+
+/** What the guard's storage adds where the application already pays for one. */
+function createServerBeside(source: string): http.Server {
+  const storage = new AsyncLocalStorage<{ id: number }>()
+  let id = 0
+  install({ context: choiceOf(source), kernel: 'off' })
+  return http.createServer((_request, response) => {
+    storage.run({ id: ++id }, () => void handle().then((body) => response.end(body)))
+  })
+}
+
+function choiceOf(source: string): ContextChoice {
+  return source === 'off again' ? 'off' : (source as ContextChoice)
 }
 
 async function load(port: number, count: number): Promise<void> {
@@ -103,32 +122,45 @@ function median(values: readonly number[]): number {
   return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2
 }
 
-async function compare(rounds: number): Promise<string> {
-  const ratios = new Map<Source, number[]>(SOURCES.map((source) => [source, []]))
-  const micros = new Map<Source, number[]>(SOURCES.map((source) => [source, []]))
+interface Measured {
+  readonly micros: number[]
+  readonly ratios: number[]
+}
+
+async function compare(sources: readonly Source[], rounds: number): Promise<string> {
+  const measured = new Map<Source, Measured>(sources.map((source) => [source, { micros: [], ratios: [] }]))
   for (let round = 0; round < rounds; round += 1) {
     const found = new Map<Source, number>()
-    const order = round % 2 === 0 ? SOURCES : [...SOURCES].reverse()
+    const order = round % 2 === 0 ? sources : [...sources].reverse()
     for (const source of order) found.set(source, await measure(source))
     for (const [source, value] of found) {
-      micros.get(source)!.push(value)
-      ratios.get(source)!.push(value / found.get('off')!)
+      measured.get(source)!.micros.push(value)
+      measured.get(source)!.ratios.push(value / found.get(sources[0]!)!)
     }
   }
-  const rows = SOURCES.map((source) => {
-    const all = ratios.get(source)!
-    const spread = `${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}`
-    return `| \`${source}\` | ${median(micros.get(source)!).toFixed(0)} µs | ${median(all).toFixed(2)} | ${spread} |`
+  const rows = sources.map((source) => {
+    const { micros, ratios } = measured.get(source)!
+    const spread = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`
+    const name = source.replace(/ beside$/, '')
+    return `| \`${name}\` | ${median(micros).toFixed(0)} µs | ${median(ratios).toFixed(2)} | ${spread} |`
   })
-  const chosen = usesAsyncContextFrame() ? 'async-local-storage' : 'off'
   return [
-    `Node ${process.version}, ${rounds} rounds, ${AWAITS} awaits a request; \`auto\` chooses \`${chosen}\``,
-    '',
     '| context | CPU per request | ratio to `off` (median) | spread |',
     '|---|---|---|---|',
     ...rows,
   ].join('\n')
 }
 
+async function compareAll(rounds: number): Promise<string> {
+  const chosen = usesAsyncContextFrame() ? 'async-local-storage' : 'off'
+  const about = `Node ${process.version}, ${rounds} rounds, ${AWAITS} awaits a request`
+  return [
+    `${about}; \`auto\` chooses \`${chosen}\``,
+    await compare(SOURCES, rounds),
+    `${about}; the application runs an AsyncLocalStorage of its own`,
+    await compare(BESIDE, rounds),
+  ].join('\n\n')
+}
+
 if (process.argv[2] === 'serve') await serve(process.argv[3] as Source)
-else console.log(await compare(Number(process.argv[2] ?? 7)))
+else console.log(await compareAll(Number(process.argv[2] ?? 7)))
