@@ -36,6 +36,8 @@ async function show(root: string, stacks: readonly (readonly string[])[], prepar
   const program = `
     import { placesOf, describePlace, siteOfPlaces } from ${JSON.stringify(moduleUrl('src/observe/stack-frames.js'))}
     import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
+    // The test runner turns them on in every process below it.
+    process.setSourceMapsEnabled(false)
     ${prepare}
     const stacks = ${JSON.stringify(stacks)}
     console.log(JSON.stringify(stacks.map((frames) => {
