@@ -3,7 +3,7 @@
  * Every claim in it is a fact of the same report entry.
  */
 import type { Owner, SocketReport } from './report.js'
-import type { Condition, Kind } from './vocabulary.js'
+import type { Condition, Direction, Kind } from './vocabulary.js'
 import { formatBytes } from './format-bytes.js'
 import { formatDuration } from './format-duration.js'
 import { formatEndpoint } from './format-endpoint.js'
@@ -154,21 +154,23 @@ function describePeer({ condition, evidence }: Undiagnosed): string {
 function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed): string {
   switch (condition) {
     case 'eof-ignored':
-      return kind === 'upgrade' || kind === 'connect'
-        ? `Call socket.end() on 'end' in the ${kind} handler.`
-        : "Call socket.end() on 'end', or create it with allowHalfOpen: false."
+      return remedyForIgnoredEnd(kind, direction)
     case 'eof-unread':
     case 'fin-unseen':
     case 'window-closed':
       return remedyForUnread(kind, direction, owner)
     case 'reset-unseen':
-      return 'Call socket.destroy(); with reclaimDead the guard does so once all that was delivered has been read.'
+      return `Call ${kind === 'websocket' ? 'ws.terminate()' : 'socket.destroy()'}; with reclaimDead the guard closes it once all that was delivered has been read.`
     case 'fin-wait':
-      return "Give the peer a time limit: socket.destroy() some time after 'finish'."
+      return kind === 'websocket'
+        ? 'Give the close a time limit: ws.terminate() some time after ws.close(), or closeTimeoutMs of the ws adapter.'
+        : "Give the peer a time limit: socket.destroy() some time after 'finish'."
     case 'write-stalled':
-      return 'Bound the wait: socket.resetAndDestroy() when the output makes no progress.'
+      return `Bound the wait: ${remedyForStalled(kind, direction)}.`
     case 'closed-unread':
-      return 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
+      return kind === 'websocket' || kind === 'http'
+        ? remedyForUnread(kind, direction, owner)
+        : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
     case 'self-connected':
       return 'Connect to a port outside the ephemeral range, or check that the server is up before connecting.'
     case 'abandoned':
@@ -176,17 +178,46 @@ function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed
   }
 }
 
-function remedyForUnread(kind: Kind, direction: 'inbound' | 'outbound', { context }: Owner): string {
+function remedyForIgnoredEnd(kind: Kind, direction: Direction): string {
+  if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
+  if (kind === 'websocket')
+    return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'
+  // An HTTP server keeps such a connection only when it was told to.
   if (kind === 'http' && direction === 'inbound')
-    return 'Consume the request body (req.resume()) or destroy the request.'
+    return 'Call response.end(), or leave server.httpAllowHalfOpen at false.'
+  return "Call socket.end() on 'end', or create it with allowHalfOpen: false."
+}
+
+function remedyForUnread(kind: Kind, direction: Direction, { context }: Owner): string {
+  if (kind === 'http') {
+    return direction === 'inbound'
+      ? 'Consume the request body (req.resume()) or destroy the request.'
+      : 'Consume the response body (res.resume(), or body.cancel() with fetch) or give it up (res.destroy()).'
+  }
   if (kind === 'websocket') {
     return context.webSocket === 'paused'
       ? 'The application has paused it: call ws.resume(), or ws.terminate() to give it up.'
       : 'Resume the WebSocket (ws.resume()) or terminate it.'
   }
-  if (direction === 'outbound')
-    return 'Consume the response body (res.resume(), body.cancel(), socket.resume()) or destroy the request.'
-  return 'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).'
+  const both = kind === 'connect' ? 'tunnel' : 'pipe'
+  return `Read it, call socket.resume(), or destroy both ends of the ${both} (use stream.pipeline).`
+}
+
+/** `resetAndDestroy()` throws on TLS and on pipes. */
+function remedyForStalled(kind: Kind, direction: Direction): string {
+  switch (kind) {
+    case 'http':
+      return direction === 'inbound'
+        ? 'set server.timeout, which destroys a connection that makes no progress'
+        : 'request.destroy() when the output makes no progress'
+    case 'websocket':
+      return 'ws.terminate() when ws.bufferedAmount does not go down'
+    case 'tls':
+    case 'pipe':
+      return 'socket.destroy() when the output makes no progress'
+    default:
+      return 'socket.resetAndDestroy() when the output makes no progress'
+  }
 }
 
 function capitalize(text: string): string {

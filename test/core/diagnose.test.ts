@@ -24,7 +24,7 @@ const SENTENCES: Readonly<Record<Condition, string>> = {
     'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).',
   'reset-unseen':
     'the connection died (seen 2 min ago) and Node was not told: 84 KB are unread. ' +
-    'Call socket.destroy(); with reclaimDead the guard does so once all that was delivered has been read.',
+    'Call socket.destroy(); with reclaimDead the guard closes it once all that was delivered has been read.',
   'fin-wait':
     'the application ended its side 2 min ago, and the end of the peer has not been seen. ' +
     "Give the peer a time limit: socket.destroy() some time after 'finish'.",
@@ -120,9 +120,20 @@ t.test('what to do depends on what it carries', async (t) => {
   for (const condition of ['eof-unread', 'fin-unseen', 'window-closed'] as const) {
     t.match(remedyOf(condition, { kind: 'http' }), /request body/)
     t.match(remedyOf(condition, { kind: 'http', direction: 'outbound' }), /response body/)
-    t.match(remedyOf(condition, { kind: 'tcp', direction: 'outbound' }), /response body/)
+    t.notMatch(remedyOf(condition, { kind: 'tcp', direction: 'outbound' }), /body/, 'not everything is HTTP')
+    t.match(remedyOf(condition, { kind: 'connect' }), /both ends of the tunnel/)
     t.match(remedyOf(condition, { kind: 'websocket' }), /ws\.resume\(\)/)
   }
+  for (const condition of ['eof-ignored', 'reset-unseen', 'fin-wait', 'write-stalled'] as const) {
+    t.match(remedyOf(condition, { kind: 'websocket' }), /ws\.terminate\(\)/)
+    t.notMatch(remedyOf(condition, { kind: 'websocket' }), /socket\./i, 'ws owns the socket')
+  }
+  t.match(remedyOf('eof-ignored', { kind: 'http' }), /httpAllowHalfOpen/)
+  for (const kind of ['tls', 'pipe', 'http', 'websocket'] as const)
+    t.notMatch(remedyOf('write-stalled', { kind }), /resetAndDestroy/, `it throws on ${kind}, or may`)
+  t.match(remedyOf('write-stalled', { kind: 'upgrade' }), /resetAndDestroy/)
+  t.match(remedyOf('closed-unread', { kind: 'upgrade' }), /socket\.resume\(\).*destroySoon/)
+  t.match(remedyOf('closed-unread', { kind: 'http', direction: 'outbound' }), /response body/)
 })
 
 t.test('the evidence about the peer is part of it, if there is any', async (t) => {
