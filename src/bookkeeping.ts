@@ -14,20 +14,16 @@ import { createSiteHistory } from './core/site-history.js'
 import type { Kept } from './core/snapshot.js'
 import { createStallLog } from './core/stalls.js'
 import type { Action } from './core/vocabulary.js'
-import { formatEndpoint } from './core/format-endpoint.js'
-import { endsOf } from './observe/describe-socket.js'
+import { watchKeepAlive } from './observe/ignored-keep-alive.js'
 import { countDescriptors } from './observe/kernel/descriptors.js'
-import type { KernelProbe } from './observe/kernel/probe.js'
 import { createOrphanWatch } from './observe/orphan-watch.js'
 import { watchServers } from './observe/servers.js'
-import { descriptorOf } from './observe/socket-fields.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
 import type { LogFunction } from './options.js'
 import { openReportSockets } from './server/report-sockets.js'
 
 export interface BookkeepingHooks {
   readonly ledger: Ledger<TrackedSocket>
-  readonly probe: KernelProbe
   readonly pressure: PressureSettings | null
   /** Where the log of leaks goes, and the least time between two lines about one site. */
   readonly log: 'stderr' | LogFunction | null
@@ -40,7 +36,8 @@ export interface BookkeepingHooks {
 
 export interface Bookkeeping {
   onEvent(event: GuardEvent): void
-  onPeerEnded(record: TrackedSocket): void
+  /** @param args what `connect()` was called with */
+  onOpened(record: TrackedSocket, args: readonly unknown[]): void
   onReleased(record: TrackedSocket): void
   onHandedOver(record: TrackedSocket): void
   onStall(blockedMs: number): void
@@ -56,11 +53,12 @@ export interface Bookkeeping {
 const HOUR_MS = 3_600_000
 
 export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
-  const { ledger, now, probe } = hooks
+  const { ledger, now } = hooks
   const stalls = createStallLog()
   const times = createHalfCloseTimes()
   const history = createSiteHistory()
   const servers = watchServers()
+  const keepAlives = watchKeepAlive()
   const orphans = createOrphanWatch(knownSockets)
   const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
   const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
@@ -71,26 +69,9 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     yield* openReportSockets()
   }
 
-  function lintNow(options?: LintOptions): LintFinding[] {
-    return lint(
-      { servers: servers.facts(ledger, now(), hooks.isForeignServer), lostKeepAlives: lostKeepAlives() },
-      options,
-    )
-  }
-
-  /** Needs a view that can read the option back. */
-  function lostKeepAlives(): string[] {
-    if (probe.readKeepAlive === undefined || probe.name !== 'ffi') return []
-    const lost = [...ledger].filter(
-      ({ keepAlive, socket }) =>
-        keepAlive === 'application' &&
-        !socket.connecting &&
-        probe.readKeepAlive!(descriptorOf(socket)) === null,
-    )
-    return lost.map((record) => {
-      const { remote } = endsOf(record)
-      return remote === null ? 'an unknown address' : formatEndpoint(remote)
-    })
+  function lintNow(options: LintOptions | undefined, mayRest: boolean): LintFinding[] {
+    const look = { open: ledger, nowMs: now(), isForeign: hooks.isForeignServer }
+    return lint({ servers: servers.facts(look, mayRest), lostKeepAlives: keepAlives.lost() }, options)
   }
 
   function limitReachedInMs(open: number | null, limit: number | null): number | null {
@@ -107,8 +88,11 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       else if (event.type === 'recovered') history.healed(id, 'application', now())
       else if (event.type !== 'suspect') history.healed(id, 'guard', now())
     },
-    onPeerEnded: servers.onPeerEnded,
-    onReleased({ id, case: kase, peerEndedMs, localEndedMs }) {
+    onOpened: keepAlives.onOpened,
+    onReleased(record) {
+      servers.onReleased(record)
+      keepAlives.onReleased(record)
+      const { id, case: kase, peerEndedMs, localEndedMs } = record
       const wasHealthy = kase === null || (kase.acted === 'no' && kase.verdict !== 'leaked')
       // No event will tell: it was leaked once and then exempt, at the most.
       if (wasHealthy) history.healed(id, 'application', now())
@@ -129,7 +113,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       log?.tellRest()
     },
     graceMs: pressure.graceMs,
-    lint: lintNow,
+    lint: (options) => lintNow(options, false),
     kept(looksForOrphans) {
       if (looksForOrphans) orphans.refresh()
       const descriptors = pressure.report()
@@ -142,7 +126,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         orphans: orphans.report(),
         handedOver,
         halfCloses: times.report(),
-        lint: lintNow(),
+        lint: lintNow(undefined, true),
         trendOf: (site) => history.trendOf(site, at),
         healedSites: history.healedSites(at),
       }

@@ -86,12 +86,12 @@ export function startEngine(options: ResolvedOptions): Engine {
     now,
     isForeign: isReportSocket,
     isActing: executor.isActing,
-    onPeerEnded: (record) => {
-      pairs.onPeerEnded(record)
-      books.onPeerEnded(record)
-    },
+    onPeerEnded: pairs.onPeerEnded,
     onAdopted: owners.onAdopted,
-    onOpened: owners.onOpened,
+    onOpened(record, args) {
+      owners.onOpened(record, args)
+      books.onOpened(record, args)
+    },
     onEnding: (record) => {
       if (!executor.isActing()) owners.onEnding(record)
     },
@@ -106,6 +106,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     },
   })
   const stopObservingHttp = observeHttpRequests({
+    now,
     adopt: (socket) => tracker.adopt(socket, 'inbound'),
     onHandedIn(server, socket) {
       const record = tracker.adopt(socket, 'inbound')
@@ -119,7 +120,6 @@ export function startEngine(options: ResolvedOptions): Engine {
   })
   const books = keepBooks({
     ledger,
-    probe,
     pressure: options.pressure,
     log: options.log,
     logIntervalMs: options.logIntervalMs,

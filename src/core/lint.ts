@@ -16,28 +16,48 @@ export interface LintFinding {
   /** What is wrong and what it leads to. */
   readonly message: string
   readonly remedy: string
-  /** Where the server was told to listen, `file:line`; `null` where that is not known. */
+  /**
+   * `file:line`: the handler or the `connect()` where its stack was recorded, else where the server was told to listen;
+   * `null` where neither is known.
+   */
   readonly where: string | null
 }
+
+/** Half-open connections, now or earlier, whose `'end'` nobody but Node itself listened for. */
+export interface Unheard {
+  readonly connections: number
+  /** Where the handler touched one of them, if that was recorded. */
+  readonly handler: string | null
+}
+
+export const NOTHING_UNHEARD: Unheard = { connections: 0, handler: null }
 
 /** What was seen of one listening server. */
 export interface ServerFacts {
   readonly kind: 'net' | 'http'
   readonly label: string
   readonly where: string | null
+  readonly isFastify: boolean
   /** Milliseconds; `null` for servers that have no such setting. */
   readonly requestTimeoutMs: number | null
+  readonly idleTimeoutMs: number | null
   readonly keepAliveTimeoutMs: number | null
-  /** Half-open connections, now or earlier, whose `'end'` nobody but Node itself listened for. */
-  readonly unheardEnds: number
+  readonly unheardEnds: Unheard
   /** The same among upgraded and CONNECT sockets. */
-  readonly unheldUpgrades: number
+  readonly unheldUpgrades: Unheard
+}
+
+/** Connections to one remote end that were opened with the option `keepAlive`, and without effect. */
+export interface LostKeepAlive {
+  readonly remote: string
+  readonly connections: number
+  /** Where one was opened, if that was recorded. */
+  readonly where: string | null
 }
 
 export interface LintFacts {
   readonly servers: readonly ServerFacts[]
-  /** Remote ends of connections on which the application's keep-alive did not hold. */
-  readonly lostKeepAlives: readonly string[]
+  readonly lostKeepAlives: readonly LostKeepAlive[]
 }
 
 export interface LintOptions {
@@ -47,7 +67,7 @@ export interface LintOptions {
 
 export function lint(facts: LintFacts, { loadBalancerIdleMs }: LintOptions = {}): LintFinding[] {
   return [
-    ...facts.servers.flatMap((server) => [
+    ...mergeTwins(facts.servers).flatMap((server) => [
       ...lintHalfOpen(server),
       ...lintUpgrades(server),
       ...lintRequestTimeout(server),
@@ -57,37 +77,63 @@ export function lint(facts: LintFacts, { loadBalancerIdleMs }: LintOptions = {})
   ]
 }
 
+/** Fastify makes one server for each address of `localhost`: to the reader they are one. */
+function mergeTwins(servers: readonly ServerFacts[]): ServerFacts[] {
+  const merged = new Map<string, ServerFacts>()
+  for (const server of servers) {
+    const { unheardEnds, unheldUpgrades, ...setUp } = server
+    const key = JSON.stringify(setUp)
+    const twin = merged.get(key)
+    merged.set(key, {
+      ...setUp,
+      unheardEnds: addUp(twin?.unheardEnds ?? NOTHING_UNHEARD, unheardEnds),
+      unheldUpgrades: addUp(twin?.unheldUpgrades ?? NOTHING_UNHEARD, unheldUpgrades),
+    })
+  }
+  return [...merged.values()]
+}
+
+export function addUp(a: Unheard, b: Unheard): Unheard {
+  return { connections: a.connections + b.connections, handler: a.handler ?? b.handler }
+}
+
 function lintHalfOpen({ unheardEnds, label, where }: ServerFacts): LintFinding[] {
-  if (unheardEnds === 0) return []
+  const { connections, handler } = unheardEnds
+  if (connections === 0) return []
   return [
     {
       rule: 'half-open-unheard',
-      message: `${label} allows half-open connections, but nobody listens for 'end' on ${connections(unheardEnds)}: they stay in CLOSE_WAIT when the peer ends`,
+      message: `${label} allows half-open connections, but nobody listens for 'end' on ${countOf(connections)}: when the peer ends, CLOSE_WAIT lasts until something else closes them`,
       remedy: "Call socket.end() on 'end', or drop allowHalfOpen: true.",
-      where,
+      where: handler ?? where,
     },
   ]
 }
 
 function lintUpgrades({ unheldUpgrades, label, where }: ServerFacts): LintFinding[] {
-  if (unheldUpgrades === 0) return []
+  const { connections, handler } = unheldUpgrades
+  if (connections === 0) return []
   return [
     {
       rule: 'upgrade-unheld',
-      message: `${label} has an upgrade or CONNECT handler that listens for no 'end' on ${connections(unheldUpgrades)}: the HTTP server has let go of them, so nobody will close them`,
-      remedy: "Call socket.end() on 'end' in the handler, and socket.destroy() where it refuses.",
-      where,
+      message: `${label} has an upgrade or CONNECT handler that listens for no 'end' on ${countOf(connections)}: the HTTP server has let go of them, so nobody closes them when the peer ends`,
+      remedy: "Call socket.end() on 'end' in the handler, and socket.destroySoon() where it refuses.",
+      where: handler ?? where,
     },
   ]
 }
 
-function lintRequestTimeout({ kind, requestTimeoutMs, label, where }: ServerFacts): LintFinding[] {
-  if (kind !== 'http' || requestTimeoutMs !== 0) return []
+function lintRequestTimeout(server: ServerFacts): LintFinding[] {
+  const { kind, requestTimeoutMs, idleTimeoutMs, isFastify, label, where } = server
+  // An idle timeout ends such a request as well: a socket that nobody reads is idle.
+  if (kind !== 'http' || requestTimeoutMs !== 0 || (idleTimeoutMs ?? 0) > 0) return []
   return [
     {
       rule: 'no-request-timeout',
-      message: `${label} has requestTimeout 0: a request whose body nobody reads is never given up`,
-      remedy: 'Set requestTimeout to the longest time an upload may take (Node defaults to 300000 ms).',
+      message: `${label} has requestTimeout 0${isFastify ? ", Fastify's default" : ''}: a request whose body nobody reads is never given up`,
+      remedy: isFastify
+        ? 'Create it with Fastify({ requestTimeout: 300_000 }), or the longest time an upload may take.'
+        : "Set server.requestTimeout to the longest time an upload may take (Node's default is 300000 ms).",
       where,
     },
   ]
@@ -100,22 +146,22 @@ function lintKeepAliveTimeout(server: ServerFacts, loadBalancerIdleMs: number | 
   return [
     {
       rule: 'keep-alive-race',
-      message: `${label} closes idle connections after ${keepAliveTimeoutMs} ms, the load balancer keeps them for ${loadBalancerIdleMs} ms: it will send requests into connections that are being closed (502)`,
+      message: `${label} has keepAliveTimeout ${keepAliveTimeoutMs} ms, the load balancer keeps idle connections for ${loadBalancerIdleMs} ms: it will send requests into connections that are being closed (502)`,
       remedy: `Set keepAliveTimeout above ${loadBalancerIdleMs} ms.`,
       where,
     },
   ]
 }
 
-function lostKeepAlive(remote: string): LintFinding {
+function lostKeepAlive({ remote, connections, where }: LostKeepAlive): LintFinding {
   return {
     rule: 'keep-alive-lost',
-    message: `keep-alive was asked for on the connection to ${remote}, but the kernel has it off`,
-    remedy: "Call socket.setKeepAlive() on 'connect', not before.",
-    where: null,
+    message: `keepAlive: true was given to connect(), which ignores it there: keep-alive is off on ${countOf(connections)} to ${remote}`,
+    remedy: 'Call socket.setKeepAlive(true, delayMs), or give keepAlive to net.connect().',
+    where,
   }
 }
 
-function connections(count: number): string {
-  return count === 1 ? 'a connection' : `${count} connections`
+function countOf(connections: number): string {
+  return connections === 1 ? 'a connection' : `${connections} connections`
 }

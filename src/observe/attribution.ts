@@ -36,6 +36,8 @@ export interface WebSocketLike {
 
 export class Attribution {
   kind: Kind | null = null
+  /** When the HTTP server let go of it, for an upgrade or a tunnel; 0 while it has not. */
+  handedOverMs = 0
   label: string | null = null
   /** The request now being served; released when its response is done, so that it can be collected. */
   request: RequestLike | null = null

@@ -25,6 +25,8 @@ interface RequestMessage {
 }
 
 export interface HttpRequestHooks {
+  /** Milliseconds since the guard started. */
+  now(): number
   /** Makes a record for a socket that was not seen before, or `null` where that can't be. */
   adopt(socket: Socket): TrackedSocket | null
   /** The application gave this server a socket that another one accepted, or none. */
@@ -33,7 +35,7 @@ export interface HttpRequestHooks {
   onFailure(error: unknown): void
 }
 
-export function observeHttpRequests({ adopt, onHandedIn, onFailure }: HttpRequestHooks): () => void {
+export function observeHttpRequests({ now, adopt, onHandedIn, onFailure }: HttpRequestHooks): () => void {
   // Everything below runs inside the host's own calls, so nothing may come out of it.
   function shielded<A extends unknown[]>(observe: (...args: A) => void): (...args: A) => void {
     return function observeShielded(...args) {
@@ -71,6 +73,7 @@ export function observeHttpRequests({ adopt, onHandedIn, onFailure }: HttpReques
     if (record === null) return
     const attribution = (record.attribution ??= new Attribution())
     attribution.kind = kind
+    attribution.handedOverMs = now()
     attribution.request = typeof request === 'object' ? request : null
     releaseRequest(attribution)
   }

@@ -6,87 +6,91 @@
  * so one stack per server says where that was.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { Server as HttpServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
-import { Socket, type Server } from 'node:net'
-import type { ServerFacts } from '../core/lint.js'
-import { placesOf, siteOfPlaces } from './stack-frames.js'
+import type { Server } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
+import { addUp, NOTHING_UNHEARD, type ServerFacts, type Unheard } from '../core/lint.js'
+import { monotonicMs } from '../real-time.js'
+import { CpuShare } from './kernel/cpu-share.js'
 import { serverOf } from './socket-fields.js'
+import { placesOf, siteOfPlaces } from './stack-frames.js'
+import { captureError } from './stacks.js'
 import type { TrackedSocket } from './tracked-socket.js'
+import { handlerOf, isHttpServer, isUpgraded, serverOfUnheard, wasUnheard } from './unheard-ends.js'
 
 const LISTEN = 'tracing:net.server.listen:asyncStart'
-/** A handler may well attach its listeners a little later; after this long it won't. */
-const SETTLED_MS = 1000
 
 export interface ServerWatch {
-  /** The peer ended: has anybody but Node listened for it? Two comparisons unless the socket is half-open. */
-  onPeerEnded(record: TrackedSocket): void
-  facts(open: Iterable<TrackedSocket>, nowMs: number, isForeign: (server: Server) => boolean): ServerFacts[]
+  onReleased(record: TrackedSocket): void
+  /** @param mayRest what was seen last will do while another look would take more than 1 % of one CPU */
+  facts(look: Look, mayRest: boolean): ServerFacts[]
   stop(): void
+}
+
+export interface Look {
+  readonly open: Iterable<TrackedSocket>
+  readonly nowMs: number
+  isForeign(server: Server): boolean
+}
+
+/** What nobody listens for on the connections of one server. */
+interface Ends {
+  plain: Unheard
+  upgraded: Unheard
 }
 
 interface Seen {
   /** Made in the call to `listen()`; its stack is read only when there is something to tell. */
   readonly listened: Error
-  unheardEnds: number
-  unheldUpgrades: number
+  /** Of connections that are gone. */
+  readonly past: Ends
+  /** Of those that were open at the last look. */
+  open: Ends
 }
 
 export function watchServers(): ServerWatch {
   const seen = new WeakMap<Server, Seen>()
   const known = new Set<WeakRef<Server>>()
-  /** Node's own listener for `'end'` (lib/net.js `onReadableStreamEnd`). */
-  const ownEndListeners = new Socket().listenerCount('end')
+  const share = new CpuShare(monotonicMs)
 
   function onListen(message: unknown): void {
     const { server } = message as { server: Server }
     if (seen.has(server)) return
-    seen.set(server, { listened: new Error('listen'), unheardEnds: 0, unheldUpgrades: 0 })
+    seen.set(server, { listened: captureError(), past: noEnds(), open: noEnds() })
     for (const ref of known) if (ref.deref() === undefined) known.delete(ref)
     known.add(new WeakRef(server))
   }
 
-  function isUnheard({ socket }: TrackedSocket): boolean {
-    return socket.allowHalfOpen && !socket.writableEnded && socket.listenerCount('end') <= ownEndListeners
+  function listening(isForeign: Look['isForeign']): Server[] {
+    return [...known]
+      .map((ref) => ref.deref())
+      .filter((server) => server !== undefined && server.listening && !isForeign(server)) as Server[]
   }
 
-  function isUpgraded({ attribution }: TrackedSocket): boolean {
-    return attribution?.kind === 'upgrade' || attribution?.kind === 'connect'
+  /** With 20,000 sockets it takes some 10 ms: their fields lie all over the memory. */
+  function look(servers: readonly Server[], { open, nowMs }: Look): void {
+    share.begin()
+    const startedMs = monotonicMs()
+    for (const server of servers) seen.get(server)!.open = noEnds()
+    for (const record of open) {
+      const server = serverOfUnheard(record, nowMs)
+      const entry = server === null ? undefined : seen.get(server)
+      if (entry !== undefined) count(entry.open, record)
+    }
+    share.spend(startedMs)
   }
 
   subscribe(LISTEN, onListen)
   return {
-    onPeerEnded(record) {
-      if (!record.socket.allowHalfOpen || !isUnheard(record)) return
+    onReleased(record) {
+      if (record.case === null || !wasUnheard(record)) return
       const server = serverOf(record.socket)
       const entry = server === null ? undefined : seen.get(server)
-      if (entry === undefined) return
-      if (isUpgraded(record)) entry.unheldUpgrades += 1
-      else entry.unheardEnds += 1
+      if (entry !== undefined) count(entry.past, record)
     },
-    facts(open, nowMs, isForeign) {
-      const unheard = [...open].filter(
-        (record) => record.peerEndedMs === 0 && nowMs - record.firstSeenMs >= SETTLED_MS && isUnheard(record),
-      )
-      return [...known].flatMap((ref) => {
-        const server = ref.deref()
-        if (server === undefined || !server.listening || isForeign(server)) return []
-        const { listened, unheardEnds, unheldUpgrades } = seen.get(server)!
-        const mine = unheard.filter(({ socket }) => serverOf(socket) === server)
-        const upgraded = mine.filter(isUpgraded).length
-        const isHttp = server instanceof HttpServer || server instanceof HttpsServer
-        return [
-          {
-            kind: isHttp ? ('http' as const) : ('net' as const),
-            label: describeServer(server, isHttp),
-            where: siteOfPlaces(placesOf(listened)),
-            requestTimeoutMs: isHttp ? server.requestTimeout : null,
-            keepAliveTimeoutMs: isHttp ? server.keepAliveTimeout : null,
-            unheardEnds: unheardEnds + mine.length - upgraded,
-            unheldUpgrades: unheldUpgrades + upgraded,
-          },
-        ]
-      })
+    facts(what, mayRest) {
+      const servers = listening(what.isForeign)
+      if (!mayRest || share.restMs() === 0) look(servers, what)
+      return servers.map((server) => describeServer(server, seen.get(server)!))
     },
     stop() {
       unsubscribe(LISTEN, onListen)
@@ -94,8 +98,36 @@ export function watchServers(): ServerWatch {
   }
 }
 
-function describeServer(server: Server, isHttp: boolean): string {
+function noEnds(): Ends {
+  return { plain: NOTHING_UNHEARD, upgraded: NOTHING_UNHEARD }
+}
+
+function count(ends: Ends, record: TrackedSocket): void {
+  const which = isUpgraded(record) ? 'upgraded' : 'plain'
+  const { connections, handler } = ends[which]
+  ends[which] = { connections: connections + 1, handler: handler ?? handlerOf(record) }
+}
+
+function describeServer(server: Server, { listened, past, open }: Seen): ServerFacts {
+  const http = isHttpServer(server) ? server : null
+  const places = placesOf(listened)
+  return {
+    kind: http === null ? 'net' : 'http',
+    label: labelOf(server),
+    where: siteOfPlaces(places),
+    isFastify: places.some(({ file }) => /[\\/]node_modules[\\/]fastify[\\/]/.test(file)),
+    requestTimeoutMs: http?.requestTimeout ?? null,
+    idleTimeoutMs: http?.timeout ?? null,
+    keepAliveTimeoutMs: http?.keepAliveTimeout ?? null,
+    unheardEnds: addUp(past.plain, open.plain),
+    unheldUpgrades: addUp(past.upgraded, open.upgraded),
+  }
+}
+
+function labelOf(server: Server): string {
   const address = server.address()
   const on = typeof address === 'string' ? address : `port ${address?.port ?? 'unknown'}`
-  return `the ${isHttp ? 'HTTP' : 'TCP'} server on ${on}`
+  const isTls = server instanceof TlsServer
+  const protocol = isHttpServer(server) ? (isTls ? 'HTTPS' : 'HTTP') : isTls ? 'TLS' : 'TCP'
+  return `the ${protocol} server on ${on}`
 }

@@ -165,13 +165,25 @@ export function isSelfConnected(socket: Socket): boolean {
 
 let keepAliveSymbol: symbol | null | undefined
 
-/** Is keep-alive on, through whatever API the application used? lib/net.js keeps it under `kSetKeepAlive`. */
-export function isKeepAliveOn(socket: Socket): boolean {
+/** What lib/net.js keeps under `kSetKeepAlive`, through whatever API it was asked; `undefined` where it keeps nothing. */
+function keptKeepAlive(socket: Socket): unknown {
   if (keepAliveSymbol === undefined) {
     keepAliveSymbol =
       Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kSetKeepAlive') ?? null
   }
-  return keepAliveSymbol !== null && (socket as unknown as Record<symbol, unknown>)[keepAliveSymbol] === true
+  return keepAliveSymbol === null
+    ? undefined
+    : (socket as unknown as Record<symbol, unknown>)[keepAliveSymbol]
+}
+
+/** Is keep-alive on, through whatever API the application used? */
+export function isKeepAliveOn(socket: Socket): boolean {
+  return keptKeepAlive(socket) === true
+}
+
+/** It is off, and not just unknown. */
+export function isKeepAliveKnownOff(socket: Socket): boolean {
+  return keptKeepAlive(socket) === false
 }
 
 /**

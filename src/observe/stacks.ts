@@ -158,7 +158,7 @@ export class StackRecorder {
 }
 
 /** An Error as deep as is needed, whatever the application has set. */
-function captureError(): Error {
+export function captureError(): Error {
   const before = Error.stackTraceLimit
   try {
     Error.stackTraceLimit = DEEPEST

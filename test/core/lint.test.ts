@@ -1,15 +1,19 @@
 import t from 'tap'
-import { lint, LINT_RULES, type ServerFacts } from '../../src/core/lint.js'
+import { lint, LINT_RULES, NOTHING_UNHEARD, type ServerFacts } from '../../src/core/lint.js'
 
 const HEALTHY: ServerFacts = {
   kind: 'http',
   label: 'the HTTP server on port 3000',
   where: '/app/server.js:12',
+  isFastify: false,
   requestTimeoutMs: 300_000,
+  idleTimeoutMs: 0,
   keepAliveTimeoutMs: 5000,
-  unheardEnds: 0,
-  unheldUpgrades: 0,
+  unheardEnds: NOTHING_UNHEARD,
+  unheldUpgrades: NOTHING_UNHEARD,
 }
+
+const unheard = (connections: number, handler: string | null = null) => ({ connections, handler })
 
 function rulesFor(server: Partial<ServerFacts>, loadBalancerIdleMs?: number): string[] {
   return lint({ servers: [{ ...HEALTHY, ...server }], lostKeepAlives: [] }, { loadBalancerIdleMs }).map(
@@ -23,9 +27,10 @@ t.test("silent about Node's own defaults", async (t) => {
 })
 
 t.test('each rule speaks when its own evidence is there', async (t) => {
-  t.same(rulesFor({ unheardEnds: 3 }), ['half-open-unheard'])
-  t.same(rulesFor({ unheldUpgrades: 1 }), ['upgrade-unheld'])
+  t.same(rulesFor({ unheardEnds: unheard(3) }), ['half-open-unheard'])
+  t.same(rulesFor({ unheldUpgrades: unheard(1) }), ['upgrade-unheld'])
   t.same(rulesFor({ requestTimeoutMs: 0 }), ['no-request-timeout'])
+  t.same(rulesFor({ requestTimeoutMs: 0, idleTimeoutMs: 1000 }), [], 'an idle timeout ends it as well')
   t.same(rulesFor({}, 60_000), ['keep-alive-race'])
   t.same(rulesFor({ keepAliveTimeoutMs: 61_000 }, 60_000), [])
   t.same(rulesFor({ keepAliveTimeoutMs: 0 }, 60_000), [], '0 keeps connections for ever')
@@ -34,8 +39,8 @@ t.test('each rule speaks when its own evidence is there', async (t) => {
 t.test('a finding says what, where and what to do', async (t) => {
   const findings = lint(
     {
-      servers: [{ ...HEALTHY, unheardEnds: 2, unheldUpgrades: 1, requestTimeoutMs: 0 }],
-      lostKeepAlives: ['10.0.0.5:443'],
+      servers: [{ ...HEALTHY, unheardEnds: unheard(2), unheldUpgrades: unheard(1), requestTimeoutMs: 0 }],
+      lostKeepAlives: [{ remote: '10.0.0.5:443', connections: 3, where: null }],
     },
     { loadBalancerIdleMs: 60_000 },
   )
@@ -44,4 +49,19 @@ t.test('a finding says what, where and what to do', async (t) => {
     t.ok(message.length > 20 && remedy.endsWith('.') && !/undefined|null|NaN/.test(message + remedy), rule)
     t.equal(where, rule === 'keep-alive-lost' ? null : '/app/server.js:12')
   }
+})
+
+t.test('a Fastify user is told of the option of Fastify', async (t) => {
+  const server = { ...HEALTHY, requestTimeoutMs: 0, isFastify: true }
+  const [finding, ...rest] = lint({ servers: [server, server], lostKeepAlives: [] })
+  t.match(finding, { message: /Fastify's default/, remedy: /Fastify\(\{ requestTimeout: / })
+  t.same(rest, [], 'one server for each address of localhost is one to the reader')
+})
+
+t.test('twins are counted together, and the place of the handler is the better one', async (t) => {
+  const servers = [
+    { ...HEALTHY, unheardEnds: unheard(2) },
+    { ...HEALTHY, unheardEnds: unheard(3, 'chat.js:7') },
+  ]
+  t.match(lint({ servers, lostKeepAlives: [] }), [{ message: / on 5 connections:/, where: 'chat.js:7' }])
 })

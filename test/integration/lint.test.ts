@@ -2,11 +2,14 @@
 import http from 'node:http'
 import net from 'node:net'
 import express from 'express'
+import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { once } from 'node:events'
+import { Duplex, PassThrough, finished, pipeline } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { install, type Guard } from '../../src/index.js'
-import { listen } from '../support/events.js'
+import { listen, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
 import { until } from '../support/until.js'
 
@@ -62,37 +65,156 @@ t.test('allowHalfOpen without anybody listening for the end, before it leaks', a
   t.match(finding, { message: `the TCP server on port ${port} allows half-open`, where: /events\.[jt]s:\d+/ })
 })
 
-t.test('one that listens for it is none', async (t) => {
-  using guard = install()
-  const server = net.createServer({ allowHalfOpen: true }, (socket) =>
-    socket.resume().on('end', () => socket.end()),
+type Handler = (socket: net.Socket) => unknown
+
+/** Every way to hear the end that Node offers, each on a half-open connection that stays and on one that ends. */
+const HEARING: Readonly<Record<string, Handler>> = {
+  'on end': (socket) => socket.resume().on('end', () => socket.end()),
+  once: async (socket) => {
+    await once(socket.resume(), 'end')
+    socket.end()
+  },
+  pipe: (socket) => socket.pipe(socket),
+  pipeline: (socket) => pipeline(socket, new PassThrough(), socket, () => {}),
+  finished: (socket) => finished(socket.resume(), { writable: false }, () => socket.end()),
+  'for await': async (socket) => {
+    for await (const chunk of socket) void chunk
+    socket.end()
+  },
+  'for await, a little later': async (socket) => {
+    await sleep(1500)
+    for await (const chunk of socket) void chunk
+    socket.end()
+  },
+  'readable and read() === null': (socket) =>
+    socket.on('readable', () => {
+      if (socket.read() === null) socket.end()
+    }),
+  'a web stream': async (socket) => {
+    const { readable, writable } = Duplex.toWeb(socket)
+    for await (const chunk of readable as AsyncIterable<unknown>) void chunk
+    await writable.close()
+  },
+  'a time limit instead': (socket) => socket.resume().setTimeout(60_000, () => socket.destroy()),
+  'its own end at once': (socket) => socket.resume().end('bye'),
+}
+
+const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\n\r\n'
+
+t.test('whoever hears the end in any way is none, at any time', async (t) => {
+  using guard = install({ sweepMs: 60_000 })
+  for (const handler of Object.values(HEARING)) {
+    const listener = (socket: net.Socket) => {
+      socket.on('error', () => {})
+      // The test's end destroys what is still being read.
+      void Promise.resolve(handler(socket)).catch(() => {})
+    }
+    const port = await listen(closeAfter(t, net.createServer({ allowHalfOpen: true }, listener)))
+    await peer.connect({ port })
+    const ending = await peer.connect({ port })
+    ending.do({ do: 'end', text: 'hello' })
+  }
+  const queue: net.Socket[] = []
+  const later = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
+    queue.push(socket),
   )
-  const port = await listen(closeAfter(t, server))
-  const connection = await peer.connect({ port })
-  connection.do({ do: 'end' })
-  await connection.saw('end')
-  t.same(rulesOf(guard), [])
+  await peer.connect({ port: await listen(closeAfter(t, later)) })
+  const untilMs = performance.now() + 2500
+  while (performance.now() < untilMs) {
+    t.same(guard.lint(), [])
+    await sleep(250)
+  }
 })
 
 t.test('an upgrade handler without a close path', async (t) => {
   using guard = install()
+  const handlers: readonly Handler[] = [
+    (socket) => socket.on('data', () => {}).on('close', () => {}),
+    () => {}, // attaches nothing at all, and is given more time for it
+  ]
+  for (const handler of handlers) {
+    const server = closeAfter(t, http.createServer())
+    server.on('upgrade', (_request, socket: net.Socket) => {
+      socket.on('error', () => {}).write(SWITCH)
+      handler(socket)
+    })
+    const port = await listen(server)
+    const connection = await peer.connect({ port })
+    connection.do({ do: 'write', text: UPGRADE })
+    await connection.saw('data')
+    const isFound = () =>
+      guard.lint().some(({ rule, message }) => rule === 'upgrade-unheld' && message.includes(`port ${port} `))
+    await until(isFound, 'it is found')
+  }
+})
+
+t.test('with stacks, the place is that of the handler', async (t) => {
+  using guard = install({ stacks: 'always' })
   const server = closeAfter(t, http.createServer())
-  server.on('upgrade', (_request, socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'))
+  server.on('upgrade', (_request, socket) => socket.on('data', () => {}))
   const connection = await peer.connect({ port: await listen(server) })
-  connection.do({
-    do: 'write',
-    text: 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
-  })
-  await connection.saw('data')
+  connection.do({ do: 'write', text: UPGRADE })
+  await until(() => guard.lint().length > 0, 'it is found')
+  t.match(guard.lint(), [{ rule: 'upgrade-unheld', where: /lint\.test\.[jt]s:\d+$/ }])
+})
+
+t.test('what the guard had to close is remembered', async (t) => {
+  using guard = install({ graceMs: 50, sweepMs: 20, action: 'destroy' })
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.resume())
+  const reclaimed = nextEvent(guard, 'reclaimed')
+  const connection = await peer.connect({ port: await listen(closeAfter(t, server)) })
   connection.do({ do: 'end' })
-  await until(() => rulesOf(guard).includes('upgrade-unheld'), 'it is found')
+  await reclaimed
+  await until(() => guard.snapshot().totals.tracked === 0, 'it is gone')
+  t.same(rulesOf(guard), ['half-open-unheard'])
+})
+
+t.test('keep-alive asked for in vain, one finding for all connections to one place', async (t) => {
+  using guard = install({ keepAlive: false, stacks: 'always' })
+  const port = await listen(
+    closeAfter(
+      t,
+      net.createServer((socket) => socket.resume()),
+    ),
+  )
+  const sockets = [
+    ...[1, 2].map(() => new net.Socket().connect({ port, host: '127.0.0.1', keepAlive: true })),
+    net.connect({ port, host: '127.0.0.1', keepAlive: true }),
+    new net.Socket().setKeepAlive(true, 5000).connect(port, '127.0.0.1'),
+  ]
+  t.teardown(() => sockets.forEach((socket) => socket.destroy()))
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  t.match(guard.lint(), [
+    {
+      rule: 'keep-alive-lost',
+      message: new RegExp(`on 2 connections to 127\\.0\\.0\\.1:${port}$`),
+      where: /lint\.test\.[jt]s:\d+$/,
+    },
+  ])
+  for (const socket of sockets) socket.setKeepAlive(true, 5000)
+  t.same(guard.lint(), [], 'the remedy helps')
+})
+
+t.test("Fastify's default is one finding, with the option of Fastify for it", async (t) => {
+  using guard = install()
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.listen({ port: 0, host: 'localhost' })
+  t.match(guard.lint(), [
+    { rule: 'no-request-timeout', remedy: /Fastify\(/, where: /lint\.test\.[jt]s:\d+$/ },
+  ])
+  t.equal(guard.lint().length, 1)
 })
 
 t.test('a request that is never given up', async (t) => {
   using guard = install()
-  const server = closeAfter(t, http.createServer({ requestTimeout: 0 }))
+  const server = closeAfter(t, http.createServer({ requestTimeout: 0 })) as http.Server
   await listen(server)
   t.same(rulesOf(guard), ['no-request-timeout'])
+  server.setTimeout(1000)
+  t.same(rulesOf(guard), [], 'an idle timeout gives it up')
+  server.setTimeout(0)
   server.close()
   await once(server, 'close')
   t.same(rulesOf(guard), [], 'a server that is gone is no finding')
