@@ -130,12 +130,18 @@ t.test('docs/report.md', async (t) => {
       )
   })
 
-  t.test('has every channel and every rule of the linter', async (t) => {
+  t.test('has every channel', async (t) => {
     const channels = new Set(document.match(/(?<=`)socket-leak-guard:[a-z]+(?=`)/g))
     t.same([...channels].sort(), EVENT_TYPES.map((type) => `socket-leak-guard:${type}`).sort())
-    const rules = [...tableOf(section(document, 'The linter')).keys()].slice(1)
-    t.same(rules.sort(), [...LINT_RULES].sort())
   })
+})
+
+t.test('docs/lint.md has a section for every rule', async (t) => {
+  const titles = sectionsOf(readDocument('docs/lint.md'), 2).map(({ title }) => title)
+  t.same(
+    titles,
+    LINT_RULES.map((rule) => `\`${rule}\``),
+  )
 })
 
 t.test('docs/testing.md has the options with their defaults', async (t) => {
