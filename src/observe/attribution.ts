@@ -11,6 +11,8 @@ import { toldRouteOf } from './told-routes.js'
 export interface RequestLike {
   readonly method?: string | undefined
   readonly url?: string | undefined
+  /** All of it has come, its body too. */
+  readonly complete?: boolean | undefined
   /** Express and Connect keep the whole path here while they strip `url`. */
   readonly originalUrl?: unknown
   readonly baseUrl?: unknown

@@ -6,13 +6,13 @@ import { judgePeer } from '../core/peer.js'
 import { phaseOf, type Facts } from '../core/facts.js'
 import type { Evidence, Owner, SocketReport } from '../core/report.js'
 import type { Kind, Sensor } from '../core/vocabulary.js'
-import { requestInfoOf, routePatternOf, type Attribution, type WebSocketLike } from './attribution.js'
+import { Attribution, requestInfoOf, routePatternOf, type WebSocketLike } from './attribution.js'
 import { completeOwner } from './describe-origin.js'
 import { believedOf } from './kernel/view.js'
 import { isInHttpUse } from './outgoing-use.js'
 import { abandonmentOf, leftOf } from './pairs/left.js'
 import { partnersOf } from './pairs/ties.js'
-import { isTcp, isTls, readEnds, readFacts } from './socket-fields.js'
+import { isTcp, isTls, readEnds, readFacts, requestBeingAnswered } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
 const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
@@ -102,13 +102,27 @@ function kindOf(record: TrackedSocket): Kind {
 
 function ownerOf(record: TrackedSocket, kind: Kind, ends: SocketEnds): Owner {
   const { attribution } = record
+  const serving = servingOf(record)
   return {
-    site: siteOf(record, kind, ends),
+    site: siteOf(record, serving, kind, ends),
     label: attribution?.label ?? null,
-    request: attribution === null ? null : requestInfoOf(attribution),
+    request: serving === null ? null : requestInfoOf(serving),
     context: attribution === null ? NO_CONTEXT : contextOf(attribution),
     stack: null,
   }
+}
+
+/**
+ * The request that holds the connection. Of pipelined ones the first in line keeps the others waiting; only one whose body
+ * has not come whole holds it by itself.
+ */
+function servingOf({ socket, attribution }: TrackedSocket): Attribution | null {
+  const latest = attribution?.request ?? null
+  const first = latest === null ? null : requestBeingAnswered(socket)
+  if (first === null || first === latest || latest?.complete === false) return attribution
+  const serving = new Attribution()
+  serving.request = first
+  return serving
 }
 
 /** Of a WebSocket, what only ws knows: that the application has paused it, for one. */
@@ -122,12 +136,17 @@ function stateOf({ isPaused, readyState }: WebSocketLike): string {
 }
 
 /** Where leaks of this kind are grouped: route, upgrade path, remote host, listening port. */
-function siteOf(record: TrackedSocket, kind: Kind, { local, remote }: SocketEnds): string {
-  const request = record.attribution === null ? null : requestInfoOf(record.attribution)
+function siteOf(
+  record: TrackedSocket,
+  serving: Attribution | null,
+  kind: Kind,
+  { local, remote }: SocketEnds,
+): string {
+  const request = serving === null ? null : requestInfoOf(serving)
   if (request !== null) {
     if (kind === 'upgrade' || kind === 'websocket') return `upgrade ${request.path}`
     if (kind === 'connect') return `CONNECT ${request.path}`
-    const route = routePatternOf(record.attribution!)
+    const route = routePatternOf(serving!)
     return `${request.method} ${route === '' ? request.path : route}`
   }
   if (record.direction === 'outbound') return remote === null ? 'outgoing' : `to ${formatEndpoint(remote)}`

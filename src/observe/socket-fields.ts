@@ -7,7 +7,8 @@
  *   (stale `true` after EOF; http2 sessions up to Node 24 leave it `true` while they don't read)
  * - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
  * - `_handle.writeQueueSize`: libuv's queue in bytes; `_handle.bytesWritten`: handed to libuv so far
- * - `_httpMessage`: the ClientRequest for which an outgoing socket is in use, `null` while it waits in a pool (lib/_http_client.js
+ * - `_httpMessage`: of an accepted socket, the ServerResponse that is being sent (lib/_http_server.js `assignSocket`);
+ *   of an outgoing one, the ClientRequest for which it is in use, `null` while it waits in a pool (lib/_http_client.js
  *   `tickOnSocket`, lib/_http_agent.js `Agent` on `'free'`, which also listens for `'agentRemove'` as long as it has the socket)
  * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
  * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
@@ -199,6 +200,11 @@ function readEnd(handle: Handle | null, question: 'getsockname' | 'getpeername')
   const name: PeerName = {}
   if (handle?.[question]?.(name) !== 0 || name.address === undefined) return null
   return { address: name.address, port: name.port ?? null }
+}
+
+/** The request whose answer is on its way; with pipelining others may have come after it (lib/_http_server.js). */
+export function requestBeingAnswered(socket: Socket): object | null {
+  return (fieldsOf(socket)._httpMessage as { readonly req?: object } | null | undefined)?.req ?? null
 }
 
 /** Bytes that the kernel has accepted from us. */
