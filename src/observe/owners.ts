@@ -35,7 +35,7 @@ export interface Owners {
  * @throws `SLG_ERR_MISSING_PEER`
  */
 export function prepareOwners(options: Pick<ResolvedOptions, 'context' | 'stacks'>): Owners {
-  const context = selectContext(options.context, (provider, error) => {
+  const context = selectContext(options.context, options.stacks === 'always', (provider, error) => {
     warnOnce('SLG_WARN_CONTEXT', `the context provider "${provider}" threw: ${messageOf(error)}`)
   })
   const stacks = options.stacks === 'off' ? null : new StackRecorder(options.stacks)

@@ -111,6 +111,15 @@ t.test('auto asks only where it is nearly free', async (t) => {
   t.same(sockets[0]!.owner.context, usesAsyncContextFrame() ? { request: 'GET /tunnel/:id' } : {})
 })
 
+t.test(
+  'auto asks everywhere when every stack is taken: who pays for all of them wants all names',
+  async (t) => {
+    const { sockets, upstreamPort } = await preloaded('auto', 'always')
+    t.same(sockets[0]!.owner.context, { request: 'GET /tunnel/:id' })
+    t.equal(sockets[0]!.owner.site, `GET /tunnel/:id → 127.0.0.1:${upstreamPort}`)
+  },
+)
+
 t.test('without a request the site is the place in the code', async (t) => {
   const { sockets, upstreamPort } = await preloaded('off', 'always')
   t.equal(sockets[0]!.owner.site, `${placeOf('net.connect(upstreamPort')} → 127.0.0.1:${upstreamPort}`)

@@ -28,12 +28,14 @@ export interface ContextSource {
 
 /**
  * @param choice the option `context`
+ * @param isStackAlwaysTaken who pays for a stack at each access wants everybody named, which `auto` then takes into account
  * @param onFailure a provider of the application's threw
  * @throws `SLG_ERR_MISSING_PEER`
  * @returns `null` where nothing is to be asked
  */
 export function selectContext(
   choice: ContextChoice | ContextProvider,
+  isStackAlwaysTaken: boolean,
   onFailure: (provider: string, error: unknown) => void,
 ): ContextSource | null {
   if (typeof choice === 'object') return fromProvider(choice, onFailure)
@@ -41,7 +43,7 @@ export function selectContext(
     case 'off':
       return null
     case 'auto':
-      return usesAsyncContextFrame() ? ownStorage() : null
+      return isStackAlwaysTaken || usesAsyncContextFrame() ? ownStorage() : null
     case 'async-local-storage':
       return ownStorage()
     case 'cls-hooked':
