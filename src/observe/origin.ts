@@ -25,6 +25,8 @@ export interface Exchange {
 export class Origin {
   /** That of the opening; with `node:http`, that of the last request, because a pooled socket changes hands. */
   context: Context | null = null
+  /** Bytes that had moved when the request in which it was opened was answered; -1 before that, and without one. */
+  movedWhenAnswered = -1
   /** The request being served on an accepted socket: to be let go of in time. */
   serving: ServedRequest | null = null
   /** Requests under way on a connection of undici, oldest first; `null` for any other socket. */

@@ -2,7 +2,7 @@ import type { RequestInfo } from '../core/report.js'
 import { withoutQuery } from './attribution.js'
 import { valuesOf } from './context/source.js'
 import { isUnderWay } from './outgoing-requests.js'
-import { clientRequestOf, isHeldByAgent, isTls } from './socket-fields.js'
+import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from './socket-fields.js'
 import type { Capture } from './stacks.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
@@ -35,8 +35,19 @@ export function outgoingUseOf(record: TrackedSocket): OutgoingUse {
     return { request: nameRequest(message.method, message.path, target), context, stack: 'assignment' }
   }
   if (isHeldByAgent(socket)) return IDLE
-  // Upgraded, taken over, or never anything but a plain connection.
-  return { request: null, context, stack: origin?.isAssigned === true ? 'assignment' : 'opening' }
+  // Upgraded or taken over.
+  if (origin?.isAssigned === true) return { request: null, context, stack: 'assignment' }
+  // Never anything but a plain connection.
+  return { request: null, context: isUsedByOthers(record) ? null : context, stack: 'opening' }
+}
+
+/**
+ * A connection that moves bytes after the request that opened it has its answer: a database's, in a pool, and those may be
+ * anybody's. The queries of others wait in the driver, so nothing that touches the socket tells whose they are.
+ */
+function isUsedByOthers({ socket, origin }: TrackedSocket): boolean {
+  const before = origin?.movedWhenAnswered ?? -1
+  return before !== -1 && bytesMoved(socket) !== before
 }
 
 /** Does it carry a request of `node:http`, undici or `fetch()` right now? */

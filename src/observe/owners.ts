@@ -6,6 +6,7 @@ import type { ResolvedOptions } from '../options.js'
 import { messageOf, warnOnce } from '../warnings.js'
 import { patchSocketAccess } from './access-seam.js'
 import { serveInContext } from './context/serve-in-context.js'
+import { ServedRequest } from './context/served-request.js'
 import { selectContext } from './context/source.js'
 import { originOf } from './origin.js'
 import { observeOutgoingRequests } from './outgoing-requests.js'
@@ -79,6 +80,7 @@ export function prepareOwners(options: Pick<ResolvedOptions, 'context' | 'stacks
     onOpened(record, args) {
       const current = context?.current() ?? null
       if (current !== null) originOf(record).context = current
+      if (current instanceof ServedRequest) current.onOpened(record)
       stacks?.onOpened(record, args)
     },
     onEnding(record) {
@@ -87,8 +89,10 @@ export function prepareOwners(options: Pick<ResolvedOptions, 'context' | 'stacks
     onLeaked(record) {
       stacks?.onLeaked(record)
     },
-    onReleased({ origin }) {
-      origin?.serving?.release()
+    onReleased(record) {
+      const { origin } = record
+      origin?.serving?.onAnswered()
+      if (origin?.context instanceof ServedRequest) origin.context.onClosed(record)
     },
     start(hooks) {
       const stops = [

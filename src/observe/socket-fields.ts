@@ -202,6 +202,11 @@ function readEnd(handle: Handle | null, question: 'getsockname' | 'getpeername')
   return { address: name.address, port: name.port ?? null }
 }
 
+/** Bytes in both directions, those that wait to be sent included. */
+export function bytesMoved({ bytesRead, bytesWritten }: Socket): number {
+  return bytesRead + (bytesWritten ?? 0)
+}
+
 /** The request whose answer is on its way; with pipelining others may have come after it (lib/_http_server.js). */
 export function requestBeingAnswered(socket: Socket): object | null {
   return (fieldsOf(socket)._httpMessage as { readonly req?: object } | null | undefined)?.req ?? null

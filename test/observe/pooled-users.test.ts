@@ -107,6 +107,35 @@ t.test('a connection that waits in the pool belongs to nobody', async (t) => {
   t.match(owner(), { site: `to 127.0.0.1:${port}`, request: null, context: {}, stack: null })
 })
 
+t.test("a connection that works on after its request was answered is not that request's", async (t) => {
+  using guard = install({ context: 'async-local-storage', sweepMs: 60_000 })
+  const database = net.createServer((socket) => socket.on('data', () => socket.write('rows')))
+  const port = await listen(database)
+  let connection: net.Socket | null = null
+  const front = http.createServer(async (_request, response) => {
+    connection ??= net.connect(port, '127.0.0.1')
+    connection.write('query')
+    await once(connection, 'data')
+    response.end()
+  })
+  close(t, front)
+  const frontPort = await listen(front)
+  t.teardown(() => {
+    connection?.destroy()
+    database.close()
+  })
+  const site = (): string =>
+    guard.snapshot({ all: true }).sockets.find(({ remote }) => remote?.port === port)!.owner.site
+  const client = net.connect(frontPort, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  client.write('GET /first HTTP/1.1\r\nhost: x\r\n\r\n')
+  await once(client, 'data')
+  t.equal(site(), `GET /first → 127.0.0.1:${port}`, 'as long as nothing has moved')
+  client.write('GET /second HTTP/1.1\r\nhost: x\r\n\r\n')
+  await once(client, 'data')
+  t.equal(site(), `to 127.0.0.1:${port}`)
+})
+
 function provider(current: () => Record<string, string> | null): ContextProvider {
   return { name: 'test', current }
 }

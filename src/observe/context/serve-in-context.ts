@@ -29,7 +29,7 @@ export function serveInContext(serve: Serve, onFailure: (error: unknown) => void
     if (record === undefined) return
     const origin = originOf(record)
     // Pipelined, or aborted: nobody has told the end of the request before.
-    origin.serving?.release()
+    origin.serving?.onAnswered()
     origin.serving = served
     served.connection = record
   }
@@ -49,7 +49,7 @@ export function serveInContext(serve: Serve, onFailure: (error: unknown) => void
     const { request, socket } = message as { request?: unknown; socket?: unknown }
     const origin = socket instanceof Socket ? recordOf(socket)?.origin : null
     if (origin?.serving?.serves(request) !== true) return
-    origin.serving.release()
+    origin.serving.onAnswered()
     origin.serving = null
   }
 

@@ -5,6 +5,7 @@ import {
   routePatternOf,
   type RequestLike,
 } from '../attribution.js'
+import { bytesMoved } from '../socket-fields.js'
 import type { TrackedSocket } from '../tracked-socket.js'
 
 /**
@@ -14,8 +15,12 @@ import type { TrackedSocket } from '../tracked-socket.js'
  */
 export class ServedRequest {
   readonly #use = new Attribution()
-  readonly #users = new Set<TrackedSocket>()
+  /** Outgoing connections that were used in its work; `null` until there is one. */
+  #users: Set<TrackedSocket> | null = null
   #isOver = false
+  /** Connections opened in its work that are still open; `null` until there is one. */
+  #opened: Set<TrackedSocket> | null = null
+  #isAnswered = false
   /** Where the request came in; `null` where that is not known, and when it is over. */
   connection: TrackedSocket | null = null
 
@@ -29,17 +34,36 @@ export class ServedRequest {
 
   /** An outgoing connection is used in its work. */
   noteUser(record: TrackedSocket): void {
-    if (!this.#isOver) this.#users.add(record)
+    if (!this.#isOver) (this.#users ??= new Set()).add(record)
   }
 
   users(): Iterable<TrackedSocket> {
-    return this.#users
+    return this.#users ?? []
+  }
+
+  /** A connection was opened in its work. */
+  onOpened(record: TrackedSocket): void {
+    if (this.#isAnswered) record.origin!.movedWhenAnswered = 0
+    else (this.#opened ??= new Set()).add(record)
+  }
+
+  onClosed(record: TrackedSocket): void {
+    this.#opened?.delete(record)
+  }
+
+  /** It is answered, or its client has gone: what moves on its connections from now on may well be somebody else's. */
+  onAnswered(): void {
+    if (this.#isAnswered) return
+    this.#isAnswered = true
+    for (const { origin, socket } of this.#opened ?? []) origin!.movedWhenAnswered = bytesMoved(socket)
+    this.#opened = null
+    this.release()
   }
 
   /** Lets go of the request, keeping its name. */
   release(): void {
     this.#isOver = true
-    this.#users.clear()
+    this.#users = null
     this.connection = null
     releaseRequest(this.#use)
   }
