@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const MAJORS = ['22', '24', '26']
 const TESTS = join(ROOT, 'dist', 'test')
 const DEPENDS_ON_NODE =
-  /^(?:adapters|coexistence|integration|observe|server)\/.*\.test\.js$|^(?:register|testing)\.test\.js$/
+  /^(?:adapters|coexistence|field|integration|observe|server)\/.*\.test\.js$|^(?:register|testing)\.test\.js$/
 const SAME_EVERYWHERE = /port-collision|kernel\/proc-table|closed-sockets/
 
 function nodeOf(major: string): string {

@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import tls from 'node:tls'
+import { CERTIFICATE } from './certificate.js'
 import type { PeerCommand, PeerEvent } from './peer.js'
 
 const sockets = new Map<number, net.Socket>()
@@ -36,6 +37,11 @@ function setLinger2(socket: net.Socket, seconds: number): void {
   if (setsockopt(fd, 6, 8, [seconds], 4) !== 0) throw new Error('setsockopt(TCP_LINGER2) failed')
 }
 
+/** Of a text each character is a byte. */
+function bytesOf({ text, bytes = 0 }: { readonly text?: string; readonly bytes?: number }): Buffer {
+  return text === undefined ? Buffer.alloc(bytes, 0x78) : Buffer.from(text, 'latin1')
+}
+
 function obey(command: PeerCommand): void {
   const { id } = command
   const socket = sockets.get(id)
@@ -53,11 +59,15 @@ function obey(command: PeerCommand): void {
       return
     }
     case 'listen': {
-      const server = net.createServer({ allowHalfOpen: true }, (accepted) => {
+      const onAccepted = (accepted: net.Socket): void => {
         watch(id, accepted)
         if (command.paused === true) accepted.pause()
         tell({ id, event: 'connected', port: accepted.remotePort ?? 0 })
-      })
+      }
+      const server =
+        command.tls === true
+          ? tls.createServer(CERTIFICATE, onAccepted)
+          : net.createServer({ allowHalfOpen: true }, onAccepted)
       servers.set(id, server)
       server.listen(0, '127.0.0.1', () =>
         tell({ id, event: 'listening', port: (server.address() as net.AddressInfo).port }),
@@ -65,9 +75,7 @@ function obey(command: PeerCommand): void {
       return
     }
     case 'write':
-      socket?.write(command.text ?? Buffer.alloc(command.bytes ?? 0, 0x78), () =>
-        tell({ id, event: 'written' }),
-      )
+      socket?.write(bytesOf(command), () => tell({ id, event: 'written' }))
       return
     case 'end':
       if (command.text === undefined) socket?.end()

@@ -13,7 +13,7 @@ export type PeerCommand = { readonly id: number } & (
       readonly paused?: boolean
       readonly linger2?: number
     }
-  | { readonly do: 'listen'; readonly paused?: boolean }
+  | { readonly do: 'listen'; readonly tls?: boolean; readonly paused?: boolean }
   | { readonly do: 'write'; readonly text?: string; readonly bytes?: number }
   | { readonly do: 'end'; readonly text?: string }
   | { readonly do: 'reset' | 'destroy' | 'pause' | 'resume' }
@@ -77,7 +77,11 @@ export class Peer {
   #next = 1
 
   constructor() {
-    this.child = fork(join(fileURLToPath(import.meta.url), '..', 'peer-process.js'), { stdio: 'inherit' })
+    // Without the preload of the process that it is a peer of.
+    this.child = fork(join(fileURLToPath(import.meta.url), '..', 'peer-process.js'), {
+      stdio: 'inherit',
+      execArgv: [],
+    })
     this.child.on('message', (event: PeerEvent) => this.#connections.get(event.id)?.hear(event))
   }
 
