@@ -152,10 +152,12 @@ async function compare(sources: readonly Source[], rounds: number): Promise<stri
 }
 
 async function compareAll(rounds: number): Promise<string> {
-  const chosen = usesAsyncContextFrame() ? 'async-local-storage' : 'off'
+  const chosen = usesAsyncContextFrame()
+    ? 'chooses `async-local-storage`'
+    : 'knows a request while its handler runs'
   const about = `Node ${process.version}, ${rounds} rounds, ${AWAITS} awaits a request`
   return [
-    `${about}; \`auto\` chooses \`${chosen}\``,
+    `${about}; \`auto\` ${chosen}`,
     await compare(SOURCES, rounds),
     `${about}; the application runs an AsyncLocalStorage of its own`,
     await compare(BESIDE, rounds),

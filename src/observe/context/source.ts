@@ -5,6 +5,7 @@ import { withoutQuery, type RequestLike } from '../attribution.js'
 import { usesAsyncContextFrame } from './async-context-frame.js'
 import { boundedValues } from './bounded-values.js'
 import { fromRunningClsHooked } from './cls-hooked.js'
+import { whileHandlerRuns } from './handler-run.js'
 import type { ContextProvider } from './provider.js'
 import { ServedRequest } from './served-request.js'
 
@@ -13,7 +14,7 @@ export type Context = Readonly<Record<string, string>> | ServedRequest
 
 /**
  * Runs `fn`, exactly once and at once, as the work of this request; returns or throws what `fn` does. `onServed` gets
- * the store first, where the guard keeps it.
+ * the store, where the guard keeps one, before anything is opened in it.
  */
 export type Serve = <T>(request: RequestLike, fn: () => T, onServed: (served: ServedRequest) => void) => T
 
@@ -43,7 +44,7 @@ export function selectContext(
     case 'off':
       return null
     case 'auto':
-      return isStackAlwaysTaken || usesAsyncContextFrame() ? ownStorage() : null
+      return isStackAlwaysTaken || usesAsyncContextFrame() ? ownStorage() : whileHandlerRuns()
     case 'async-local-storage':
       return ownStorage()
     case 'cls-hooked':
