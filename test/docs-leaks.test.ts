@@ -49,16 +49,18 @@ async function run(t: Test, condition: Condition, info: string, env: Record<stri
 
 /** What differs from run to run: ports, times, amounts, and what is known of the peer. */
 function normalized(text: string): string {
-  return text
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll(/ \(peer (alive|gone|unknown): .*?\)(?=[.,])/g, '')
-    .replaceAll('[::ffff:127.0.0.1]', '127.0.0.1')
-    .replaceAll(/:\d{4,5}\b/g, ':PORT')
-    .replaceAll(/\b\d+ (ms|s|min|h)( \d+ (s|min))?\b/g, 'TIME')
-    .replaceAll(/\b\d+(\.\d+)? (B|KB|MB)\b/g, 'AMOUNT')
-    // A connection that is closed on both sides has no address any more, unless a look came before the end.
-    .replace(/ from 127\.0\.0\.1:PORT(?=: both sides are closed)/, '')
-    .trim()
+  return (
+    text
+      .replaceAll(/\s+/g, ' ')
+      .replaceAll(/ \(peer (alive|gone|unknown): .*?\)(?=[.,])/g, '')
+      .replaceAll('[::ffff:127.0.0.1]', '127.0.0.1')
+      .replaceAll(/:\d{4,5}\b/g, ':PORT')
+      .replaceAll(/\b\d+ (ms|s|min|h)( \d+ (s|min))?\b/g, 'TIME')
+      .replaceAll(/\b\d+(\.\d+)? (B|KB|MB)\b/g, 'AMOUNT')
+      // A connection that is closed on both sides has no address any more, unless a look came before the end.
+      .replace(/ from 127\.0\.0\.1:PORT(?=: both sides are closed)/, '')
+      .trim()
+  )
 }
 
 t.test('every condition has its section', async (t) => {
