@@ -49,6 +49,7 @@ b { font-weight: 600 }
 .headline p { margin-top: .4rem; max-width: 72ch }
 .headline h1 { color: var(--tone) }
 .aside, .intro { font-size: .87rem }
+.aside::first-letter { text-transform: uppercase }
 .intro { margin: -.35rem 0 .75rem; max-width: 72ch }
 table + .intro { margin: .6rem 0 0 }
 

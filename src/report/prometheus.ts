@@ -92,6 +92,12 @@ export function renderPrometheus(report: Report): string {
       [[{}, report.ports.reduce((most, { collisionChance }) => Math.max(most, collisionChance), 0)]],
     ),
     family(
+      'parted_pairs',
+      'gauge',
+      'Pairs of connections of which one side has gone and the other goes on.',
+      [[{}, report.pairs.filter(({ sides }) => sides.some(({ state }) => state === 'closed')).length]],
+    ),
+    family(
       'event_loop_stalls_total',
       'counter',
       'Times that the event loop was blocked, as the sweep noticed.',

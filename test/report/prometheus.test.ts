@@ -81,6 +81,11 @@ t.test('growth, descriptors, the forecast and the grace; what is unknown is abse
   t.equal(parseExposition(text).series.get('socket_leak_guard_leak_growth_per_hour'), 0)
 })
 
+t.test('pairs of which one side has gone', async (t) => {
+  t.match(renderPrometheus(LEAKY), '\nsocket_leak_guard_parted_pairs 1\n')
+  t.match(renderPrometheus(HEALTHY), '\nsocket_leak_guard_parted_pairs 0\n')
+})
+
 t.test('a condition that can not be seen is absent, not zero', async (t) => {
   const blind = { probe: 'none', reason: 'there is no kernel probe for darwin' }
   const { series } = parseExposition(renderPrometheus(sampleReport({ kernel: blind })))
