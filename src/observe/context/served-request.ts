@@ -8,6 +8,9 @@ import {
 import { bytesMoved } from '../socket-fields.js'
 import type { TrackedSocket } from '../tracked-socket.js'
 
+/** A request may go on for days and open connections all the time: from so many on, closed ones are let go of. */
+const MANY = 8
+
 /**
  * The request in which something was opened, as a store of the guard's own: nothing is formatted before a report asks,
  * by when a router has found the route. It lets go of the request once that is answered, because a connection of a pool
@@ -34,7 +37,10 @@ export class ServedRequest {
 
   /** An outgoing connection is used in its work. */
   noteUser(record: TrackedSocket): void {
-    if (!this.#isOver) (this.#users ??= new Set()).add(record)
+    if (this.#isOver) return
+    const users = (this.#users ??= new Set())
+    if (users.size >= MANY) for (const old of users) if (old.socket.destroyed) users.delete(old)
+    users.add(record)
   }
 
   users(): Iterable<TrackedSocket> {
