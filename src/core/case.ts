@@ -68,7 +68,7 @@ export function lookAt(previous: Case | null, observation: Observation, settleMs
   const found = classify(facts, isIdle)
   const name = nameOf({ ...state, progressMs }, found, observation, previous === null)
   // Bytes for somebody who has gone are no progress.
-  const isForNobody = name.condition === 'abandoned' && facts.abandoned === 'closed'
+  const isForNobody = name.condition === 'abandoned' && facts.abandoned === 'for-nobody'
   const progressed = moved && !isForNobody
   const restSinceMs = Math.max(state.restSinceMs, isForNobody ? 0 : progressMs, name.sinceMs)
   const next: Case = {

@@ -28,9 +28,9 @@ export interface Facts {
   readonly selfConnected: boolean
   /**
    * The other connection of its pair is closed, or its peer has ended, while this one goes on for it. `null`: there is none,
-   * it is open, or what becomes of it is not to be propagated.
+   * it is open, or what becomes of it is not to be propagated. `for-nobody`: a client that is closed, so bytes are no progress.
    */
-  readonly abandoned: 'closed' | 'ended' | null
+  readonly abandoned: 'for-nobody' | 'waiting' | null
   /** The liveness oracle: the kernel says that this descriptor has no connection any more. `null`: not asked. */
   readonly disconnected: boolean | null
   readonly kernel: KernelFacts | null

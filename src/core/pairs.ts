@@ -48,20 +48,21 @@ export interface PairReport {
   readonly line: string
 }
 
-export function pairUp(a: PairSide, b: PairSide, by: Tie): PairReport {
+/** @param isShared the other one serves others too, so nothing is to be done about it */
+export function pairUp(a: PairSide, b: PairSide, by: Tie, isShared = false): PairReport {
   const sides: readonly [PairSide, PairSide] =
     a.direction === 'outbound' && b.direction === 'inbound' ? [b, a] : [a, b]
-  return { by, sides, line: describePair(sides, by) }
+  return { by, sides, line: describePair(sides, by, isShared) }
 }
 
 /** `Client 10.0.0.7:50122 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3 MB/s (GET /proxy/:id, piped). ...` */
-function describePair(sides: readonly [PairSide, PairSide], by: Tie): string {
+function describePair(sides: readonly [PairSide, PairSide], by: Tie, isShared: boolean): string {
   const gone = sides.find(({ state }) => state === 'closed') ?? sides.find(({ state }) => state === 'ended')
   const first = gone ?? sides[0]
   const second = first === sides[0] ? sides[1] : sides[0]
   const what = `${nameSide(first)} ${describeState(first)}, ${nameSide(second, false)} ${describeState(second, gone !== undefined)}`
   const where = `${whoseCode(sides)}, tied by ${by === 'pipe' ? 'a pipe' : 'the request that it serves'}`
-  return `${what} (${where}).${gone === undefined ? '' : ` ${remedyForPair(first, by)}`}`
+  return `${what} (${where}).${gone === undefined || isShared ? '' : ` ${remedyForPair(first, by)}`}`
 }
 
 function nameSide({ direction, remote }: PairSide, isFirst = true): string {

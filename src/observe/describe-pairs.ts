@@ -3,16 +3,16 @@ import { SETTLE_MS } from '../core/lifecycle.js'
 import { pairUp, type PairReport, type PairSide } from '../core/pairs.js'
 import { identifySocket } from './describe-socket.js'
 import { leftOf, type Left } from './pairs/left.js'
-import { partnersOf } from './pairs/ties.js'
+import { isThereFor, partnersOf } from './pairs/ties.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
 /** @param all healthy pairs too, and those that were parted only just now */
 export function describePairs(records: Iterable<TrackedSocket>, nowMs: number, all: boolean): PairReport[] {
   const pairs = new Map<string, PairReport>()
 
-  function add(a: PairSide, b: PairSide, by: PairReport['by']): void {
+  function add(a: PairSide, b: PairSide, by: PairReport['by'], isShared = false): void {
     const key = `${Math.min(a.id, b.id)} ${Math.max(a.id, b.id)}`
-    if (!pairs.has(key)) pairs.set(key, pairUp(a, b, by))
+    if (!pairs.has(key)) pairs.set(key, pairUp(a, b, by, isShared))
   }
 
   for (const record of records) {
@@ -22,7 +22,8 @@ export function describePairs(records: Iterable<TrackedSocket>, nowMs: number, a
     }
     if (!all && !isInTrouble(record)) continue
     for (const partner of partnersOf(record)) {
-      add(sideOf(record, nowMs), sideOf(partner.record, nowMs), partner.by)
+      const isShared = !isThereFor(record, partner)
+      add(sideOf(record, nowMs), sideOf(partner.record, nowMs), partner.by, isShared)
     }
   }
   return [...pairs.values()]

@@ -11,7 +11,7 @@ import { completeOwner } from './describe-origin.js'
 import { believedOf } from './kernel/view.js'
 import { isInHttpUse } from './outgoing-use.js'
 import { abandonmentOf, leftOf } from './pairs/left.js'
-import { partnersOf } from './pairs/ties.js'
+import { firstPartnerOf, isThereFor } from './pairs/ties.js'
 import { isTcp, isTls, readEnds, readFacts, requestBeingAnswered } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
@@ -56,14 +56,17 @@ export function identifySocket(record: TrackedSocket): PartnerName {
   return { id, direction, remote: ends.remote, site }
 }
 
-/** Which request or upgrade an outgoing connection is piped to or from. */
+/** Which request or upgrade an outgoing connection is piped to or from; nobody's name for what many share. */
 function siteServed(record: TrackedSocket): string | null {
   if (record.direction === 'inbound') return null
   const left = leftOf(record)
   if (left !== null) return left.who.direction === 'inbound' && isNamed(left.who.site) ? left.who.site : null
-  const partner = partnersOf(record).find((other) => other.record.direction === 'inbound')
-  const site = partner === undefined ? null : identifySocket(partner.record).site
-  return site !== null && isNamed(site) ? site : null
+  const partner = firstPartnerOf(record)
+  if (partner === null || partner.record.direction !== 'inbound') return null
+  const { own, isEnded } = partner
+  if (partner.by === 'pipe' && !isThereFor(partner.record, { record, end: own, isEnded })) return null
+  const { site } = identifySocket(partner.record)
+  return isNamed(site) ? site : null
 }
 
 function partnerOf(record: TrackedSocket, nowMs: number): PartnerReport | null {
@@ -72,8 +75,8 @@ function partnerOf(record: TrackedSocket, nowMs: number): PartnerReport | null {
     const { who, by, partner, sinceMs } = left
     return { ...who, by, state: partner === null ? 'closed' : 'ended', sinceMs: Math.round(nowMs - sinceMs) }
   }
-  const [partner] = partnersOf(record)
-  if (partner === undefined) return null
+  const partner = firstPartnerOf(record)
+  if (partner === null) return null
   const { peerEndedMs } = partner.record
   const ended = peerEndedMs === 0 ? null : Math.round(nowMs - peerEndedMs)
   return {

@@ -32,7 +32,9 @@ export function observePairs(hooks: LeftHooks): Pairs {
   return {
     onPeerEnded(record) {
       // Its addresses are gone when it is closed a moment later, and whom it leaves behind is to say who left.
-      if (record.ends === null && partnersOf(record).length > 0) record.ends = readEnds(record.socket)
+      if (record.ends !== null || partnersOf(record).length === 0) return
+      const ends = readEnds(record.socket)
+      if (ends.remote !== null) record.ends = ends
     },
     onReleased: (record) =>
       noteLeaving(record, hooks).some(({ origin }) => origin?.left?.propagates === true),

@@ -34,7 +34,7 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
   bytesRead: bytes,
   bytesAccepted: bytes,
   selfConnected: fc.boolean(),
-  abandoned: fc.option(fc.constantFrom('closed', 'ended')),
+  abandoned: fc.option(fc.constantFrom('for-nobody', 'waiting')),
   disconnected: fc.option(fc.boolean()),
   kernel: fc.option(anyKernel),
 })

@@ -145,21 +145,21 @@ const ROWS: readonly Row[] = [
   ],
   ['the oracle was not asked', { ...BLIND, disconnected: null }, null, null],
 
-  ['its client has gone', { abandoned: 'closed' }, 'abandoned', 'abandoned'],
-  ['the peer of its client has ended', { abandoned: 'ended' }, 'abandoned', 'abandoned'],
+  ['its client has gone', { abandoned: 'for-nobody' }, 'abandoned', 'abandoned'],
+  ['the peer of its client has ended', { abandoned: 'waiting' }, 'abandoned', 'abandoned'],
   [
     'its client has gone, and nobody reads on',
-    { ...BLIND, abandoned: 'closed', kernel: kernel({ unreadBytes: 84_000 }) },
+    { ...BLIND, abandoned: 'for-nobody', kernel: kernel({ unreadBytes: 84_000 }) },
     'abandoned',
     'abandoned',
   ],
   [
     'its client has gone, and so has its peer',
-    { ...PEER_ENDED, abandoned: 'closed' },
+    { ...PEER_ENDED, abandoned: 'for-nobody' },
     'eof-ignored',
     'eof-ignored',
   ],
-  ['its client has gone, and it was ended', { ...ENDED, abandoned: 'closed' }, 'fin-wait', 'fin-wait'],
+  ['its client has gone, and it was ended', { ...ENDED, abandoned: 'for-nobody' }, 'fin-wait', 'fin-wait'],
   ['it met itself', { selfConnected: true }, 'self-connected', 'self-connected'],
   ['it met itself, and ended', { selfConnected: true, ...ENDED }, 'fin-wait', 'fin-wait'],
 ]

@@ -249,7 +249,7 @@ t.test('leaked is said only after a whole grace at rest, or over the cap', async
       const { after, nowMs, facts } = moment
       const { progressMs, sinceMs, restSinceMs, halfClosedMs, condition } = after!
       // Bytes for a client that is closed are for nobody.
-      const countedMs = condition === 'abandoned' && facts.abandoned === 'closed' ? 0 : progressMs
+      const countedMs = condition === 'abandoned' && facts.abandoned === 'for-nobody' ? 0 : progressMs
       const overCap =
         policy.maxHalfClosedMs !== null &&
         halfClosedMs !== -1 &&

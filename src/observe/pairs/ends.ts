@@ -21,7 +21,7 @@ export function sourceOf(stream: unknown): End | null {
 /** To whom goes what is written here. */
 export function targetOf(stream: unknown): End | null {
   if (stream instanceof Socket || stream instanceof ClientRequest) return stream
-  return stream instanceof ServerResponse ? stream.req : null
+  return stream instanceof ServerResponse ? (stream.req ?? null) : null
 }
 
 /** The connection behind it at this moment; a request may still wait for one. */

@@ -10,7 +10,7 @@ import type { PropagateAbort, SocketPolicy } from '../../options.js'
 import { originOf } from '../origin.js'
 import type { TrackedSocket } from '../tracked-socket.js'
 import { isOn, isPiped, isUnanswered, type End } from './ends.js'
-import { forgetTies, partnersOf, type Partner } from './ties.js'
+import { forgetTies, isThereFor, isUsedBeside, partnersOf, type Partner } from './ties.js'
 import { Flow } from './flow.js'
 
 /** Kept on the connection that is left behind. */
@@ -38,7 +38,9 @@ export interface LeftHooks {
 
 /** Before a connection is closed, and Node takes its pipes apart. @returns those that are left behind */
 export function noteLeaving(record: TrackedSocket, hooks: LeftHooks): TrackedSocket[] {
-  const survivors = partnersOf(record).filter((partner) => wasCutShort(record, partner))
+  const survivors = partnersOf(record).filter(
+    (partner) => wasCutShort(record, partner) && isThereFor(record, partner),
+  )
   for (const partner of survivors) leave(record, partner, null, hooks)
   forgetTies(record.socket)
   return survivors.map((partner) => partner.record)
@@ -49,7 +51,8 @@ export function noteEnded(record: TrackedSocket, hooks: LeftHooks): void {
   if (!hasPeerEnded(record)) return
   for (const partner of partnersOf(record)) {
     const isNew = leftOf(partner.record) === null
-    if (isNew && doesPropagate(record, partner)) leave(record, partner, record, hooks)
+    if (isNew && doesPropagate(record, partner) && isThereFor(record, partner))
+      leave(record, partner, record, hooks)
   }
 }
 
@@ -82,13 +85,12 @@ function covers(propagateAbort: PropagateAbort, by: Tie): boolean {
 }
 
 /** Was the conversation still going on? A close in good order has passed its end on, and is no news to anybody. */
-function wasCutShort(record: TrackedSocket, { record: survivor, by, own, end, isEnded }: Partner): boolean {
+function wasCutShort(record: TrackedSocket, { by, own, end, isEnded }: Partner): boolean {
   // A handler may well answer without the upstream that failed it.
   if (by === 'context') return record.direction === 'inbound' && isUnanswered(own)
   if (own !== record.socket) return isUnanswered(own)
   // Many may be piped into one connection, which is meant to outlive them.
-  if (!isEnded) return false
-  return survivor.socket.writableEnded || isPiped(own, end) || isPiped(end, own)
+  return isEnded && (isPiped(own, end) || isPiped(end, own))
 }
 
 const ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen', 'reset-unseen'])
@@ -97,22 +99,23 @@ function hasPeerEnded({ case: kase }: TrackedSocket): boolean {
   return kase !== null && !kase.isClosed && kase.condition !== null && ENDED.has(kase.condition)
 }
 
-/** What this connection is left behind by; `null` once its own part is over too. */
+/** What this connection is left behind by; `null` once its own part is over too, or another has taken the place. */
 export function leftOf(record: TrackedSocket): Left | null {
   const { origin } = record
   if (origin === null || origin.left === null) return null
   const { end, partner } = origin.left
-  if (isOn(end, record) && (partner === null || hasPeerEnded(partner))) return origin.left
+  const isStill = isOn(end, record) && (partner === null || hasPeerEnded(partner))
+  if (isStill && !isUsedBeside(record, end, partner)) return origin.left
   origin.left = null
   origin.flow = null
   return null
 }
 
-/** What of that is to bring it into grace. */
+/** What of that is to bring it into grace. Bytes for a client that has gone are for nobody; to one that waits, they count. */
 export function abandonmentOf(record: TrackedSocket): Facts['abandoned'] {
   const left = leftOf(record)
   if (left === null || !left.propagates) return null
-  return left.partner === null ? 'closed' : 'ended'
+  return left.partner === null && left.who.direction === 'inbound' ? 'for-nobody' : 'waiting'
 }
 
 /** The rules for this connection, which may be those of the one that left it. */
