@@ -157,6 +157,27 @@ const SCENES: Record<string, (t: Test) => Promise<unknown>> = {
     client.do({ do: 'end' })
   },
 
+  async 'an upload is tried again at another upstream'(t) {
+    const [broken, whole] = [await target(), await target()]
+    const port = await serve(
+      t,
+      http.createServer((request, response) => {
+        const options = { host: '127.0.0.1', method: 'POST', agent: false }
+        const first = http.request({ ...options, port: broken.port })
+        first.on('error', () => {
+          const second = http.request({ ...options, port: whole.port }, (answer) => answer.pipe(response))
+          second.on('error', () => {})
+          second.end('all that was kept')
+        })
+        request.pipe(first)
+      }),
+    )
+    await request(port, UPLOAD)
+    await broken.connection.saw('data')
+    broken.connection.do({ do: 'reset' })
+    await whole.connection.saw('data')
+  },
+
   async 'the answer goes on from another upstream'(t) {
     const [broken, whole] = [await target(), await target()]
     const port = await serve(

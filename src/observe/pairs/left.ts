@@ -85,9 +85,11 @@ function covers(propagateAbort: PropagateAbort, by: Tie): boolean {
 }
 
 /** Was the conversation still going on? A close in good order has passed its end on, and is no news to anybody. */
-function wasCutShort(record: TrackedSocket, { by, own, end, isEnded }: Partner): boolean {
-  // A handler may well answer without the upstream that failed it.
-  if (by === 'context') return record.direction === 'inbound' && isUnanswered(own)
+function wasCutShort(record: TrackedSocket, { record: survivor, by, own, end, isEnded }: Partner): boolean {
+  // Before an answer is passed on, a handler may well ask another upstream, or answer without the one that failed it.
+  const isUpstream = record.direction === 'outbound' && survivor.direction === 'inbound'
+  if (isUpstream && (by === 'context' || !isPiped(own, end))) return false
+  if (by === 'context') return isUnanswered(own)
   if (own !== record.socket) return isUnanswered(own)
   // Many may be piped into one connection, which is meant to outlive them.
   return isEnded && (isPiped(own, end) || isPiped(end, own))
