@@ -46,6 +46,8 @@ function goneSide({ who, partner, sinceMs }: Left, nowMs: number): PairSide {
 
 function sideOf(record: TrackedSocket, nowMs: number): PairSide {
   const { case: kase, peerEndedMs, origin } = record
+  // The sweep looks no more once the trouble is over.
+  origin?.flow?.look(record.socket, nowMs)
   const isEnded = peerEndedMs !== 0
   const condition = kase?.condition ?? null
   const sinceMs = isEnded ? peerEndedMs : condition === null ? null : kase!.sinceMs

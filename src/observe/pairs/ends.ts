@@ -57,6 +57,8 @@ const MOST_STREAMS = 32
 
 /** Does what comes from `source` go to `target` at this moment, through other streams or not? */
 export function isPiped(source: End, target: End): boolean {
+  // It has passed its end on. Node takes the pipe apart only when the target has finished, which a slow peer holds up.
+  if (source instanceof Socket && source.readableEnded) return false
   const start = source instanceof ClientRequest ? responseTo(source) : source
   const seen = new Set<object>(start === null ? [] : [start])
   for (const stream of seen) {
