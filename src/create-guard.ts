@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Report, SnapshotQuery } from './core/report.js'
-import { buildReport } from './core/snapshot.js'
+import { buildReport, limitOf } from './core/snapshot.js'
 import { startEngine } from './engine.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
@@ -94,7 +94,7 @@ export function createGuard(options: ResolvedOptions): Guard {
         ephemeralPorts: ephemeralPortCount(),
         tracked: ledger.size,
         counts: ledger.counts,
-        pairs: describePairs(ledger, at, query.all === true),
+        pairs: describePairs(ledger, at, { all: query.all, limit: limitOf(query) }),
         sockets,
       },
       query,

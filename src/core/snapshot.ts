@@ -54,7 +54,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
   const listsAll = query.all === true || query.unsettled === true
   const listed = parts.sockets.filter((socket) => listsAll || socket.verdict !== 'none')
   const ordered = listed.sort(oldestFirst)
-  const limit = Math.min(Math.max(1, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
+  const limit = limitOf(query)
   const start = startOf(ordered, query.after)
   const page = ordered.slice(start, start + limit)
   const sites = sitesOf(parts.sockets)
@@ -72,6 +72,11 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     sockets: page,
     nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
   }
+}
+
+/** How many sockets, and how many pairs. */
+export function limitOf({ limit = DEFAULT_LIMIT }: SnapshotQuery): number {
+  return Math.min(Math.max(1, limit), MAX_LIMIT)
 }
 
 function withTrend(site: SiteCount, { trendOf, descriptors: { openDescriptors } }: Kept): SiteReport {

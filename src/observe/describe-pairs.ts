@@ -6,27 +6,54 @@ import { leftOf, type Left } from './pairs/left.js'
 import { isThereFor, partnersOf } from './pairs/ties.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
-/** @param all healthy pairs too, and those that were parted only just now */
-export function describePairs(records: Iterable<TrackedSocket>, nowMs: number, all: boolean): PairReport[] {
-  const pairs = new Map<string, PairReport>()
+/**
+ * Those that have lasted longest. Of the others, no more is asked than when it began: after a storm of aborts there are thousands.
+ *
+ * @param all healthy pairs too, and those that were parted only just now
+ */
+export function describePairs(
+  records: Iterable<TrackedSocket>,
+  nowMs: number,
+  { all = false, limit }: { readonly all?: boolean | undefined; readonly limit: number },
+): PairReport[] {
+  const found = new Map<string, Found>()
 
-  function add(a: PairSide, b: PairSide, by: PairReport['by'], isShared = false): void {
-    const key = `${Math.min(a.id, b.id)} ${Math.max(a.id, b.id)}`
-    if (!pairs.has(key)) pairs.set(key, pairUp(a, b, by, isShared))
+  function add(ids: [number, number], beganMs: number, describe: () => PairReport): void {
+    const key = ids.sort((a, b) => a - b).join(' ')
+    if (!found.has(key)) found.set(key, { beganMs, describe })
   }
 
   for (const record of records) {
     const left = leftOf(record)
     if (left !== null && (all || nowMs - left.sinceMs >= SETTLE_MS)) {
-      add(goneSide(left, nowMs), sideOf(record, nowMs), left.by)
+      const beganMs = Math.min(left.sinceMs, beginningOf(record))
+      add([left.who.id, record.id], beganMs, () =>
+        pairUp(goneSide(left, nowMs), sideOf(record, nowMs), left.by),
+      )
     }
     if (!all && !isInTrouble(record)) continue
     for (const partner of partnersOf(record)) {
-      const isShared = !isThereFor(record, partner)
-      add(sideOf(record, nowMs), sideOf(partner.record, nowMs), partner.by, isShared)
+      const { record: other, by } = partner
+      add([record.id, other.id], Math.min(beginningOf(record), beginningOf(other)), () =>
+        pairUp(sideOf(record, nowMs), sideOf(other, nowMs), by, !isThereFor(record, partner)),
+      )
     }
   }
-  return [...pairs.values()]
+  return [...found.values()]
+    .sort((a, b) => (a.beganMs === b.beganMs ? 0 : a.beganMs - b.beganMs))
+    .slice(0, limit)
+    .map(({ describe }) => describe())
+}
+
+interface Found {
+  /** When one of the two ended or got stuck; `Infinity` where neither did. */
+  readonly beganMs: number
+  readonly describe: () => PairReport
+}
+
+function beginningOf({ case: kase, peerEndedMs }: TrackedSocket): number {
+  if (peerEndedMs !== 0) return peerEndedMs
+  return kase === null || kase.condition === null ? Infinity : kase.sinceMs
 }
 
 function isInTrouble({ case: kase }: TrackedSocket): boolean {
@@ -50,12 +77,12 @@ function sideOf(record: TrackedSocket, nowMs: number): PairSide {
   origin?.flow?.look(record.socket, nowMs)
   const isEnded = peerEndedMs !== 0
   const condition = kase?.condition ?? null
-  const sinceMs = isEnded ? peerEndedMs : condition === null ? null : kase!.sinceMs
+  const beganMs = beginningOf(record)
   return {
     ...identifySocket(record),
     state: isEnded ? 'ended' : 'open',
     condition,
-    sinceMs: sinceMs === null ? null : Math.round(nowMs - sinceMs),
+    sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
     bytesPerSecond: origin?.flow?.bytesPerSecond ?? null,
     idleMs:
       origin?.flow === null || origin?.flow === undefined ? null : Math.round(origin.flow.idleMs(nowMs)),
