@@ -14,13 +14,13 @@ import {
   checkedSocket,
   findSocket,
 } from './guard-arguments.js'
-import { Attribution, releaseRequest } from './observe/attribution.js'
-import { describePairs } from './observe/describe-pairs.js'
+import { Attribution, releaseRequest } from './observe/requests/attribution.js'
+import { describePairs } from './observe/pairs/describe-pairs.js'
 import { describeSocket } from './observe/describe-socket.js'
 import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { directionOf } from './observe/socket-fields.js'
 import { recordOf, TrackedSocket } from './observe/tracked-socket.js'
-import { tellRoute } from './observe/told-routes.js'
+import { tellRoute } from './observe/requests/told-routes.js'
 import { applySettings, type SocketSettings } from './observe/tracker.js'
 import { resolvePolicy, type ResolvedOptions } from './options.js'
 import { installedGuard, registerGuard } from './registry.js'

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import type { Ledger } from './core/ledger.js'
 import { ACTIONS, type Action } from './core/vocabulary.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
-import type { ToldRoute } from './observe/told-routes.js'
+import type { ToldRoute } from './observe/requests/told-routes.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
 
 export function checkedSocket(socket: unknown): Socket {

@@ -5,8 +5,8 @@ import type { LintFinding, LintOptions } from './core/lint.js'
 import type { Report, SnapshotQuery, SocketReport } from './core/report.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options.js'
-import type { RequestLike, ResponseLike, WebSocketLike } from './observe/attribution.js'
-import type { ToldRoute } from './observe/told-routes.js'
+import type { RequestLike, ResponseLike, WebSocketLike } from './observe/requests/attribution.js'
+import type { ToldRoute } from './observe/requests/told-routes.js'
 
 /** Settings of one server: any of the per-socket options, and a name for the report. */
 export interface ServerOptions extends PolicyOptions {

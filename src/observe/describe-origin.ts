@@ -1,9 +1,9 @@
 /** Completes the owner of a socket with what is known of the work that opened it, uses it and touched it last. */
 import { formatEndpoint } from '../core/format-endpoint.js'
 import type { AccessStacks, Owner } from '../core/report.js'
-import { outgoingUseOf, type OutgoingUse } from './outgoing-use.js'
-import { describePlace, siteOfPlaces } from './stack-frames.js'
-import { ACCESS_KINDS, type Accesses, type Capture } from './stacks.js'
+import { outgoingUseOf, type OutgoingUse } from './requests/outgoing-use.js'
+import { describePlace, siteOfPlaces } from './stacks/places.js'
+import { ACCESS_KINDS, type Accesses, type Capture } from './stacks/stacks.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
 /** @param served the request or upgrade of the connection that it is piped to, if there is one */

@@ -3,7 +3,7 @@ import type { ServedRequest } from './context/served-request.js'
 import type { Context } from './context/source.js'
 import type { Flow } from './pairs/flow.js'
 import type { Left } from './pairs/left.js'
-import type { Accesses, Capture } from './stacks.js'
+import type { Accesses, Capture } from './stacks/stacks.js'
 import type { TrackedSocket } from './tracked-socket.js'
 
 /** The part of a request of undici that names it. */

@@ -3,7 +3,7 @@ import type { Case } from '../core/lifecycle.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options.js'
-import type { Attribution } from './attribution.js'
+import type { Attribution } from './requests/attribution.js'
 import type { KernelView } from './kernel/view.js'
 import type { Origin } from './origin.js'
 

@@ -3,7 +3,7 @@
  * `await` or callback is opened in its work, and what comes later is nobody's. Rests on no async hook, so a request that opens
  * nothing pays for two assignments.
  */
-import type { RequestLike } from '../attribution.js'
+import type { RequestLike } from '../requests/attribution.js'
 import { ServedRequest } from './served-request.js'
 import type { ContextSource } from './source.js'
 

@@ -4,7 +4,7 @@ import {
   requestInfoOf,
   routePatternOf,
   type RequestLike,
-} from '../attribution.js'
+} from '../requests/attribution.js'
 import { bytesMoved } from '../socket-fields.js'
 import type { TrackedSocket } from '../tracked-socket.js'
 

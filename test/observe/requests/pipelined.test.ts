@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { install, type Guard } from '../../src/index.js'
-import { listen } from '../support/events.js'
+import { install, type Guard } from '../../../src/index.js'
+import { listen } from '../../support/events.js'
 
 const request = (line: string, length = 0): string =>
   `${line} HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`

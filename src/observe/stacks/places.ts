@@ -1,10 +1,10 @@
 /** From an Error to lines that a reader can open: only the application's frames, with the line of source they point to. */
 import { readFileSync, statSync } from 'node:fs'
 import { isAbsolute, relative } from 'node:path'
-import { framesOf, isDependency, type Place } from './call-site.js'
+import { framesOf, isDependency, type Place } from './frames.js'
 import { isOwnFrame } from './own-frames.js'
 import { Recent } from './recent.js'
-import { isSinceStart, originalPlaceOf } from './source-maps.js'
+import { isSinceStart, originalPlaceOf } from './original-place.js'
 
 const MOST_FRAMES = 10
 const MOST_FILES = 32

@@ -4,7 +4,7 @@
  * lib/events.js; checked on Node 20.20, 22.23, 24.21 and 26.10).
  */
 import type { Socket } from 'node:net'
-import { originalOf, replaceMethod, type Method } from './seam.js'
+import { originalOf, replaceMethod, type Method } from '../seam.js'
 
 export type SeamAccess = 'paused' | 'wrote' | 'reader'
 

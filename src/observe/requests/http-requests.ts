@@ -15,8 +15,8 @@ import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket } from 'node:net'
 import { Attribution, releaseRequest, type RequestLike, type ResponseLike } from './attribution.js'
-import { serverOf } from './socket-fields.js'
-import { recordOf, type TrackedSocket } from './tracked-socket.js'
+import { serverOf } from '../socket-fields.js'
+import { recordOf, type TrackedSocket } from '../tracked-socket.js'
 
 interface RequestMessage {
   readonly request: RequestLike

@@ -8,9 +8,9 @@ import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket, type Server } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
-import { isTls, serverOf } from './socket-fields.js'
-import { siteOfPlaces } from './stack-frames.js'
-import type { TrackedSocket } from './tracked-socket.js'
+import { isTls, serverOf } from '../socket-fields.js'
+import { siteOfPlaces } from '../stacks/places.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 /** A handler may well attach its listeners a little later; after this long it won't. */
 const SETTLED_MS = 1000

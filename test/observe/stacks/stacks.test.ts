@@ -6,11 +6,11 @@ import { SourceMap, type SourceMapPayload } from 'node:module'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
-import { install, type Guard, type SocketReport } from '../../src/index.js'
-import { listen } from '../support/events.js'
-import { until } from '../support/until.js'
+import { install, type Guard, type SocketReport } from '../../../src/index.js'
+import { listen } from '../../support/events.js'
+import { until } from '../../support/until.js'
 
-const HERE = 'test/observe/stacks.test.ts'
+const HERE = 'test/observe/stacks/stacks.test.ts'
 
 /** The line of the caller in this file, as Node maps it. */
 function line(): number {

@@ -12,11 +12,11 @@
  * matters is who touched it last.
  */
 import type { AddressInfo } from 'node:net'
-import type { StacksChoice } from '../options.js'
-import { originOf } from './origin.js'
-import { hostNameOf, readEnds, serverOf } from './socket-fields.js'
-import { placesOf, type ShownPlace } from './stack-frames.js'
-import type { TrackedSocket } from './tracked-socket.js'
+import type { StacksChoice } from '../../options.js'
+import { originOf } from '../origin.js'
+import { hostNameOf, readEnds, serverOf } from '../socket-fields.js'
+import { placesOf, type ShownPlace } from './places.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 const SAMPLE_ONE_IN = 64
 /** Of an outgoing request Node's own frames alone are about ten, of a `fetch()` forty. */

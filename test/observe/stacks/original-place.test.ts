@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { moduleUrl, PACKAGE_ROOT } from '../support/package-root.js'
-import { runNode } from '../support/run-node.js'
-import { mapOf, type Segment } from '../support/source-map.js'
+import { moduleUrl, PACKAGE_ROOT } from '../../support/package-root.js'
+import { runNode } from '../../support/run-node.js'
+import { mapOf, type Segment } from '../../support/source-map.js'
 
 interface Shown {
   readonly site: string | null
@@ -34,7 +34,7 @@ function folder(t: Test, files: Readonly<Record<string, string>>): string {
 /** For each stack of frames, what a report would say in a process with this working directory. */
 async function show(root: string, stacks: readonly (readonly string[])[], prepare = ''): Promise<Shown[]> {
   const program = `
-    import { placesOf, describePlace, siteOfPlaces } from ${JSON.stringify(moduleUrl('src/observe/stack-frames.js'))}
+    import { placesOf, describePlace, siteOfPlaces } from ${JSON.stringify(moduleUrl('src/observe/stacks/places.js'))}
     import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
     // The test runner turns them on in every process below it.
     process.setSourceMapsEnabled(false)
@@ -203,15 +203,15 @@ t.test('a bundle: its dependencies are dependencies, and so are the frames of th
 })
 
 t.test('a bundle with the guard in it', async (t) => {
-  const observe = join(PACKAGE_ROOT, 'dist', 'src', 'observe')
-  const code = readFileSync(join(observe, 'own-frames.js'), 'utf8').replace(
+  const stacks = join(PACKAGE_ROOT, 'dist', 'src', 'observe', 'stacks')
+  const code = readFileSync(join(stacks, 'own-frames.js'), 'utf8').replace(
     /\n\/\/# sourceMappingURL.*\s*$/,
     '\n',
   )
   const root = folder(t, { 'dist/package.json': '{ "type": "module" }' })
-  cpSync(observe, join(root, 'dist'), { recursive: true })
+  cpSync(stacks, join(root, 'dist'), { recursive: true })
   const lines = code.split('\n').map((_, line): Segment[] => [[0, 0, line, 0]])
-  const source = '../node_modules/socket-leak-guard/dist/src/observe/own-frames.js'
+  const source = '../node_modules/socket-leak-guard/dist/src/observe/stacks/own-frames.js'
   for (const [name, map] of [
     ['mapped.js', mapOf([source], lines)],
     ['plain.js', null],

@@ -1,12 +1,12 @@
 /** Pairs of connections: sees what is piped, and what becomes of one side when the other goes. */
-import { messageOf, warnOnce } from '../warnings.js'
-import { Flow } from './pairs/flow.js'
-import { noteEnded, noteLeaving, type LeftHooks } from './pairs/left.js'
-import { patchPipe } from './pairs/pipe-seam.js'
-import { forgetTies, notePipe, partnersOf } from './pairs/ties.js'
-import { readEnds } from './socket-fields.js'
-import { originOf } from './origin.js'
-import type { TrackedSocket } from './tracked-socket.js'
+import { messageOf, warnOnce } from '../../warnings.js'
+import { Flow } from './flow.js'
+import { noteEnded, noteLeaving, type LeftHooks } from './left.js'
+import { patchPipe } from './pipe-seam.js'
+import { forgetTies, notePipe, partnersOf } from './ties.js'
+import { readEnds } from '../socket-fields.js'
+import { originOf } from '../origin.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 export interface Pairs {
   /** The peer's FIN has reached Node. */

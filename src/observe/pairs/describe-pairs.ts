@@ -1,10 +1,10 @@
 /** Pairs of connections for a report: those of which one side has gone or is in trouble, or all. */
-import { SETTLE_MS } from '../core/lifecycle.js'
-import { pairUp, type PairReport, type PairSide } from '../core/pairs.js'
-import { identifySocket } from './describe-socket.js'
-import { leftOf, type Left } from './pairs/left.js'
-import { isThereFor, partnersOf } from './pairs/ties.js'
-import type { TrackedSocket } from './tracked-socket.js'
+import { SETTLE_MS } from '../../core/lifecycle.js'
+import { pairUp, type PairReport, type PairSide } from '../../core/pairs.js'
+import { identifySocket } from '../describe-socket.js'
+import { leftOf, type Left } from './left.js'
+import { isThereFor, partnersOf } from './ties.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 /**
  * Those that have lasted longest. Of the others, no more is asked than when it began: after a storm of aborts there are thousands.

@@ -1,11 +1,11 @@
 /** The guard's own frames in a stack: nobody's leak. */
 import { sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { framesOf, type Place } from './call-site.js'
-import { originalPlaceOf } from './source-maps.js'
+import { framesOf, type Place } from './frames.js'
+import { originalPlaceOf } from './original-place.js'
 
 /** The end of this very file's path, compiled or not. */
-const THIS_FILE = /^(.*?)([\\/]dist)?[\\/]src[\\/]observe[\\/]own-frames\.[jt]s$/
+const THIS_FILE = /^(.*?)([\\/]dist)?[\\/]src[\\/]observe[\\/]stacks[\\/]own-frames\.[jt]s$/
 
 let isOwn: ((file: string) => boolean) | null = null
 

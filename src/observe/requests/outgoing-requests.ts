@@ -15,11 +15,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { ClientRequest } from 'node:http'
 import { Socket } from 'node:net'
-import { ServedRequest } from './context/served-request.js'
-import type { Context, ContextSource } from './context/source.js'
-import { originOf, type Exchange, type Origin, type UndiciRequest } from './origin.js'
-import type { Capture, StackRecorder } from './stacks.js'
-import { recordOf, type TrackedSocket } from './tracked-socket.js'
+import { ServedRequest } from '../context/served-request.js'
+import type { Context, ContextSource } from '../context/source.js'
+import { originOf, type Exchange, type Origin, type UndiciRequest } from '../origin.js'
+import type { Capture, StackRecorder } from '../stacks/stacks.js'
+import { recordOf, type TrackedSocket } from '../tracked-socket.js'
 
 export interface OutgoingHooks {
   adopt(socket: Socket): TrackedSocket | null

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { placesOf as shownPlacesOf } from '../../src/observe/stack-frames.js'
+import { placesOf as shownPlacesOf } from '../../../src/observe/stacks/places.js'
 
 const APP = '/srv/app/route.js:12:5'
 const OTHER = '/srv/app/server.js:3:1'

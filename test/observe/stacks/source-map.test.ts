@@ -4,9 +4,9 @@ import { SourceMap, type SourceMapping, type SourceMapPayload } from 'node:modul
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { SourceMapText } from '../../src/observe/source-map.js'
-import { PACKAGE_ROOT } from '../support/package-root.js'
-import { encodeMappings, mapOf, type Segment } from '../support/source-map.js'
+import { SourceMapText } from '../../../src/observe/stacks/source-map.js'
+import { PACKAGE_ROOT } from '../../support/package-root.js'
+import { encodeMappings, mapOf, type Segment } from '../../support/source-map.js'
 
 const COMPILED = join(PACKAGE_ROOT, 'dist', 'src')
 

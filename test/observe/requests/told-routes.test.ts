@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { install, type Guard, type ToldRoute } from '../../src/index.js'
-import { listen } from '../support/events.js'
-import { entryWhere, inbound } from '../support/report.js'
-import { until } from '../support/until.js'
+import { install, type Guard, type ToldRoute } from '../../../src/index.js'
+import { listen } from '../../support/events.js'
+import { entryWhere, inbound } from '../../support/report.js'
+import { until } from '../../support/until.js'
 
 interface Scene {
   readonly guard: Guard

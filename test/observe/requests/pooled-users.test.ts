@@ -4,8 +4,8 @@ import http from 'node:http'
 import net from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { install, type ContextProvider, type Guard } from '../../src/index.js'
-import { listen } from '../support/events.js'
+import { install, type ContextProvider, type Guard } from '../../../src/index.js'
+import { listen } from '../../support/events.js'
 
 const WORKERS = 50
 

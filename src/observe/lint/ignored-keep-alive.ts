@@ -4,12 +4,12 @@
  * 20.20, 22.23, 24.21 and 26.10, and `tls.connect({ keepAlive: true })` on 20 and 22 (lib/net.js: only the constructor
  * reads it). Measured with getsockopt.
  */
-import type { LostKeepAlive } from '../core/lint.js'
-import { formatEndpoint } from '../core/format-endpoint.js'
-import { endsOf } from './describe-socket.js'
-import { isHeldByAgent, isKeepAliveKnownOff } from './socket-fields.js'
-import { siteOfPlaces } from './stack-frames.js'
-import type { TrackedSocket } from './tracked-socket.js'
+import type { LostKeepAlive } from '../../core/lint.js'
+import { formatEndpoint } from '../../core/format-endpoint.js'
+import { endsOf } from '../describe-socket.js'
+import { isHeldByAgent, isKeepAliveKnownOff } from '../socket-fields.js'
+import { siteOfPlaces } from '../stacks/places.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 export interface KeepAliveWatch {
   /** @param args what `connect()` was called with */

@@ -2,8 +2,8 @@
  * Who uses a socket. Filled by whoever knows (an adapter, the HTTP sensor, the application's `label()`), read only
  * when a report is made: on the way in nothing is formatted, copied or concatenated.
  */
-import type { RequestInfo } from '../core/report.js'
-import type { Kind } from '../core/vocabulary.js'
+import type { RequestInfo } from '../../core/report.js'
+import type { Kind } from '../../core/vocabulary.js'
 import { findRoutePattern } from './route-pattern.js'
 import { toldRouteOf } from './told-routes.js'
 

@@ -1,10 +1,10 @@
-import type { RequestInfo } from '../core/report.js'
+import type { RequestInfo } from '../../core/report.js'
 import { withoutQuery } from './attribution.js'
-import { valuesOf } from './context/source.js'
+import { valuesOf } from '../context/source.js'
 import { isUnderWay } from './outgoing-requests.js'
-import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from './socket-fields.js'
-import type { Capture } from './stacks.js'
-import type { TrackedSocket } from './tracked-socket.js'
+import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from '../socket-fields.js'
+import type { Capture } from '../stacks/stacks.js'
+import type { TrackedSocket } from '../tracked-socket.js'
 
 const LONGEST_NAME = 1000
 

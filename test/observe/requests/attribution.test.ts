@@ -7,7 +7,7 @@ import {
   routePatternOf,
   withoutQuery,
   type RequestLike,
-} from '../../src/observe/attribution.js'
+} from '../../../src/observe/requests/attribution.js'
 
 function serving(request: RequestLike | null): Attribution {
   const attribution = new Attribution()
