@@ -15,17 +15,24 @@ export type Naming = 'right' | 'wrong' | 'unnamed' | 'missing'
 
 export interface Judgement {
   readonly naming: Naming
+  /** Without the host at the other end; empty where there is no such socket. */
+  readonly site: string
   /** What led to the code, or what led elsewhere. */
   readonly because: readonly string[]
 }
 
 export function judgeNaming(scenario: Scenario, socket: SocketReport | null): Judgement {
-  if (socket === null) return { naming: 'missing', because: [] }
+  if (socket === null) return { naming: 'missing', site: '', because: [] }
   const claims = claimsOf(scenario, socket)
+  const site = siteOf(socket.owner)
   const wrong = claims.filter(({ isTrue }) => !isTrue).map(({ text }) => text)
-  if (wrong.length > 0) return { naming: 'wrong', because: wrong }
+  if (wrong.length > 0) return { naming: 'wrong', site, because: wrong }
   const right = claims.filter(({ isNaming }) => isNaming).map(({ text }) => text)
-  return { naming: right.length > 0 ? 'right' : 'unnamed', because: right }
+  return { naming: right.length > 0 ? 'right' : 'unnamed', site, because: right }
+}
+
+function siteOf({ site }: SocketReport['owner']): string {
+  return site.replace(/ → .*$/, '')
 }
 
 interface Claim {
@@ -47,7 +54,7 @@ function claimsOf(scenario: Scenario, { owner }: SocketReport): Claim[] {
   }
 
   const claims: Claim[] = []
-  const site = owner.site.replace(/ → .*$/, '')
+  const site = siteOf(owner)
   if (/\.[cm]?[jt]s:\d+$/.test(site)) claims.push(...judgePlace(site, true))
   else if (!/^(?:to |listener |outgoing$|unknown)/.test(site)) claims.push(judgeName(site))
   if (owner.request !== null) {

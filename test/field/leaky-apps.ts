@@ -7,7 +7,9 @@ import type { Server as HttpServer } from 'node:http'
 import type { Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guardServer as guardExpress } from '../../adapters/express.js'
+import { guardServer as guardFastify } from '../../adapters/fastify.js'
 import { guardServer as guardHttp } from '../../adapters/http.js'
+import { guardServer as guardKoa } from '../../adapters/koa.js'
 import { guardServer as guardNet } from '../../adapters/net.js'
 import { guardServer as guardWebSockets } from '../../adapters/ws.js'
 import { installedGuard, type SocketReport } from '../../src/index.js'
@@ -26,12 +28,17 @@ const ADAPTERS: Partial<Record<AppName, (server: HttpServer) => unknown>> = {
   queued: guardExpress,
 }
 
+const GUARDED_AT_START: ReadonlySet<AppName> = new Set(['fastify', 'koa'])
+
 const [how, ...asked] = process.argv.slice(2)
 const guard = installedGuard()!
-const stage = await openStage()
+const stage = await openStage(
+  how === 'adapters' ? { onFastify: guardFastify, onKoa: (server, app) => guardKoa(server, { app }) } : {},
+)
 if (how === 'adapters') {
   for (const name of Object.keys(stage.apps) as AppName[]) {
     const server: Server = stage.apps[name]
+    if (GUARDED_AT_START.has(name)) continue
     if (isHttp(server)) (ADAPTERS[name] ?? guardHttp)(server)
     else guardNet(server)
   }

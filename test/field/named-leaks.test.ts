@@ -67,5 +67,12 @@ for (const how of ['preload', 'adapters'] as const) {
     const served = named.filter(({ scenario }) => scenario.leaks === 'inbound' && scenario.names.length > 0)
     t.ok(served.length > 15)
     t.same(idsOf(served, 'unnamed'), [])
+    if (how === 'preload') return
+    const routed = named.filter(({ scenario }) => scenario.names[0]?.includes('/:') === true)
+    t.ok(routed.length > 10)
+    for (const { scenario, judgement } of routed) {
+      if (judgement.naming === 'unnamed') continue
+      t.equal(judgement.site, scenario.names[0], `${scenario.id} by its route, not by a path`)
+    }
   })
 }

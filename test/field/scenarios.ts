@@ -14,7 +14,7 @@ export type Suspect = { readonly id: number } | { readonly remotePort: number }
 export interface Scenario {
   readonly id: string
   readonly leaks: Direction
-  /** Right names: the route, the path of the request, `upgrade /path`, `CONNECT host`. */
+  /** Right names, the best first: the route, the path of the request, `upgrade /path`, `CONNECT host`. */
   readonly names: readonly string[]
   /** Of a leaking outgoing request, what is asked of the upstream: the report may say so, but that names no code. */
   readonly outgoing?: string
@@ -163,7 +163,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     id: 'upload-behind-session',
     leaks: 'inbound',
-    names: ['PUT /admin/backups/:name', 'PUT /admin/backups/monday', 'PUT /admin/*'],
+    // Middleware holds it up: no router has chosen a route.
+    names: ['PUT /admin/*', 'PUT /admin/backups/monday', 'PUT /admin/backups/:name'],
     async run({ send, servedBy }) {
       const client = await send('uploads', upload('PUT /admin/backups/monday'))
       return servedBy(client.do({ do: 'write', bytes: 400_000 }))

@@ -11,7 +11,7 @@ import { startDashboard } from './apps/dashboard.js'
 import { startLegacy } from './apps/express4-legacy.js'
 import { startGateway } from './apps/express-gateway.js'
 import { startSecureUploads, startUploads } from './apps/express-uploads.js'
-import { startFastify, startKoa } from './apps/other-frameworks.js'
+import { startFastify, startKoa, type Preparations } from './apps/other-frameworks.js'
 import * as plain from './apps/plain-servers.js'
 import { startPooled } from './apps/pooled-app.js'
 import { startRealtime } from './apps/realtime.js'
@@ -58,7 +58,7 @@ const SERVICES = [
 ] as const
 type ServiceName = (typeof SERVICES)[number]
 
-async function startApps(ports: Readonly<Record<ServiceName, number>>) {
+async function startApps(ports: Readonly<Record<ServiceName, number>>, preparations: Preparations) {
   const { rooms, metrics, server: roomServer } = startRooms()
   const apps = {
     gateway: startGateway(ports),
@@ -72,8 +72,8 @@ async function startApps(ports: Readonly<Record<ServiceName, number>>) {
     rooms: roomServer,
     forwardProxy: startForwardProxy(ports.connect),
     forwardProxyBack: startForwardProxy(ports.connectBack),
-    fastify: await startFastify(ports.items),
-    koa: startKoa(ports.books),
+    fastify: await startFastify(ports.items, preparations),
+    koa: startKoa(ports.books, preparations),
     forwarder: startForwarder(ports.forward),
     forwarderBack: startForwarder(ports.forwardBack),
     greeter: plain.startGreeter(),
@@ -89,7 +89,7 @@ async function startApps(ports: Readonly<Record<ServiceName, number>>) {
 export type Stage = Awaited<ReturnType<typeof openStage>>
 export type AppName = keyof Awaited<ReturnType<typeof startApps>>['apps']
 
-export async function openStage() {
+export async function openStage(preparations: Preparations = {}) {
   const peer = new Peer()
   /** By both ports: a client may use one port towards two servers. */
   const accepted = new Map<string, Socket>()
@@ -107,7 +107,7 @@ export async function openStage() {
     upstreams[name] = await listen(name === 'secure')
     ports[name] = upstreams[name].port
   }
-  const { apps, webSocketServers } = await startApps(ports)
+  const { apps, webSocketServers } = await startApps(ports, preparations)
 
   for (const server of Object.values<Server>(apps)) {
     server.on('connection', (socket: Socket) =>

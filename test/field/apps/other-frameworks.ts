@@ -1,11 +1,18 @@
 /** The same mistakes in Fastify and Koa. */
 import http, { type Server } from 'node:http'
 import Router from '@koa/router'
-import fastify from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
 import Koa from 'koa'
 
-export async function startFastify(items: number): Promise<Server> {
+/** What is done to an application before it starts, or to its server: the guard's adapter, or nothing. */
+export interface Preparations {
+  readonly onFastify?: (app: FastifyInstance) => void
+  readonly onKoa?: (server: Server, app: Koa) => void
+}
+
+export async function startFastify(items: number, { onFastify }: Preparations): Promise<Server> {
   const app = fastify()
+  onFastify?.(app)
   app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
   const kept: Response[] = []
   app.get<{ Params: { id: string } }>('/items/:id', async (request) => {
@@ -18,7 +25,7 @@ export async function startFastify(items: number): Promise<Server> {
   return app.server
 }
 
-export function startKoa(books: number): Server {
+export function startKoa(books: number, { onKoa }: Preparations): Server {
   const app = new Koa()
   const router = new Router()
   router.get('/books/:isbn', async (ctx) => {
@@ -27,7 +34,9 @@ export function startKoa(books: number): Server {
   })
   router.put('/books/:isbn/scan', () => new Promise(() => {}))
   app.use(router.routes())
-  return app.listen(0, '127.0.0.1')
+  const server = app.listen(0, '127.0.0.1')
+  onKoa?.(server, app)
+  return server
 }
 
 function get(port: number, path: string): Promise<http.IncomingMessage> {
