@@ -104,8 +104,9 @@ export function prepareOwners(options: Pick<ResolvedOptions, 'context' | 'stacks
         }),
       ]
       if (stacks !== null) stops.push(recordAccesses(stacks, hooks))
-      const serve = context?.serve ?? null
-      if (serve !== null) stops.push(serveInContext(serve, onFailure))
+      const { serve = null, handlers } = context ?? {}
+      if (handlers !== undefined) stops.push(serveInContext({ handlers }, onFailure))
+      else if (serve !== null) stops.push(serveInContext({ serve }, onFailure))
       return function stopObservingOwners() {
         for (const stop of stops.reverse()) stop()
         context?.stop()

@@ -7,21 +7,29 @@
  * hand a request to the application. Installed only where a source of context wants to be fed.
  */
 import type { EventEmitter } from 'node:events'
-import { Server as HttpServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import type { RequestLike } from '../requests/attribution.js'
+import { patchServerEmit, type Emit } from '../emit-seam.js'
 import { originOf } from '../origin.js'
 import { recordOf } from '../tracked-socket.js'
+import type { HandlerRun } from './handler-run.js'
 import type { ServedRequest } from './served-request.js'
 import type { Serve } from './source.js'
 
 type ServableRequest = RequestLike & { readonly socket?: unknown }
 
-/** @param onFailure an observation threw: an application may emit these events by itself, with whatever it likes */
-export function serveInContext(serve: Serve, onFailure: (error: unknown) => void): () => void {
+/**
+ * @param source runs handlers in its store, or is told which one runs
+ * @param onFailure an observation threw: an application may emit these events by itself, with whatever it likes
+ */
+export function serveInContext(
+  source: { readonly serve: Serve } | { readonly handlers: HandlerRun },
+  onFailure: (error: unknown) => void,
+): () => void {
   let active = true
+  /** Only where stores are kept is it of any interest that a request is over. */
+  let forgetAnswered: (() => void) | null = null
 
   function keep(request: ServableRequest, served: ServedRequest): void {
     const { socket } = request
@@ -53,43 +61,60 @@ export function serveInContext(serve: Serve, onFailure: (error: unknown) => void
     origin.serving = null
   }
 
-  function wrapEmit(prototype: EventEmitter): () => void {
-    const before = Object.getOwnPropertyDescriptor(prototype, 'emit')
-    const parent = Object.getPrototypeOf(prototype) as EventEmitter
-    const own = before?.value as EventEmitter['emit'] | undefined
-
-    function emit(this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
-      const next = own ?? parent.emit
-      if (!active || !handsOverRequest(event) || typeof args[0] !== 'object' || args[0] === null)
-        return next.call(this, event, ...args)
-      const request: ServableRequest = args[0]
-      return serve(
-        request,
-        () => next.call(this, event, ...args),
-        (served) => onServed(event, request, served),
-      )
+  /** Whose handler runs is written down; the first connection that is opened in it makes the store. */
+  function noting(handlers: HandlerRun): (original: () => Emit) => Emit {
+    handlers.onServed = (event, request, served) => {
+      forgetAnswered ??= listenForAnswers()
+      onServed(event, request, served)
     }
-
-    Object.defineProperty(prototype, 'emit', {
-      value: emit,
-      writable: true,
-      configurable: true,
-      enumerable: false,
-    })
-    return function restoreEmit() {
-      if (prototype.emit !== emit) return
-      if (before === undefined) delete (prototype as { emit?: unknown }).emit
-      else Object.defineProperty(prototype, 'emit', before)
-    }
+    return (original) =>
+      function emit(this: EventEmitter, event: string | symbol): boolean {
+        if (!active || !handsOverRequest(event)) return original().apply(this, arguments as never)
+        const request: unknown = arguments[1]
+        const { event: outerEvent, request: outerRequest, served: outerServed } = handlers
+        handlers.event = event
+        handlers.request = isServable(request) ? request : null
+        handlers.served = null
+        try {
+          return original().apply(this, arguments as never)
+        } finally {
+          handlers.event = outerEvent
+          handlers.request = outerRequest
+          handlers.served = outerServed
+        }
+      }
   }
 
-  const restore = [HttpServer, HttpsServer].map((server) => wrapEmit(server.prototype))
-  subscribe('http.server.response.finish', onResponseFinish)
+  function running(serve: Serve): (original: () => Emit) => Emit {
+    forgetAnswered = listenForAnswers()
+    return (original) =>
+      function emit(this: EventEmitter, event: string | symbol): boolean {
+        const request: unknown = arguments[1]
+        if (!active || !handsOverRequest(event) || !isServable(request))
+          return original().apply(this, arguments as never)
+        return serve(
+          request,
+          () => original().apply(this, arguments as never),
+          (served) => onServed(event, request, served),
+        )
+      }
+  }
+
+  function listenForAnswers(): () => void {
+    subscribe('http.server.response.finish', onResponseFinish)
+    return () => void unsubscribe('http.server.response.finish', onResponseFinish)
+  }
+
+  const unpatch = patchServerEmit('handlers' in source ? noting(source.handlers) : running(source.serve))
   return function stopServingInContext() {
     active = false
-    unsubscribe('http.server.response.finish', onResponseFinish)
-    for (const undo of restore) undo()
+    forgetAnswered?.()
+    unpatch()
   }
+}
+
+function isServable(request: unknown): request is ServableRequest {
+  return typeof request === 'object' && request !== null
 }
 
 /** The events of http.Server by which the application gets a request. */

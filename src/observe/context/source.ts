@@ -5,7 +5,7 @@ import { withoutQuery, type RequestLike } from '../requests/attribution.js'
 import { usesAsyncContextFrame } from './async-context-frame.js'
 import { boundedValues } from './bounded-values.js'
 import { fromRunningClsHooked } from './cls-hooked.js'
-import { whileHandlerRuns } from './handler-run.js'
+import { whileHandlerRuns, type HandlerRun } from './handler-run.js'
 import type { ContextProvider } from './provider.js'
 import { ServedRequest } from './served-request.js'
 
@@ -24,6 +24,8 @@ export interface ContextSource {
   current(): Context | null
   /** `null` for a source that only reads. */
   readonly serve: Serve | null
+  /** Of a source that is fed by being told what runs. */
+  readonly handlers?: HandlerRun
   stop(): void
 }
 

@@ -10,10 +10,9 @@
  *   TLSSocket shows itself by nothing else until it has received something
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { EventEmitter } from 'node:events'
-import { Server as HttpServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
+import type { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
+import { patchServerEmit } from '../emit-seam.js'
 import { Attribution, releaseRequest, type RequestLike, type ResponseLike } from './attribution.js'
 import { serverOf } from '../socket-fields.js'
 import { recordOf, type TrackedSocket } from '../tracked-socket.js'
@@ -97,45 +96,27 @@ export function observeHttpRequests({ now, adopt, onHandedIn, onFailure }: HttpR
   const emitted = shielded(onEmit)
   const requestStart = shielded(onRequestStart)
   const responseFinish = shielded(onResponseFinish)
-  const restore = [HttpServer, HttpsServer].map((server) => watchEmit(server.prototype, emitted))
+  let active = true
+  const unpatch = patchServerEmit(
+    (original) =>
+      function emit(this: EventEmitter, event: string | symbol): boolean {
+        if (active && isWatched(event)) emitted(this, event, Array.from(arguments).slice(1))
+        return original().apply(this, arguments as never)
+      },
+  )
   subscribe('http.server.request.start', requestStart)
   subscribe('http.server.response.finish', responseFinish)
 
   return function stopObservingHttp() {
     unsubscribe('http.server.request.start', requestStart)
     unsubscribe('http.server.response.finish', responseFinish)
-    for (const undo of restore) undo()
+    active = false
+    unpatch()
   }
 }
 
 type WatchedEvent = 'upgrade' | 'connect' | 'connection' | 'secureConnection'
-type EmitListener = (server: object, event: WatchedEvent, args: unknown[]) => void
 
 function isWatched(event: string | symbol): event is WatchedEvent {
   return event === 'upgrade' || event === 'connect' || event === 'connection' || event === 'secureConnection'
-}
-
-function watchEmit(prototype: EventEmitter, onEmit: EmitListener): () => void {
-  let active = true
-  const before = Object.getOwnPropertyDescriptor(prototype, 'emit')
-  const parent = Object.getPrototypeOf(prototype) as EventEmitter
-  const own = before?.value as EventEmitter['emit'] | undefined
-
-  function emit(this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
-    if (active && isWatched(event)) onEmit(this, event, args)
-    return (own ?? parent.emit).call(this, event, ...args)
-  }
-
-  Object.defineProperty(prototype, 'emit', {
-    value: emit,
-    writable: true,
-    configurable: true,
-    enumerable: false,
-  })
-  return function restoreEmit() {
-    active = false
-    if (prototype.emit !== emit) return
-    if (before === undefined) delete (prototype as { emit?: unknown }).emit
-    else Object.defineProperty(prototype, 'emit', before)
-  }
 }
