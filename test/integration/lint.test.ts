@@ -9,22 +9,13 @@ import { once } from 'node:events'
 import { Duplex, PassThrough, finished, pipeline } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { install, type Guard } from '../../src/index.js'
+import { closeAfter } from '../support/close-after.js'
 import { listen, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
 t.teardown(() => peer.kill())
-
-function closeAfter(t: Test, server: net.Server): net.Server {
-  const sockets = new Set<net.Socket>()
-  server.on('connection', (socket) => sockets.add(socket))
-  t.teardown(() => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
-  })
-  return server
-}
 
 function rulesOf(guard: Guard): string[] {
   return guard.lint().map(({ rule }) => rule)

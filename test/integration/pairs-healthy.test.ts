@@ -6,6 +6,7 @@ import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { install, type Guard, type GuardEvent } from '../../src/index.js'
+import { closeAfter } from '../support/close-after.js'
 import { listen } from '../support/events.js'
 import { Peer, type PeerConnection } from '../support/peer.js'
 
@@ -28,13 +29,8 @@ async function target(): Promise<Target> {
 
 /** @returns the port of a server that goes with the test */
 async function serve<S extends net.Server>(t: Test, server: S): Promise<number> {
-  const sockets = new Set<net.Socket>()
-  server.on('connection', (socket) => sockets.add(socket.on('error', () => {})))
-  t.teardown(() => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
-  })
-  return listen(server)
+  server.on('connection', (socket) => socket.on('error', () => {}))
+  return listen(closeAfter(t, server))
 }
 
 function connect(t: Test, port: number, options: net.SocketConstructorOpts = {}): net.Socket {
@@ -47,30 +43,36 @@ async function request(port: number, text: string): Promise<PeerConnection> {
   return (await peer.connect({ port })).do({ do: 'write', text })
 }
 
+/** One upstream for two clients, both of which have got something. */
+async function tee(
+  t: Test,
+): Promise<{ clients: [PeerConnection, PeerConnection]; responses: http.ServerResponse[] }> {
+  const upstream = await target()
+  const responses: http.ServerResponse[] = []
+  const port = await serve(
+    t,
+    http.createServer((_request, response) => {
+      responses.push(response)
+      if (responses.length < 2) return
+      const outgoing = http.get({ port: upstream.port, host: '127.0.0.1', agent: false }, (answer) => {
+        for (const each of responses) answer.pipe(each)
+      })
+      outgoing.on('error', () => {})
+    }),
+  )
+  const clients: [PeerConnection, PeerConnection] = [await request(port, GET), await request(port, GET)]
+  await upstream.connection.saw('data')
+  upstream.connection.do({ do: 'write', text: HEAD })
+  for (const client of clients) await client.saw('data')
+  return { clients, responses }
+}
+
 /** Each lets one of a pair leave. */
 const SCENES: Record<string, (t: Test) => Promise<unknown>> = {
   async 'one of two clients of a tee leaves'(t) {
-    const upstream = await target()
-    const waiting: http.ServerResponse[] = []
-    const port = await serve(
-      t,
-      http.createServer((_request, response) => {
-        waiting.push(response)
-        if (waiting.length < 2) return
-        const outgoing = http.get({ port: upstream.port, host: '127.0.0.1', agent: false }, (answer) => {
-          for (const each of waiting) answer.pipe(each)
-        })
-        outgoing.on('error', () => {})
-      }),
-    )
-    const first = await request(port, GET)
-    const second = await request(port, GET)
-    await upstream.connection.saw('data')
-    upstream.connection.do({ do: 'write', text: HEAD })
-    await first.saw('data')
-    await second.saw('data')
-    first.do({ do: 'reset' })
-    await once(waiting[0]!, 'close')
+    const { clients, responses } = await tee(t)
+    clients[0].do({ do: 'reset' })
+    await once(responses[0]!, 'close')
   },
 
   async 'an upload into a connection that many share breaks off'(t) {
@@ -271,23 +273,7 @@ t.test('a client whose upstream has died is served on from elsewhere', async (t)
 
 t.test('the last client of a tee leaves: now nobody waits any more', async (t) => {
   const { blamed } = guardAll(t)
-  const upstream = await target()
-  const waiting: http.ServerResponse[] = []
-  const port = await serve(
-    t,
-    http.createServer((_request, response) => {
-      waiting.push(response)
-      if (waiting.length < 2) return
-      const outgoing = http.get({ port: upstream.port, host: '127.0.0.1', agent: false }, (answer) => {
-        for (const each of waiting) answer.pipe(each)
-      })
-      outgoing.on('error', () => {})
-    }),
-  )
-  const clients = [await request(port, GET), await request(port, GET)]
-  await upstream.connection.saw('data')
-  upstream.connection.do({ do: 'write', text: HEAD })
-  for (const client of clients) await client.saw('data')
+  const { clients } = await tee(t)
   for (const client of clients) client.do({ do: 'reset' })
   await sleep(1300)
   t.match(blamed().join('\n'), /leaked: Outgoing HTTP connection/)

@@ -8,6 +8,7 @@ import httpProxy from 'http-proxy'
 import t, { type Test } from 'tap'
 import { guardServer } from '../../adapters/http.js'
 import { install, type Guard, type GuardEvent, type Report } from '../../src/index.js'
+import { closeAfter } from '../support/close-after.js'
 import { listen, meet, nextEvent } from '../support/events.js'
 import { Peer, type PeerConnection } from '../support/peer.js'
 import { until } from '../support/until.js'
@@ -27,16 +28,6 @@ interface Upstream {
 async function upstreamAt(peer: Peer): Promise<Upstream> {
   const connection = peer.open().do({ do: 'listen' })
   return { connection, port: (await connection.saw('listening')).port! }
-}
-
-function closeAfter<S extends net.Server>(t: Test, server: S): S {
-  const sockets = new Set<net.Socket>()
-  server.on('connection', (socket) => sockets.add(socket))
-  t.teardown(() => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
-  })
-  return server
 }
 
 /** http-proxy 1.18 listens for `'aborted'`, which does not come for a request whose body has been read. */
