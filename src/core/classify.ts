@@ -66,9 +66,13 @@ function classifyBlind(facts: Facts, idle: boolean): Classification | null {
   return idle && unread >= WINDOW_CLOSED_BYTES ? { condition: 'window-closed', seenBy: 'kernel' } : null
 }
 
-/** Closing this socket loses nothing: the connection is dead and everything it delivered has been consumed. */
+/**
+ * Closing this socket loses nothing: the connection is dead and everything it delivered has been consumed. Where Node is reading
+ * and has not come to the end, it will be told in a moment, and the application would lose that end.
+ */
 export function isProvablyLossFree(facts: Facts): boolean {
   if (facts.disconnected !== true) return false
+  if (facts.readable && facts.reading && !facts.eofReceived) return false
   if (facts.eofConsumed || !facts.readable) return true
   return facts.unreadBytes === 0 && facts.kernel?.state === 'CLOSE' && facts.kernel.unreadBytes === 0
 }

@@ -226,7 +226,8 @@ t.test('closing loses nothing only when the connection is dead and all it delive
     ['dead, end unread', { ...PEER_ENDED_UNREAD, ...DEAD }, false],
     ['dead, nothing known of the kernel’s buffer', { ...BLIND, ...DEAD }, false],
     ['dead, nothing ever to be read', { ...DEAD, readable: false }, true],
-    ['dead, the kernel holds nothing', { ...DEAD, kernel: kernel({ state: 'CLOSE' }) }, true],
+    ['dead, the kernel holds nothing', { ...BLIND, ...DEAD, kernel: kernel({ state: 'CLOSE' }) }, true],
+    ['dead, but Node is on its way to the end', { ...DEAD, kernel: kernel({ state: 'CLOSE' }) }, false],
     ['dead, the kernel holds a byte', { ...DEAD, kernel: kernel({ state: 'CLOSE', unreadBytes: 1 }) }, false],
     [
       'dead, the kernel does not count',
