@@ -36,10 +36,10 @@ export interface HttpRequestHooks {
 
 export function observeHttpRequests({ now, adopt, onHandedIn, onFailure }: HttpRequestHooks): () => void {
   // Everything below runs inside the host's own calls, so nothing may come out of it.
-  function shielded<A extends unknown[]>(observe: (...args: A) => void): (...args: A) => void {
-    return function observeShielded(...args) {
+  function shielded(observe: (message: unknown) => void): (message: unknown) => void {
+    return function observeShielded(message) {
       try {
-        observe(...args)
+        observe(message)
       } catch (error) {
         onFailure(error)
       }
@@ -87,20 +87,23 @@ export function observeHttpRequests({ now, adopt, onHandedIn, onFailure }: HttpR
     if (socket instanceof Socket && recordOf(socket) === undefined) adopt(socket)
   }
 
-  function onEmit(server: object, event: WatchedEvent, args: unknown[]): void {
-    if (event === 'connection') onConnection(server, args[0])
-    else if (event === 'secureConnection') onSecureConnection(args[0])
-    else onHandOver(event, args[0], args[1])
+  function emitted(server: object, event: WatchedEvent, first: unknown, second: unknown): void {
+    try {
+      if (event === 'connection') onConnection(server, first)
+      else if (event === 'secureConnection') onSecureConnection(first)
+      else onHandOver(event, first, second)
+    } catch (error) {
+      onFailure(error)
+    }
   }
 
-  const emitted = shielded(onEmit)
   const requestStart = shielded(onRequestStart)
   const responseFinish = shielded(onResponseFinish)
   let active = true
   const unpatch = patchServerEmit(
     (original) =>
       function emit(this: EventEmitter, event: string | symbol): boolean {
-        if (active && isWatched(event)) emitted(this, event, Array.from(arguments).slice(1))
+        if (active && isWatched(event)) emitted(this, event, arguments[1], arguments[2])
         return original().apply(this, arguments as never)
       },
   )
