@@ -3,7 +3,7 @@ import { messageOf, warnOnce } from '../../warnings.js'
 import { Flow } from './flow.js'
 import { noteEnded, noteLeaving, type LeftHooks } from './left.js'
 import { patchPipe } from './pipe-seam.js'
-import { forgetTies, notePipe, partnersOf } from './ties.js'
+import { firstPartnerOf, forgetTies, notePipe, partnersOf } from './ties.js'
 import { readEnds } from '../socket-fields.js'
 import { originOf } from '../origin.js'
 import type { TrackedSocket } from '../tracked-socket.js'
@@ -32,7 +32,7 @@ export function observePairs(hooks: LeftHooks): Pairs {
   return {
     onPeerEnded(record) {
       // Its addresses are gone when it is closed a moment later, and whom it leaves behind is to say who left.
-      if (record.ends !== null || partnersOf(record).length === 0) return
+      if (record.ends !== null || firstPartnerOf(record) === null) return
       const ends = readEnds(record.socket)
       if (ends.remote !== null) record.ends = ends
     },
