@@ -12,14 +12,18 @@ export type {
   KeepAliveOptions,
   LogFunction,
   PolicyOptions,
+  KeepAlivePolicy,
   PressureOptions,
+  PressurePolicy,
   ResolvedOptions,
+  SocketPolicy,
 } from './options.js'
-export type { KernelProbe, KernelSample, ProbeRun, ProbeTarget } from './observe/kernel/probe.js'
+export type { KernelProbe, KernelSample, KernelTimer, ProbeRun, ProbeTarget } from './observe/kernel/probe.js'
 export { fromAsyncLocalStorage } from './observe/context/async-local-storage.js'
 export { fromClsHooked } from './observe/context/cls-hooked.js'
 export type { ClsNamespace } from './observe/context/cls-hooked.js'
 export type { ContextProvider } from './observe/context/provider.js'
+export type { RequestLike, ResponseLike, WebSocketLike } from './observe/requests/attribution.js'
 export type { ToldRoute } from './observe/requests/told-routes.js'
 export type { GuardListener } from './act/announcer.js'
 export { SocketLeakGuardError, wrongServer } from './errors.js'
@@ -30,16 +34,27 @@ export type {
   Endpoint,
   Evidence,
   GuardEvent,
+  HealedSite,
+  LintFinding,
+  OrphansReport,
   Owner,
+  PairReport,
+  PairSide,
+  PartnerName,
+  PartnerReport,
+  PortsReport,
+  PressureReport,
   Report,
   RequestInfo,
+  SiteCount,
   SiteReport,
   SnapshotQuery,
   SocketReport,
+  StallReport,
   Totals,
 } from './core/report.js'
-export type { LintFinding, LintOptions, LintRule } from './core/lint.js'
-export { CONDITIONS, VERDICTS } from './core/vocabulary.js'
+export type { LintOptions } from './core/lint.js'
+export { ACTIONS, CONDITIONS, EVENT_TYPES, KINDS, VERDICTS } from './core/vocabulary.js'
 export type {
   Action,
   Condition,
@@ -47,7 +62,9 @@ export type {
   EventType,
   KernelState,
   Kind,
+  LintRule,
   Phase,
   Sensor,
+  Tie,
   Verdict,
 } from './core/vocabulary.js'

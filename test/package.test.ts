@@ -117,7 +117,10 @@ t.test('the public names are these', async (t) => {
       await use(t, `console.log(JSON.stringify(Object.keys(await import('${specifier}')).sort()))`),
     ) as string[]
   t.same(await names(name), [
+    'ACTIONS',
     'CONDITIONS',
+    'EVENT_TYPES',
+    'KINDS',
     'SocketLeakGuardError',
     'VERDICTS',
     'drainHttpServer',

@@ -4,9 +4,8 @@
  */
 import type { Owner, SocketReport } from './report.js'
 import type { Condition, Direction, Kind } from './vocabulary.js'
-import { formatBytes } from './format-bytes.js'
-import { formatDuration } from './format-duration.js'
-import { formatEndpoint } from './format-endpoint.js'
+import { formatBytes, formatDuration } from './format.js'
+import { formatEndpoint } from './endpoint.js'
 import { describePartner, remedyForPair } from './pairs.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>

@@ -1,3 +1,5 @@
+import type { SuggestedGrace } from './report.js'
+
 /**
  * How long healthy half-closes take: the time between the end of one side and the end (or release) of the other, for
  * connections that nobody ever called leaked. Kept as a histogram with logarithmic buckets, so that a million closes
@@ -7,15 +9,6 @@ export interface HalfCloseTimes {
   /** @param tookMs from the first end to the second, in milliseconds */
   add(tookMs: number): void
   report(): SuggestedGrace
-}
-
-export interface SuggestedGrace {
-  /** How many healthy half-closes it rests on. */
-  readonly samples: number
-  /** 999 of 1,000 took no longer than this (the upper edge of its bucket); `null` without samples. */
-  readonly p999Ms: number | null
-  /** Twice the p99.9, at least a second: shown, never applied. `null` until there are enough samples to tell. */
-  readonly suggestedGraceMs: number | null
 }
 
 /** Each bucket is a quarter wider than the one before: 1 ms to about 49 days in 100 buckets. */

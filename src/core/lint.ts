@@ -2,26 +2,7 @@
  * Settings that leak sooner or later, found before they do. A finding rests on what is set and what was seen, never on
  * a guess: a rule that can't tell stays silent.
  */
-export const LINT_RULES = [
-  'half-open-unheard',
-  'upgrade-unheld',
-  'no-request-timeout',
-  'keep-alive-race',
-  'keep-alive-lost',
-] as const
-export type LintRule = (typeof LINT_RULES)[number]
-
-export interface LintFinding {
-  readonly rule: LintRule
-  /** What is wrong and what it leads to. */
-  readonly message: string
-  readonly remedy: string
-  /**
-   * `file:line`: the handler or the `connect()` where its stack was recorded, else where the server was told to listen;
-   * `null` where neither is known.
-   */
-  readonly where: string | null
-}
+import type { LintFinding } from './report.js'
 
 /** Half-open connections, now or earlier, whose `'end'` nobody but Node itself listened for. */
 export interface Unheard {

@@ -2,51 +2,10 @@
  * Two connections of this process that are one conversation: a client and the upstream that is asked for it. Told in one
  * line, because neither of the two tells the story alone.
  */
-import { formatBytes } from './format-bytes.js'
-import { formatDuration } from './format-duration.js'
-import { formatEndpoint } from './format-endpoint.js'
-import type { Endpoint } from './report.js'
-import type { Condition, Direction, Tie } from './vocabulary.js'
-
-/** A connection as its partner knows it, also when it is gone. */
-export interface PartnerName {
-  readonly id: number
-  readonly direction: Direction
-  readonly remote: Endpoint | null
-  /** Its site. */
-  readonly site: string
-}
-
-/** The other connection of the pair, as it stands in the report's entry of one socket. */
-export interface PartnerReport extends PartnerName {
-  /** `pipe`: bytes are piped between the two. `context`: one is used in the work of the other's request. */
-  readonly by: Tie
-  /** `closed`: it is gone, and this one goes on. `ended`: its peer has ended, and it is still open. */
-  readonly state: 'open' | 'ended' | 'closed'
-  /** Milliseconds since it closed, or its peer ended; `null` while it is open. */
-  readonly sinceMs: number | null
-}
-
-/** One connection of a pair, as it is now. */
-export interface PairSide extends PartnerName {
-  readonly state: PartnerReport['state']
-  /** What it is stuck in, if it is. */
-  readonly condition: Condition | null
-  /** Milliseconds since it closed, its peer ended or its condition began; `null` where nothing has. */
-  readonly sinceMs: number | null
-  /** Bytes received and sent per second, lately; `null` where nobody has looked twice. */
-  readonly bytesPerSecond: number | null
-  /** Milliseconds since a byte moved, as far as was observed; `null` where nobody has watched. */
-  readonly idleMs: number | null
-}
-
-export interface PairReport {
-  readonly by: Tie
-  /** The accepted connection first. */
-  readonly sides: readonly [PairSide, PairSide]
-  /** What happened, since when, whose code, what to do: one line. */
-  readonly line: string
-}
+import { formatEndpoint } from './endpoint.js'
+import { formatBytes, formatDuration } from './format.js'
+import type { PairReport, PairSide, PartnerReport } from './report.js'
+import type { Tie } from './vocabulary.js'
 
 /** @param isShared the other one serves others too, so nothing is to be done about it */
 export function pairUp(a: PairSide, b: PairSide, by: Tie, isShared = false): PairReport {

@@ -1,6 +1,6 @@
 /** Does the other end still answer? Told with what it rests on, and `unknown` whenever nothing speaks for either. */
 import type { KernelFacts } from './facts.js'
-import { formatDuration } from './format-duration.js'
+import { formatDuration } from './format.js'
 
 export interface PeerVerdict {
   readonly peer: 'alive' | 'gone' | 'unknown'

@@ -4,21 +4,7 @@
  * something drops the RST that follows, it fails with ETIMEDOUT.
  */
 import type { Condition } from './vocabulary.js'
-import type { SocketReport } from './report.js'
-
-export interface PortsReport {
-  readonly remote: string
-  /** The port of ours that the connections came in on. */
-  readonly localPort: number
-  /** How many different ports of that address half-closed sockets of ours hold. */
-  readonly heldPorts: number
-  /**
-   * The chance that the next connection from there meets one, if its ports are drawn evenly from `ephemeralPorts`.
-   * A Linux client that lets `connect()` choose draws from every second port until these run out
-   * (net/ipv4/inet_hashtables.c, `__inet_hash_connect()`): from such a peer it is up to twice as likely.
-   */
-  readonly collisionChance: number
-}
+import type { PortsReport, SocketReport } from './report.js'
 
 /** Conditions in which the peer has ended while our side of the connection still stands in the kernel. */
 const HOLDING: readonly Condition[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']

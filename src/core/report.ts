@@ -2,30 +2,23 @@
  * The report: the one shape that every renderer takes and that the endpoint serves as JSON.
  * Published as a JSON Schema in `report.schema.json`; `test/report/schema.test.ts` keeps the two together.
  */
-import type { SuggestedGrace } from './half-close-times.js'
-import type { LintFinding } from './lint.js'
-import type { PairReport, PartnerReport } from './pairs.js'
-import type { OrphansReport } from './orphans.js'
-import type { PortsReport } from './ports.js'
-import type { StallReport } from './stalls.js'
+import type { Endpoint } from './endpoint.js'
 import type {
   Condition,
   Direction,
   EventType,
   KernelState,
   Kind,
+  LintRule,
   Phase,
   Sensor,
+  Tie,
   Verdict,
 } from './vocabulary.js'
 
 export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 
-/** One end of a connection. A pipe has a path and no port. */
-export interface Endpoint {
-  readonly address: string
-  readonly port: number | null
-}
+export type { Endpoint } from './endpoint.js'
 
 /** The HTTP request that a socket serves, or that opened it. Never a query string, never a header. */
 export interface RequestInfo {
@@ -195,6 +188,111 @@ export interface PressureReport {
   readonly pressure: number | null
   /** Sockets reclaimed because of pressure, since the start. */
   readonly reclaimed: number
+}
+
+/** A connection as its partner knows it, also when it is gone. */
+export interface PartnerName {
+  readonly id: number
+  readonly direction: Direction
+  readonly remote: Endpoint | null
+  /** Its site. */
+  readonly site: string
+}
+
+/** The other connection of the pair, as it stands in the report's entry of one socket. */
+export interface PartnerReport extends PartnerName {
+  /** `pipe`: bytes are piped between the two. `context`: one is used in the work of the other's request. */
+  readonly by: Tie
+  /** `closed`: it is gone, and this one goes on. `ended`: its peer has ended, and it is still open. */
+  readonly state: 'open' | 'ended' | 'closed'
+  /** Milliseconds since it closed, or its peer ended; `null` while it is open. */
+  readonly sinceMs: number | null
+}
+
+/** One connection of a pair, as it is now. */
+export interface PairSide extends PartnerName {
+  readonly state: PartnerReport['state']
+  /** What it is stuck in, if it is. */
+  readonly condition: Condition | null
+  /** Milliseconds since it closed, its peer ended or its condition began; `null` where nothing has. */
+  readonly sinceMs: number | null
+  /** Bytes received and sent per second, lately; `null` where nobody has looked twice. */
+  readonly bytesPerSecond: number | null
+  /** Milliseconds since a byte moved, as far as was observed; `null` where nobody has watched. */
+  readonly idleMs: number | null
+}
+
+export interface PairReport {
+  readonly by: Tie
+  /** The accepted connection first. */
+  readonly sides: readonly [PairSide, PairSide]
+  /** What happened, since when, whose code, what to do: one line. */
+  readonly line: string
+}
+
+/** Ports of one peer that half-closed sockets of ours hold. */
+export interface PortsReport {
+  readonly remote: string
+  /** The port of ours that the connections came in on. */
+  readonly localPort: number
+  /** How many different ports of that address half-closed sockets of ours hold. */
+  readonly heldPorts: number
+  /**
+   * The chance that the next connection from there meets one, if its ports are drawn evenly from `ephemeralPorts`.
+   * A Linux client that lets `connect()` choose draws from every second port until these run out
+   * (net/ipv4/inet_hashtables.c, `__inet_hash_connect()`): from such a peer it is up to twice as likely.
+   */
+  readonly collisionChance: number
+}
+
+/**
+ * Socket descriptors of the process that no tracked socket stands for. The guard knows that they are there and what the
+ * kernel's tables say of them; it can't know who opened them, who else holds them, or whether anybody will close them.
+ */
+export interface OrphansReport {
+  readonly tcp: number
+  /** The TCP ones by kernel state. */
+  readonly states: Readonly<Partial<Record<KernelState, number>>>
+  /** Among them are the channel to a parent process and the pipes to children. */
+  readonly unix: number
+  /** UDP, netlink, TCP sockets that were never connected, and TCP sockets whose connection the kernel has closed. */
+  readonly other: number
+  /** Untracked sockets that listen: servers, no orphans. */
+  readonly listeners: number
+  /** All socket descriptors, the tracked ones included. */
+  readonly socketDescriptors: number
+  /** How old this count is. */
+  readonly ageMs: number
+}
+
+/** How often and for how long the event loop was blocked, as far as the sweep's own timer noticed. */
+export interface StallReport {
+  readonly count: number
+  readonly longestMs: number
+  readonly lastMs: number
+  /** Milliseconds since the last one ended; `null` when there was none. */
+  readonly lastEndedMs: number | null
+}
+
+export interface SuggestedGrace {
+  /** How many healthy half-closes it rests on. */
+  readonly samples: number
+  /** 999 of 1,000 took no longer than this (the upper edge of its bucket); `null` without samples. */
+  readonly p999Ms: number | null
+  /** Twice the p99.9, at least a second: shown, never applied. `null` until there are enough samples to tell. */
+  readonly suggestedGraceMs: number | null
+}
+
+export interface LintFinding {
+  readonly rule: LintRule
+  /** What is wrong and what it leads to. */
+  readonly message: string
+  readonly remedy: string
+  /**
+   * `file:line`: the handler or the `connect()` where its stack was recorded, else where the server was told to listen;
+   * `null` where neither is known.
+   */
+  readonly where: string | null
 }
 
 /** What to put into a report. */

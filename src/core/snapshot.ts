@@ -8,8 +8,8 @@ import {
   type SnapshotQuery,
   type SocketReport,
   type Totals,
+  type PairReport,
 } from './report.js'
-import type { PairReport } from './pairs.js'
 import { portsHeld } from './ports.js'
 import type { SiteTrend } from './site-history.js'
 import type { EventType } from './vocabulary.js'

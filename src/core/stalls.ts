@@ -1,11 +1,4 @@
-/** How often and for how long the event loop was blocked, as far as the sweep's own timer noticed. */
-export interface StallReport {
-  readonly count: number
-  readonly longestMs: number
-  readonly lastMs: number
-  /** Milliseconds since the last one ended; `null` when there was none. */
-  readonly lastEndedMs: number | null
-}
+import type { StallReport } from './report.js'
 
 export interface StallLog {
   note(blockedMs: number, nowMs: number): void

@@ -82,3 +82,13 @@ export type Sensor = 'stream' | 'oracle' | 'kernel'
 /** What can be done to a leaked socket. */
 export const ACTIONS = ['report', 'end', 'destroy', 'reset'] as const
 export type Action = (typeof ACTIONS)[number]
+
+/** Settings that leak sooner or later, by name. */
+export const LINT_RULES = [
+  'half-open-unheard',
+  'upgrade-unheld',
+  'no-request-timeout',
+  'keep-alive-race',
+  'keep-alive-lost',
+] as const
+export type LintRule = (typeof LINT_RULES)[number]

@@ -1,5 +1,5 @@
 /** Completes the owner of a socket with what is known of the work that opened it, uses it and touched it last. */
-import { formatEndpoint } from '../core/format-endpoint.js'
+import { formatEndpoint } from '../core/endpoint.js'
 import type { AccessStacks, Owner } from '../core/report.js'
 import { outgoingUseOf, type OutgoingUse } from './requests/outgoing-use.js'
 import { describePlace, siteOfPlaces } from './stacks/places.js'

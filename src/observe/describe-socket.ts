@@ -1,10 +1,10 @@
 /** From a record to its entry in the report. Runs only when somebody asks, or when a verdict changes. */
 import { diagnose } from '../core/diagnose.js'
-import { formatEndpoint } from '../core/format-endpoint.js'
-import { isNamed, type PartnerName, type PartnerReport } from '../core/pairs.js'
+import { formatEndpoint } from '../core/endpoint.js'
+import { isNamed } from '../core/pairs.js'
+import type { PartnerName, PartnerReport, Evidence, Owner, SocketReport } from '../core/report.js'
 import { judgePeer } from '../core/peer.js'
 import { phaseOf, type Facts } from '../core/facts.js'
-import type { Evidence, Owner, SocketReport } from '../core/report.js'
 import type { Kind, Sensor } from '../core/vocabulary.js'
 import { Attribution, requestInfoOf, routePatternOf, type WebSocketLike } from './requests/attribution.js'
 import { completeOwner } from './describe-origin.js'

@@ -5,7 +5,7 @@
  */
 import { fstatSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import type { OrphansReport } from '../core/orphans.js'
+import type { OrphansReport } from '../core/report.js'
 import type { KernelState } from '../core/vocabulary.js'
 import { monotonicMs, setTimeout } from '../real-time.js'
 import { countDescriptors } from './kernel/descriptors.js'

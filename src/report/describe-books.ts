@@ -1,5 +1,5 @@
 /** What is kept beside the sockets, in a line each: only what somebody should know of. */
-import { formatDuration } from '../core/format-duration.js'
+import { formatDuration } from '../core/format.js'
 import type { Report } from '../core/report.js'
 
 export interface Remark {

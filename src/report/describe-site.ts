@@ -1,5 +1,5 @@
 /** Phrases about a site that the text and the HTML report share. They are raw: whoever shows them escapes. */
-import { formatDuration } from '../core/format-duration.js'
+import { formatDuration } from '../core/format.js'
 import type { HealedSite, SiteReport } from '../core/report.js'
 
 /** From here on, the share of the open descriptors is worth a word. */

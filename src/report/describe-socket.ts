@@ -1,9 +1,7 @@
 /** Phrases about one socket that the text and the HTML report share. They are raw: whoever shows them escapes. */
-import { formatEndpoint } from '../core/format-endpoint.js'
-import { formatBytes } from '../core/format-bytes.js'
-import { formatDuration } from '../core/format-duration.js'
-import type { Endpoint, Owner, RequestInfo, SiteReport, SocketReport } from '../core/report.js'
-import type { StallReport } from '../core/stalls.js'
+import { formatEndpoint } from '../core/endpoint.js'
+import { formatBytes, formatDuration } from '../core/format.js'
+import type { Endpoint, Owner, RequestInfo, SiteReport, SocketReport, StallReport } from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 
 /** `127.0.0.1:3000`, `[::1]:3000`, or the path of a pipe. */

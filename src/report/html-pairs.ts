@@ -1,4 +1,4 @@
-import type { PairReport } from '../core/pairs.js'
+import type { PairReport } from '../core/report.js'
 import { MOST_PAIRS } from './most-pairs.js'
 import { type Markup, markup } from './markup.js'
 

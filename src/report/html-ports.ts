@@ -1,4 +1,4 @@
-import type { PortsReport } from '../core/ports.js'
+import type { PortsReport } from '../core/report.js'
 import { MOST_PEERS, formatChance } from './describe-ports.js'
 import { type Markup, markup } from './markup.js'
 

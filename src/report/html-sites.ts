@@ -1,4 +1,4 @@
-import { formatDuration } from '../core/format-duration.js'
+import { formatDuration } from '../core/format.js'
 import type { HealedSite, SiteReport } from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 import { describeCondition } from './describe-condition.js'

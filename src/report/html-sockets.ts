@@ -1,4 +1,4 @@
-import { formatDuration } from '../core/format-duration.js'
+import { formatDuration } from '../core/format.js'
 import type { Report, SocketReport } from '../core/report.js'
 import { describeCondition } from './describe-condition.js'
 import {

@@ -4,7 +4,7 @@
  * (`PAGE_STYLE` and `PAGE_SCRIPT`, whose hashes the server names). It says everything without its script, which only
  * tells the reader that something has changed since.
  */
-import { formatDuration } from '../core/format-duration.js'
+import { formatDuration } from '../core/format.js'
 import type { Report, SnapshotQuery, Totals } from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 import { describeCondition } from './describe-condition.js'

@@ -2,10 +2,16 @@
  * The report for a terminal: what is wrong first, then where it comes from, then each socket.
  * Plain characters in at most `columns` columns; whatever came from outside is made printable first.
  */
-import { formatDuration } from '../core/format-duration.js'
-import type { PairReport } from '../core/pairs.js'
-import type { PortsReport } from '../core/ports.js'
-import type { HealedSite, Report, SiteReport, SocketReport, Totals } from '../core/report.js'
+import { formatDuration } from '../core/format.js'
+import type {
+  PairReport,
+  PortsReport,
+  HealedSite,
+  Report,
+  SiteReport,
+  SocketReport,
+  Totals,
+} from '../core/report.js'
 import { describeBooks } from './describe-books.js'
 import { MOST_PAIRS } from './most-pairs.js'
 import { describeHealing, describeTrend, isRecovered } from './describe-site.js'

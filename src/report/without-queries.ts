@@ -2,8 +2,7 @@
  * A query string may hold a session token. Sensors cut queries off before they record a path; every renderer
  * cuts once more, so that one forgetful sensor does not put secrets on a dashboard.
  */
-import type { PairReport } from '../core/pairs.js'
-import type { GuardEvent, Report, SocketReport } from '../core/report.js'
+import type { PairReport, GuardEvent, Report, SocketReport } from '../core/report.js'
 
 export function withoutQueries(report: Report): Report {
   return {

@@ -1,5 +1,5 @@
-import { formatEndpoint } from '../core/format-endpoint.js'
-import { formatDuration } from '../core/format-duration.js'
+import { formatEndpoint } from '../core/endpoint.js'
+import { formatDuration } from '../core/format.js'
 import type { SocketReport } from '../core/report.js'
 import { SocketLeakGuardError } from '../errors.js'
 import type { LeaksFoundError } from '../testing.js'

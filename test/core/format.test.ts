@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { formatBytes } from '../../src/core/format-bytes.js'
-import { formatDuration } from '../../src/core/format-duration.js'
+import { formatBytes, formatDuration } from '../../src/core/format.js'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { lint, LINT_RULES, NOTHING_UNHEARD, type ServerFacts } from '../../src/core/lint.js'
+import { lint, NOTHING_UNHEARD, type ServerFacts } from '../../src/core/lint.js'
+import { LINT_RULES } from '../../src/core/vocabulary.js'
 
 const HEALTHY: ServerFacts = {
   kind: 'http',

@@ -1,6 +1,7 @@
 /** What is said of two connections that are one conversation. */
 import t from 'tap'
-import { describePartner, isNamed, pairUp, type PairSide } from '../../src/core/pairs.js'
+import { describePartner, isNamed, pairUp } from '../../src/core/pairs.js'
+import type { PairSide } from '../../src/core/report.js'
 
 function side(direction: PairSide['direction'], changes: Partial<PairSide> = {}): PairSide {
   return {

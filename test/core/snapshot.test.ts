@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Report, SnapshotQuery, SocketReport } from '../../src/core/report.js'
+import type { Report, SnapshotQuery, SocketReport, PairReport } from '../../src/core/report.js'
 import {
   buildReport,
   DEFAULT_LIMIT,
@@ -8,7 +8,7 @@ import {
   sitesOf,
   type SnapshotParts,
 } from '../../src/core/snapshot.js'
-import { pairUp, type PairReport } from '../../src/core/pairs.js'
+import { pairUp } from '../../src/core/pairs.js'
 import { CONDITIONS, VERDICTS } from '../../src/core/vocabulary.js'
 import { KEPT } from '../report/sample-reports.js'
 import { ownedBy, sampleSocket } from './sample-socket.js'

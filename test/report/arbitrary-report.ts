@@ -1,10 +1,22 @@
 /** Reports as bad as the network and the application could make them. */
 import fc from 'fast-check'
-import { LINT_RULES } from '../../src/core/lint.js'
-import type { PairSide } from '../../src/core/pairs.js'
-import type { Evidence, Report, SiteReport, SocketReport } from '../../src/core/report.js'
-import { REPORT_SCHEMA } from '../../src/core/report.js'
-import { CONDITIONS, KERNEL_STATES, KINDS, PHASES, TIES, VERDICTS } from '../../src/core/vocabulary.js'
+import {
+  LINT_RULES,
+  CONDITIONS,
+  KERNEL_STATES,
+  KINDS,
+  PHASES,
+  TIES,
+  VERDICTS,
+} from '../../src/core/vocabulary.js'
+import {
+  type PairSide,
+  type Evidence,
+  type Report,
+  type SiteReport,
+  type SocketReport,
+  REPORT_SCHEMA,
+} from '../../src/core/report.js'
 
 const HOSTILE = [
   '</script><script>alert(1)</script>',

@@ -1,7 +1,7 @@
 import { pairUp } from '../../src/core/pairs.js'
 import type { Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
-import { formatDuration } from '../../src/core/format-duration.js'
+import { formatDuration } from '../../src/core/format.js'
 
 const OWNER: Owner = { site: 'upgrade /chat', label: null, request: null, context: {}, stack: null }
 

@@ -5,7 +5,7 @@
  * reads it). Measured with getsockopt.
  */
 import type { LostKeepAlive } from '../../core/lint.js'
-import { formatEndpoint } from '../../core/format-endpoint.js'
+import { formatEndpoint } from '../../core/endpoint.js'
 import { endsOf } from '../describe-socket.js'
 import { isHeldByAgent, isKeepAliveKnownOff } from '../socket-fields.js'
 import { siteOfPlaces } from '../stacks/places.js'

@@ -1,6 +1,7 @@
 /** Pairs of connections for a report: those of which one side has gone or is in trouble, or all. */
 import { SETTLE_MS } from '../../core/lifecycle.js'
-import { pairUp, type PairReport, type PairSide } from '../../core/pairs.js'
+import { pairUp } from '../../core/pairs.js'
+import type { PairReport, PairSide } from '../../core/report.js'
 import { identifySocket } from '../describe-socket.js'
 import { leftOf, type Left } from './left.js'
 import { isThereFor, partnersOf } from './ties.js'

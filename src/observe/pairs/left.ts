@@ -4,7 +4,7 @@
  * in the report, and a reason for grace only with `propagateAbort`.
  */
 import type { Facts } from '../../core/facts.js'
-import type { PartnerName } from '../../core/pairs.js'
+import type { PartnerName } from '../../core/report.js'
 import type { Condition, Tie } from '../../core/vocabulary.js'
 import type { PropagateAbort, SocketPolicy } from '../../options.js'
 import { originOf } from '../origin.js'

@@ -1,4 +1,8 @@
-import type { Endpoint } from './report.js'
+/** One end of a connection. A pipe has a path and no port. */
+export interface Endpoint {
+  readonly address: string
+  readonly port: number | null
+}
 
 /** `127.0.0.1:3000`, `[::1]:3000`, or the path of a pipe. */
 export function formatEndpoint({ address, port }: Endpoint): string {
