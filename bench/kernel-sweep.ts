@@ -17,11 +17,11 @@ import { once } from 'node:events'
 import { fstatSync, readFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { countDescriptors } from '../src/observe/kernel/descriptors.js'
-import { createFfiProbe } from '../src/observe/kernel/ffi.js'
-import { loadLibc } from '../src/observe/kernel/libc.js'
-import type { KernelProbe, ProbeTarget } from '../src/observe/kernel/probe.js'
-import { createProcProbe } from '../src/observe/kernel/proc.js'
+import { countDescriptors } from '../src/kernel/descriptors.js'
+import { createFfiProbe } from '../src/kernel/ffi.js'
+import { loadLibc } from '../src/kernel/libc.js'
+import type { KernelProbe, ProbeTarget } from '../src/kernel/probe.js'
+import { createProcProbe } from '../src/kernel/proc.js'
 
 const SLICE_MS = 1
 const SPARE_DESCRIPTORS = 200

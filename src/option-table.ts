@@ -15,7 +15,7 @@ import type {
   ResolvedOptions,
 } from './options.js'
 import type { ContextProvider } from './observe/context/provider.js'
-import type { KernelProbe } from './observe/kernel/probe.js'
+import type { KernelProbe } from './kernel/probe.js'
 
 export interface Option<T> {
   readonly rule: Rule<T>

@@ -13,7 +13,7 @@ import type { Fields } from './option-fields.js'
 import type { Rule } from './option-rules.js'
 import { OPTION_NAMES, OPTIONS } from './option-table.js'
 import type { ContextProvider } from './observe/context/provider.js'
-import type { KeepAliveTimes, KernelProbe } from './observe/kernel/probe.js'
+import type { KeepAliveTimes, KernelProbe } from './kernel/probe.js'
 
 export type { ActionChooser }
 /** Takes one line of the leak log, without a line end. What it throws is warned about once. */

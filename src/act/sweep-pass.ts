@@ -6,7 +6,7 @@
  * 3. what stays odd and only the kernel can judge: the probe, about all of them at once
  */
 import type { Ledger } from '../core/ledger.js'
-import type { KernelProbe, ProbeRun } from '../observe/kernel/probe.js'
+import type { KernelProbe, ProbeRun } from '../kernel/probe.js'
 import { believedOf, KernelView } from '../observe/kernel/view.js'
 import { endsOf } from '../observe/describe-socket.js'
 import {

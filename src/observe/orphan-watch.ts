@@ -8,8 +8,8 @@ import type { Socket } from 'node:net'
 import type { OrphansReport } from '../core/report.js'
 import type { KernelState } from '../core/vocabulary.js'
 import { monotonicMs, setTimeout } from '../real-time.js'
-import { countDescriptors } from './kernel/descriptors.js'
-import { OrphanSearch, type OrphanReport } from './kernel/orphans.js'
+import { countDescriptors } from '../kernel/descriptors.js'
+import { OrphanSearch, type OrphanReport } from '../kernel/orphans.js'
 import { descriptorOf } from './socket-fields.js'
 
 export interface OrphanWatch {

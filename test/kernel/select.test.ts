@@ -3,9 +3,9 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Load } from '../../../src/observe/kernel/libc.js'
-import type { KernelProbe, ProbeRun, ProbeTarget } from '../../../src/observe/kernel/probe.js'
-import { selectKernelProbe, type SelectOptions } from '../../../src/observe/kernel/select.js'
+import type { Load } from '../../src/kernel/libc.js'
+import type { KernelProbe, ProbeRun, ProbeTarget } from '../../src/kernel/probe.js'
+import { selectKernelProbe, type SelectOptions } from '../../src/kernel/select.js'
 import { ask, connectPair, targetOf } from './connected-pair.js'
 import { FakeProc } from './fake-proc.js'
 import { packageRoot } from './proc-fixtures.js'
@@ -267,7 +267,7 @@ function runChild(select: string, flags: string[] = [], options: { uid?: number 
 }
 
 function selectIn(directory: string): string {
-  return join(directory, 'dist/src/observe/kernel/select.js')
+  return join(directory, 'dist/src/kernel/select.js')
 }
 
 t.test('in a process without privileges both views work', async (t) => {

@@ -2,7 +2,7 @@
  * What every view of the kernel offers, whatever it is made of. A probe is asked about suspects only:
  * with no suspect it makes no system call at all.
  */
-import type { KernelState } from '../../core/vocabulary.js'
+import type { KernelState } from '../core/vocabulary.js'
 
 /** One socket that a probe is asked about. Keyed by object: descriptor numbers are reused within a tick. */
 export interface ProbeTarget {

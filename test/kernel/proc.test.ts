@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { ProbeTarget } from '../../../src/observe/kernel/probe.js'
-import { createProcProbe, whyNoProc } from '../../../src/observe/kernel/proc.js'
+import type { ProbeTarget } from '../../src/kernel/probe.js'
+import { createProcProbe, whyNoProc } from '../../src/kernel/proc.js'
 import { FakeProc, TCP_HEADER, tcpRow, unixRow } from './fake-proc.js'
 
 function targetAt(fd: number): ProbeTarget & { at: number } {

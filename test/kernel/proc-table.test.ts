@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { kernelStateOf } from '../../../src/observe/kernel/kernel-state.js'
+import { kernelStateOf } from '../../src/kernel/kernel-state.js'
 import {
   TCP_FORMAT,
   UNIX_FORMAT,
@@ -8,7 +8,7 @@ import {
   type TableFormat,
   type TcpRow,
   type UnixRow,
-} from '../../../src/observe/kernel/proc-table.js'
+} from '../../src/kernel/proc-table.js'
 import { readFixture, readSs } from './proc-fixtures.js'
 
 const SS_STATES: Record<string, string> = {

@@ -6,8 +6,8 @@
  * of tcp6, tcp and unix (see `proc.ts`). Meant for a report that somebody asked for, not for every sweep.
  */
 import { join } from 'node:path'
-import type { KernelState } from '../../core/vocabulary.js'
-import { monotonicMs } from '../../real-time.js'
+import type { KernelState } from '../core/vocabulary.js'
+import { monotonicMs } from '../real-time.js'
 import { DescriptorWalk, PROC_SELF, readSoftLimit } from './descriptors.js'
 import { fileCalls } from './file-calls.js'
 import { kernelStateOf } from './kernel-state.js'

@@ -1,7 +1,7 @@
 /**
  * The kernel's numbers for TCP states (include/net/tcp_states.h in Linux) and what a state says by itself.
  */
-import type { KernelState } from '../../core/vocabulary.js'
+import type { KernelState } from '../core/vocabulary.js'
 
 const STATE_BY_NUMBER: ReadonlyArray<KernelState | null> = [
   null,

@@ -1,7 +1,7 @@
 /** Real connections over loopback whose two ends are in this process, and the patience to watch them. */
 import { createServer, connect, type ServerOpts, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { KernelProbe, KernelSample, ProbeTarget } from '../../../src/observe/kernel/probe.js'
+import type { KernelProbe, KernelSample, ProbeTarget } from '../../src/kernel/probe.js'
 
 export interface Pair {
   readonly server: Socket

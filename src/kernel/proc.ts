@@ -15,7 +15,7 @@
  * socket's by now, and for a unix socket.
  */
 import { join } from 'node:path'
-import { monotonicMs } from '../../real-time.js'
+import { monotonicMs } from '../real-time.js'
 import { CpuShare } from './cpu-share.js'
 import { countFileCalls, fileCalls, isShortOfResources, type FileCalls } from './file-calls.js'
 import { answerNothing } from './none.js'

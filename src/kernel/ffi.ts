@@ -12,7 +12,7 @@
  * used after the event loop has run. SO_ERROR is not read (that would take the error away from Node), and no
  * descriptor is read from or closed.
  */
-import { monotonicMs } from '../../real-time.js'
+import { monotonicMs } from '../real-time.js'
 import { CpuShare } from './cpu-share.js'
 import { answerNothing } from './none.js'
 import type { KeepAliveTimes, KernelProbe, KernelSample, ProbeRun, ProbeTarget } from './probe.js'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { FileCalls } from '../../../src/observe/kernel/file-calls.js'
-import { TCP_FORMAT, type RowSink, type TcpRow } from '../../../src/observe/kernel/proc-table.js'
-import { TABLE_BUFFER_BYTES, TableReader } from '../../../src/observe/kernel/table-reader.js'
+import type { FileCalls } from '../../src/kernel/file-calls.js'
+import { TCP_FORMAT, type RowSink, type TcpRow } from '../../src/kernel/proc-table.js'
+import { TABLE_BUFFER_BYTES, TableReader } from '../../src/kernel/table-reader.js'
 import { readFixture } from './proc-fixtures.js'
 
 /** A file that comes in pieces of given lengths (then a page at a time), as the kernel hands it out. */

@@ -17,8 +17,8 @@ import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { countDescriptors, DescriptorWalk, readSoftLimit } from '../../../src/observe/kernel/descriptors.js'
-import { OrphanSearch, type OrphanReport } from '../../../src/observe/kernel/orphans.js'
+import { countDescriptors, DescriptorWalk, readSoftLimit } from '../../src/kernel/descriptors.js'
+import { OrphanSearch, type OrphanReport } from '../../src/kernel/orphans.js'
 import { connectPair, fdOf, targetOf } from './connected-pair.js'
 import { packageRoot } from './proc-fixtures.js'
 
@@ -42,7 +42,7 @@ t.test('counts open descriptors and knows the soft limit', async (t) => {
 })
 
 t.test('the limit is the one that ulimit sets', async (t) => {
-  const module = join(packageRoot(import.meta.dirname), 'dist/src/observe/kernel/descriptors.js')
+  const module = join(packageRoot(import.meta.dirname), 'dist/src/kernel/descriptors.js')
   const code = `import('${module}').then((d) => console.log(d.readSoftLimit()))`
   const script = 'ulimit -n 777 && exec "$0" -e "$1"'
   const child = spawnSync('/bin/sh', ['-c', script, process.execPath, code], { encoding: 'utf8' })
