@@ -85,7 +85,6 @@ export function startEngine(options: ResolvedOptions): Engine {
     settingsFor: (socket) => settings.of(serverOf(socket)),
     now,
     isForeign: isReportSocket,
-    isActing: executor.isActing,
     onPeerEnded: pairs.onPeerEnded,
     onAdopted: owners.onAdopted,
     onOpened(record, args) {
@@ -186,6 +185,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     },
     stop() {
       sweeper.stop()
+      for (const record of ledger) executor.setKeepAlive(record, null)
       stopObservingOwners()
       stopObservingHttp()
       pairs.stop()

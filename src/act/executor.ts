@@ -3,21 +3,20 @@
  * our own seam. `destroy()` never gets an error argument: with one it would emit `'error'` and could crash the host.
  */
 import type { Deed } from '../core/policy.js'
-import type { KeepAliveSettings } from './keep-alive.js'
 import { armKeepAlive, disarmKeepAlive } from './keep-alive.js'
 import type { Socket } from 'node:net'
+import type { KernelProbe, KeepAliveTimes } from '../kernel/probe.js'
 import { descriptorOf, resetSocket } from '../observe/socket-fields.js'
+import type { TrackedSocket } from '../observe/tracked-socket.js'
 
 /** What the kernel can be told that Node has no call for; see `KernelProbe`. */
-export interface KernelSettings {
-  setKeepAlive?(fd: number, times: KeepAliveSettings): boolean
-  setUserTimeout?(fd: number, ms: number): boolean
-}
+export type KernelSettings = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive' | 'setUserTimeout'>
 
 export interface Executor {
   isActing(): boolean
   perform(socket: Socket, deed: Deed): void
-  setKeepAlive(socket: Socket, settings: KeepAliveSettings | null): void
+  /** @param times `null`: as it was before the guard */
+  setKeepAlive(record: TrackedSocket, times: KeepAliveTimes | null): void
   setUserTimeout(socket: Socket, ms: number): void
 }
 
@@ -44,10 +43,10 @@ export function createExecutor(kernel: KernelSettings, onFailure: (error: unknow
         carryOut(socket, deed)
       })
     },
-    setKeepAlive(socket, settings) {
+    setKeepAlive(record, times) {
       guarded(() => {
-        if (settings === null) disarmKeepAlive(socket)
-        else if (!armKeepAlive(socket, settings)) kernel.setKeepAlive?.(descriptorOf(socket), settings)
+        if (times === null) disarmKeepAlive(record, kernel)
+        else armKeepAlive(record, times, kernel)
       })
     },
     setUserTimeout(socket, ms) {

@@ -16,7 +16,7 @@ import type { SocketReport } from '../core/report.js'
 import { ACTIONS, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../errors.js'
 import { policyOf as rulesFor } from '../observe/pairs/left.js'
-import { isKeepAliveOn, isTcp } from '../observe/socket-fields.js'
+import { isTcp } from '../observe/socket-fields.js'
 import type { TrackedSocket } from '../observe/tracked-socket.js'
 import { messageOf, warnOnce } from '../warnings.js'
 import type { Announcer } from './announcer.js'
@@ -109,16 +109,9 @@ export function createJudge(hooks: JudgeHooks): Judge {
     const { socket } = record
     if (keepAlive === false || socket.destroyed || socket.connecting || !isTcp(socket)) return
     if (on) {
-      if (record.keepAlive !== 'off') return
-      if (isKeepAliveOn(socket)) {
-        record.keepAlive = 'application'
-        return
-      }
-      executor.setKeepAlive(socket, keepAlive)
-      record.keepAlive = 'guard'
-    } else if (record.keepAlive === 'guard' && keepAlive.when === 'suspect') {
-      executor.setKeepAlive(socket, null)
-      record.keepAlive = 'off'
+      executor.setKeepAlive(record, keepAlive)
+    } else if (keepAlive.when === 'suspect') {
+      executor.setKeepAlive(record, null)
     }
   }
 

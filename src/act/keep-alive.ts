@@ -1,29 +1,33 @@
-import { Socket } from 'node:net'
+/**
+ * Keep-alive probes of the guard's own. They are switched on at the handle, so that what Node keeps of `setKeepAlive()` is
+ * always the application's word; where that word is "on", the guard touches nothing.
+ */
+import type { KeepAliveTimes, KernelProbe } from '../kernel/probe.js'
+import { descriptorOf, isHttp2, isKeepAliveOn, writeKeepAlive } from '../observe/socket-fields.js'
+import type { TrackedSocket } from '../observe/tracked-socket.js'
 
-export interface KeepAliveSettings {
-  /** Idle time before the first probe. The kernel counts whole seconds. */
-  readonly idleMs: number
-  readonly intervalMs: number
-  readonly count: number
+type KernelTimes = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive'>
+
+export function armKeepAlive(record: TrackedSocket, times: KeepAliveTimes, kernel: KernelTimes): void {
+  const { socket } = record
+  if (record.probes !== null || isKeepAliveOn(socket)) return
+  // Its error would go to the session, which emits it where the application may not listen.
+  if (isHttp2(socket)) return
+  const fd = descriptorOf(socket)
+  const isOn = (kernel.readKeepAlive?.(fd) ?? null) !== null
+  if (isOn) return
+  const before = kernel.readKeepAlive?.(fd, true) ?? null
+  const { idleMs, intervalMs, count } = times
+  if (!writeKeepAlive(socket, Math.ceil(idleMs / 1000), Math.ceil(intervalMs / 1000), count)) return
+  record.probes = { before }
+  kernel.setKeepAlive?.(fd, times)
 }
 
-/** Node 24.19+ and 26.4+ take interval and count; before that Node forces 1 s and 10 (deps/uv `uv_tcp_keepalive`). */
-const TAKES_INTERVAL_AND_COUNT = Socket.prototype.setKeepAlive.length === 4
-
-type SetKeepAlive = (enable: boolean, delayMs: number, intervalMs?: number, count?: number) => void
-
-/** @returns whether interval and count could be set as well */
-export function armKeepAlive(socket: Socket, { idleMs, intervalMs, count }: KeepAliveSettings): boolean {
-  const delayMs = Math.ceil(idleMs / 1000) * 1000
-  if (TAKES_INTERVAL_AND_COUNT) {
-    const setKeepAlive = socket.setKeepAlive as SetKeepAlive
-    setKeepAlive.call(socket, true, delayMs, Math.ceil(intervalMs / 1000) * 1000, count)
-  } else {
-    socket.setKeepAlive(true, delayMs)
-  }
-  return TAKES_INTERVAL_AND_COUNT
-}
-
-export function disarmKeepAlive(socket: Socket): void {
-  socket.setKeepAlive(false)
+export function disarmKeepAlive(record: TrackedSocket, kernel: KernelTimes): void {
+  const { socket, probes } = record
+  if (probes === null) return
+  record.probes = null
+  if (socket.destroyed || isKeepAliveOn(socket)) return
+  writeKeepAlive(socket, 0)
+  if (probes.before !== null) kernel.setKeepAlive?.(descriptorOf(socket), probes.before)
 }

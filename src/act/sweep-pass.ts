@@ -67,7 +67,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     }
     if (socket.connecting) return
     if (
-      record.keepAlive === 'off' &&
+      record.probes === null &&
       record.policy.keepAlive !== false &&
       record.policy.keepAlive.when === 'always'
     ) {

@@ -23,7 +23,7 @@ export interface FfiProbe extends KernelProbe {
   readonly syscalls: number
   restMs(): number
   setKeepAlive(fd: number, times: KeepAliveTimes): boolean
-  readKeepAlive(fd: number): KeepAliveTimes | null
+  readKeepAlive(fd: number, evenIfOff?: boolean): KeepAliveTimes | null
   setUserTimeout(fd: number, ms: number): boolean
 }
 
@@ -53,7 +53,7 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     ask,
     restMs: () => share.restMs(),
     setKeepAlive: (fd, times) => setKeepAlive(sockets, fd, times),
-    readKeepAlive: (fd) => readKeepAlive(sockets, fd),
+    readKeepAlive: (fd, evenIfOff = false) => readKeepAlive(sockets, fd, evenIfOff),
     setUserTimeout: (fd, ms) => sockets.setOption(fd, sys.IPPROTO_TCP, sys.TCP_USER_TIMEOUT, ms),
   }
 }
@@ -118,9 +118,9 @@ function setKeepAlive(sockets: SocketCalls, fd: number, times: KeepAliveTimes): 
   )
 }
 
-function readKeepAlive(sockets: SocketCalls, fd: number): KeepAliveTimes | null {
+function readKeepAlive(sockets: SocketCalls, fd: number, evenIfOff: boolean): KeepAliveTimes | null {
   const { IPPROTO_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT } = sys
-  const isOn = sockets.getOption(fd, sys.SOL_SOCKET, sys.SO_KEEPALIVE)
+  const isOn = evenIfOff || sockets.getOption(fd, sys.SOL_SOCKET, sys.SO_KEEPALIVE)
   const idleSeconds = sockets.getOption(fd, IPPROTO_TCP, TCP_KEEPIDLE)
   const intervalSeconds = sockets.getOption(fd, IPPROTO_TCP, TCP_KEEPINTVL)
   const count = sockets.getOption(fd, IPPROTO_TCP, TCP_KEEPCNT)

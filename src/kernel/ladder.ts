@@ -74,8 +74,8 @@ export class Ladder implements KernelProbe {
     return this.attempt((probe) => probe.setKeepAlive?.(fd, times) ?? false, false)
   }
 
-  readKeepAlive(fd: number): KeepAliveTimes | null {
-    return this.attempt((probe) => probe.readKeepAlive?.(fd) ?? null, null)
+  readKeepAlive(fd: number, evenIfOff?: boolean): KeepAliveTimes | null {
+    return this.attempt((probe) => probe.readKeepAlive?.(fd, evenIfOff) ?? null, null)
   }
 
   setUserTimeout(fd: number, ms: number): boolean {

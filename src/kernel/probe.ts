@@ -88,8 +88,12 @@ export interface KernelProbe {
    * keeps a record.
    */
   setKeepAlive?(fd: number, times: KeepAliveTimes): boolean
-  /** The three values now in force, or `null` when keep-alive is off or can't be read. */
-  readKeepAlive?(fd: number): KeepAliveTimes | null
+  /**
+   * The three values now in force, or `null` when keep-alive is off or can't be read.
+   *
+   * @param evenIfOff the values that would be in force if it were on
+   */
+  readKeepAlive?(fd: number, evenIfOff?: boolean): KeepAliveTimes | null
   /** Sets TCP_USER_TIMEOUT in milliseconds and reads it back; false when it did not hold. */
   setUserTimeout?(fd: number, ms: number): boolean
   close?(): void

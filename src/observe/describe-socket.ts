@@ -12,7 +12,7 @@ import { believedOf } from './kernel/view.js'
 import { isInHttpUse } from './requests/outgoing-use.js'
 import { abandonmentOf, leftOf } from './pairs/left.js'
 import { firstPartnerOf, isThereFor } from './pairs/ties.js'
-import { isTcp, isTls, readEnds, readFacts, requestBeingAnswered } from './socket-fields.js'
+import { isKeepAliveOn, isTcp, isTls, readEnds, readFacts, requestBeingAnswered } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
 const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
@@ -156,8 +156,13 @@ function siteOf(
   return local === null ? 'unknown listener' : `listener :${local.port}`
 }
 
+function keepAliveOf({ socket, probes }: TrackedSocket): Evidence['keepAlive'] {
+  if (isKeepAliveOn(socket)) return 'application'
+  return probes === null ? 'off' : 'guard'
+}
+
 function evidenceOf(record: TrackedSocket, { disconnected, kernel }: Facts, idleMs: number): Evidence {
-  const { keepAlive } = record
+  const keepAlive = keepAliveOf(record)
   return {
     ...judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive }),
     lastDataReceivedMs: kernel?.lastDataReceivedMs ?? null,

@@ -1,11 +1,10 @@
 /**
- * The seam: four methods of `net.Socket.prototype` through which the whole life of a plain socket passes.
+ * The seam: the methods of `net.Socket.prototype` through which the whole life of a plain socket passes.
  *
  * - `push(null)`: the peer's FIN has reached Node (lib/internal/stream_base_commons.js `onStreamRead`)
  * - `end`: our FIN; `destroy`: release (lib/internal/streams/destroy.js)
  * - `connect`: an outgoing socket is born. The channel `net.client.socket` says so too, but on Node 20 only for
  *   `net.connect()`, not for `new Socket().connect()`, tls or https
- * - `setKeepAlive`: the application's own choice, which wins over ours
  *
  * A wrapper costs one property load on a healthy socket and never throws. An inherited method is looked up anew at
  * every call, so that somebody else's later patch further up the chain still takes part. Taking the seam out turns
@@ -21,11 +20,10 @@ export interface SeamListener {
   onDestroy(socket: Socket): void
   /** @param args what `connect()` was called with */
   onConnect(socket: Socket, args: readonly unknown[]): void
-  onKeepAlive(socket: Socket, enabled: boolean): void
 }
 
 export type Method = (this: Socket, ...args: unknown[]) => unknown
-type MethodName = 'push' | 'end' | 'destroy' | 'connect' | 'setKeepAlive'
+type MethodName = 'push' | 'end' | 'destroy' | 'connect'
 
 /** Puts the seam in. @returns what takes it out again */
 export function patchSocketPrototype(listener: SeamListener): () => void {
@@ -36,7 +34,6 @@ export function patchSocketPrototype(listener: SeamListener): () => void {
   const end = originalOf('end')
   const destroy = originalOf('destroy')
   const connect = originalOf('connect')
-  const setKeepAlive = originalOf('setKeepAlive')
 
   const wrappers: Record<MethodName, unknown> = {
     // The only hot one: written out, without rest arguments.
@@ -60,10 +57,6 @@ export function patchSocketPrototype(listener: SeamListener): () => void {
       if (active) listener.onConnect(this, args)
       return result
     },
-    setKeepAlive: function setKeepAlive_(this: Socket, ...args: unknown[]): unknown {
-      if (active) listener.onKeepAlive(this, isKeepAliveEnabled(args[0]))
-      return setKeepAlive.apply(this, args)
-    },
   }
 
   const undo = (Object.keys(wrappers) as MethodName[]).map((name) => replaceMethod(name, wrappers[name]))
@@ -71,13 +64,6 @@ export function patchSocketPrototype(listener: SeamListener): () => void {
     active = false
     for (const restore of undo) restore()
   }
-}
-
-/** Node 24.19+ and 26.4+ also take an options object as the first argument. */
-function isKeepAliveEnabled(argument: unknown): boolean {
-  return typeof argument === 'object' && argument !== null && 'enable' in argument
-    ? Boolean(argument.enable)
-    : Boolean(argument)
 }
 
 /** What `name` does without us: the socket's own method, or the inherited one, looked up at every call. */

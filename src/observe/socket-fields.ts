@@ -13,11 +13,12 @@
  * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
  * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
  * - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; where a stream is piped to at this moment
+ * - `kSetKeepAlive`: lib/net.js `Socket` and `setKeepAlive`, a symbol; a TLS handle forwards `setKeepAlive` to `_parent`
  * - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; the response, once its head is there
  * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
  */
 import { constants } from 'node:os'
-import type { Server, Socket } from 'node:net'
+import { Socket, type Server } from 'node:net'
 import type { Facts, KernelFacts } from '../core/facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
@@ -164,22 +165,53 @@ export function isSelfConnected(socket: Socket): boolean {
   return peer.port !== undefined && peer.port === local.port && peer.address === local.address
 }
 
-let keepAliveSymbol: symbol | null | undefined
+/** Where lib/net.js keeps what the application last asked for, through whatever API. */
+const KEEP_ALIVE = symbolOf(new Socket(), 'kSetKeepAlive')
 
-/** What lib/net.js keeps under `kSetKeepAlive`, through whatever API it was asked; `undefined` where it keeps nothing. */
-function keptKeepAlive(socket: Socket): unknown {
-  if (keepAliveSymbol === undefined) {
-    keepAliveSymbol =
-      Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kSetKeepAlive') ?? null
-  }
-  return keepAliveSymbol === null
-    ? undefined
-    : (socket as unknown as Record<symbol, unknown>)[keepAliveSymbol]
+function symbolOf(object: object, name: string): symbol | undefined {
+  return Object.getOwnPropertySymbols(object).find(({ description }) => description === name)
 }
 
-/** Is keep-alive on, through whatever API the application used? */
+function keptKeepAlive(socket: Socket): unknown {
+  return KEEP_ALIVE === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[KEEP_ALIVE]
+}
+
+/** Has the application switched keep-alive on? A TLS server's option is kept on the raw socket under the TLSSocket. */
 export function isKeepAliveOn(socket: Socket): boolean {
-  return keptKeepAlive(socket) === true
+  const raw = rawSocketOf(socket)
+  return keptKeepAlive(socket) === true || (raw !== null && keptKeepAlive(raw) === true)
+}
+
+/**
+ * Switches keep-alive on (or off, with 0 seconds) behind Node's back: what Node keeps of it stays the application's word. Node
+ * before 24.19 and 26.4 ignores interval and count.
+ *
+ * @returns whether the handle took it
+ */
+export function writeKeepAlive(
+  socket: Socket,
+  idleSeconds: number,
+  intervalSeconds?: number,
+  count?: number,
+): boolean {
+  const tcp = tcpHandleOf(socket)
+  return tcp?.setKeepAlive?.(idleSeconds > 0, idleSeconds, intervalSeconds, count) === 0
+}
+
+/** The TCP handle itself: that of a TLSSocket lies under its TLSWrap. */
+function tcpHandleOf(socket: Socket): Handle | null | undefined {
+  const handle = handleOf(socket)
+  return isTls(socket) ? handle?._parent : handle
+}
+
+/**
+ * An HTTP/2 session has the socket (lib/internal/http2/core.js `Http2Session`). It stands under a symbol, or under the name
+ * "undefined", because on Node 20.20 to 26.10 that file imports a symbol that is not exported.
+ */
+export function isHttp2(socket: Socket): boolean {
+  return (
+    'undefined' in socket || (symbolOf(socket, 'kBoundSession') ?? symbolOf(socket, 'session')) !== undefined
+  )
 }
 
 /** It is off, and not just unknown. */
@@ -269,8 +301,7 @@ function unsentIn(socket: Socket, queued: number): number {
  *   libuv refuses (deps/uv `uv_tcp_close_reset`) and Node then loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`)
  */
 export function resetSocket(socket: Socket): boolean {
-  const handle = handleOf(socket)
-  const tcp = isTls(socket) ? handle?._parent : handle
+  const tcp = tcpHandleOf(socket)
   const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
   if (typeof tcp?.reset !== 'function' || isShuttingDown) return false
   tcp.close = tcp.reset.bind(tcp)

@@ -4,8 +4,14 @@ import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options.js'
 import type { Attribution } from './requests/attribution.js'
+import type { KeepAliveTimes } from '../kernel/probe.js'
 import type { KernelView } from './kernel/view.js'
 import type { Origin } from './origin.js'
+
+export interface GuardProbes {
+  /** The kernel's times before, where they could be read: they are put back. */
+  readonly before: KeepAliveTimes | null
+}
 
 export interface SocketEnds {
   readonly local: Endpoint | null
@@ -34,7 +40,8 @@ export class TrackedSocket {
   /** In whose work it was opened and touched; `null` while nobody wants to know. */
   origin: Origin | null = null
   isExempt = false
-  keepAlive: 'off' | 'guard' | 'application' = 'off'
+  /** The guard's own keep-alive probes; `null` while it has switched none on. */
+  probes: GuardProbes | null = null
   /** What the kernel last said; `null` until it was asked. */
   kernel: KernelView | null = null
   /** Both ends, read once something is odd: a dead connection has no addresses any more. */

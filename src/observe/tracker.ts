@@ -28,8 +28,6 @@ export interface TrackerHooks {
   now(): number
   /** Sockets that are none of the application's: the report's own. */
   isForeign(socket: Socket): boolean
-  /** The guard itself is ending or destroying something right now. */
-  isActing(): boolean
   /** The peer's FIN has reached Node. */
   onPeerEnded(record: TrackedSocket): void
   /** `connect()` is running: the work in which the socket is opened is the one that runs now. */
@@ -145,11 +143,6 @@ export function startTracker(hooks: TrackerHooks): Tracker {
         const record = socket.connecting ? adopt(socket, 'outbound') : null
         if (record !== null) hooks.onOpened(record, args)
       })
-    },
-    onKeepAlive(socket, enabled) {
-      if (hooks.isActing()) return
-      const record = recordOf(socket)
-      if (record !== undefined) record.keepAlive = enabled ? 'application' : 'off'
     },
   }
 

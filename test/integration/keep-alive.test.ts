@@ -1,10 +1,15 @@
 /** Keep-alive as the kernel really has it, read back from the descriptor. */
+import { once } from 'node:events'
+import http2 from 'node:http2'
 import net from 'node:net'
 import { createRequire } from 'node:module'
+import tls from 'node:tls'
 import t, { type Test } from 'tap'
-import { install } from '../../src/index.js'
+import { install, type Direction, type Guard } from '../../src/index.js'
 import { descriptorOf } from '../../src/observe/socket-fields.js'
+import type { KeepAliveTimes } from '../../src/kernel/probe.js'
 import { selectKernelProbe } from '../../src/kernel/select.js'
+import { CERTIFICATE } from '../support/certificate.js'
 import { listen, meet, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
 import { until } from '../support/until.js'
@@ -23,7 +28,7 @@ function halfOpenServer(t: Test): net.Server {
   return server
 }
 
-function timesOf(socket: net.Socket): unknown {
+function timesOf(socket: net.Socket): KeepAliveTimes | null {
   const probe = selectKernelProbe('ffi')
   return probe.readKeepAlive!(descriptorOf(socket))
 }
@@ -81,4 +86,63 @@ function userTimeoutOf(socket: net.Socket): number {
   const value = [0]
   t.equal(getsockopt(descriptorOf(socket), 6, 18, value, [4]), 0)
   return value[0]!
+}
+
+for (const kernel of ['ffi', 'off'] as const) {
+  t.test(`uninstall() takes the probes back, with kernel: '${kernel}'`, async (t) => {
+    const guard = install({ kernel, graceMs: 60_000, sweepMs: 50, keepAlive: { when: 'always' } })
+    t.teardown(() => guard.uninstall())
+    const { socket } = await meet(peer, halfOpenServer(t))
+    const before = timesEvenIfOff(socket)
+    guard.sweep()
+    t.match(timesOf(socket), { idleMs: 30_000 })
+    guard.uninstall()
+    t.equal(timesOf(socket), null, 'off again')
+    if (kernel === 'ffi') t.same(timesEvenIfOff(socket), before, 'and its times are those of before')
+  })
+}
+
+t.test("the application's own stays, though Node keeps it where one must look for it", async (t) => {
+  using guard = install({ kernel: 'ffi', sweepMs: 50, keepAlive: { when: 'always' } })
+  const server = tls.createServer({ ...CERTIFICATE, keepAlive: true, keepAliveInitialDelay: 120_000 })
+  t.teardown(() => server.close())
+  const port = await listen(server)
+  const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  t.teardown(() => client.destroy())
+  const [socket] = (await once(server, 'secureConnection')) as [tls.TLSSocket]
+  t.teardown(() => socket.destroy())
+  const before = timesOf(socket)
+  t.match(before, { idleMs: 120_000 })
+  guard.sweep()
+  t.same(timesOf(socket), before)
+  t.equal(evidenceOf(guard, 'inbound'), 'application')
+
+  t.equal(timesOf(client)?.idleMs, 30_000, 'the other end has none of its own')
+  t.equal(evidenceOf(guard, 'outbound'), 'guard')
+  client.setKeepAlive(true, 60_000)
+  t.match(timesOf(client), { idleMs: 60_000 }, 'until it asks for it')
+  guard.uninstall()
+  t.match(timesOf(client), { idleMs: 60_000 }, 'and then it stays')
+})
+
+t.test('an HTTP/2 session gets no probes: it would emit their error to nobody', async (t) => {
+  using guard = install({ kernel: 'ffi', sweepMs: 50, keepAlive: { when: 'always' } })
+  const server = http2.createServer()
+  t.teardown(() => server.close())
+  const port = await listen(server)
+  const session = http2.connect(`http://127.0.0.1:${port}`)
+  t.teardown(() => session.destroy())
+  const [accepted] = (await once(server, 'connection')) as [net.Socket]
+  await once(session, 'connect')
+  guard.sweep()
+  t.equal(timesOf(accepted), null)
+})
+
+function evidenceOf(guard: Guard, way: Direction): string | undefined {
+  const { sockets } = guard.snapshot({ all: true })
+  return sockets.find(({ direction }) => direction === way)?.evidence.keepAlive
+}
+
+function timesEvenIfOff(socket: net.Socket): unknown {
+  return selectKernelProbe('ffi').readKeepAlive!(descriptorOf(socket), true)
 }
