@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url'
 import { createNamespace } from 'cls-hooked'
 import { fromClsHooked, install } from '../src/index.js'
 import { usesAsyncContextFrame } from '../src/observe/context/async-context-frame.js'
-import type { ContextChoice } from '../src/options.js'
+import type { ContextChoice } from '../src/options/options.js'
 
 const SOURCES = ['off', 'off again', 'auto', 'async-local-storage', 'cls-hooked'] as const
 /** The same with an application that runs its handlers in an AsyncLocalStorage of its own. */

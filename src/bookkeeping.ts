@@ -19,7 +19,7 @@ import { countDescriptors } from './kernel/descriptors.js'
 import { createOrphanWatch } from './observe/orphan-watch.js'
 import { watchServers } from './observe/lint/servers.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
-import type { LogFunction } from './options.js'
+import type { LogFunction } from './options/options.js'
 import { openReportSockets } from './server/report-sockets.js'
 
 export interface BookkeepingHooks {

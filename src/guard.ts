@@ -4,7 +4,7 @@ import type { GuardListener } from './act/announcer.js'
 import type { LintFinding, Report, SnapshotQuery, SocketReport } from './core/report.js'
 import type { LintOptions } from './core/lint.js'
 import type { Action, Kind } from './core/vocabulary.js'
-import type { PolicyOptions, ResolvedOptions } from './options.js'
+import type { PolicyOptions, ResolvedOptions } from './options/options.js'
 import type { RequestLike, ResponseLike, WebSocketLike } from './observe/requests/attribution.js'
 import type { ToldRoute } from './observe/requests/told-routes.js'
 

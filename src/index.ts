@@ -17,7 +17,7 @@ export type {
   PressurePolicy,
   ResolvedOptions,
   SocketPolicy,
-} from './options.js'
+} from './options/options.js'
 export type { KernelProbe, KernelSample, KernelTimer, ProbeRun, ProbeTarget } from './kernel/probe.js'
 export { fromAsyncLocalStorage } from './observe/context/async-local-storage.js'
 export { fromClsHooked } from './observe/context/cls-hooked.js'

@@ -7,7 +7,7 @@ import { createGuard } from './create-guard.js'
 import { SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
 import { hasReadableFields } from './observe/socket-fields.js'
-import { resolveOptions, sameOptions, type InstallOptions, type ResolvedOptions } from './options.js'
+import { resolveOptions, sameOptions, type InstallOptions, type ResolvedOptions } from './options/options.js'
 import { installedGuard, registerGuard } from './registry.js'
 
 /**

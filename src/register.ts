@@ -14,11 +14,11 @@
  * - `--require` comes through register.cjs, which also stands where `require()` can't load this file (Node 18)
  */
 import { isMainThread } from 'node:worker_threads'
-import { isDisabled, readEnvironment } from './env.js'
+import { isDisabled, readEnvironment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './errors.js'
 import { install } from './install.js'
 import { isSupportedNode, SUPPORTED_NODE } from './node-version.js'
-import type { InstallOptions } from './options.js'
+import type { InstallOptions } from './options/options.js'
 import { messageOf, warnOnce } from './warnings.js'
 
 guardThisThread()

@@ -27,7 +27,7 @@ interface Layer {
 const LAYERS: readonly Layer[] = [
   {
     name: 'ground',
-    files: /^src\/(errors|warnings|nearest-name|real-time|node-version|endless-streams)\.ts$/,
+    files: /^src\/(errors|warnings|real-time|node-version|endless-streams)\.ts$/,
     uses: [],
   },
   { name: 'core', files: /^src\/core\//, uses: [] },
@@ -35,7 +35,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'report', files: /^src\/report\//, uses: ['core'] },
   {
     name: 'settings',
-    files: /^src\/(env|options|option-[a-z]+|server-options)\.ts$/,
+    files: /^src\/options\//,
     uses: ['ground', 'core'],
     knows: ['observe', 'kernel'],
   },

@@ -3,7 +3,7 @@
  * has nothing leaked any more, that is told too.
  */
 import type { GuardEvent } from '../core/report.js'
-import type { LogFunction } from '../options.js'
+import type { LogFunction } from '../options/options.js'
 import { messageOf, warnOnce } from '../warnings.js'
 
 export interface LeakLog {

@@ -2,7 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import type { Direction } from '../core/vocabulary.js'
-import type { ResolvedOptions } from '../options.js'
+import type { ResolvedOptions } from '../options/options.js'
 import { messageOf, warnOnce } from '../warnings.js'
 import { patchSocketAccess } from './stacks/access-seam.js'
 import { serveInContext } from './context/serve-in-context.js'

@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { forgetEndlessStreams, rememberEndlessStreams } from '../endless-streams.js'
 import { describeValue, SocketLeakGuardError } from '../errors.js'
 import type { Guard } from '../guard.js'
-import { invalidOption } from '../option-fields.js'
+import { invalidOption } from '../options/rules.js'
 import { installedGuard } from '../registry.js'
-import { checkNames } from '../server-options.js'
+import { checkNames } from '../options/check.js'
 import { createReportHandler, type ReportHandler, type ReportSource } from './report-handler.js'
 
 export interface MountedReportOptions {

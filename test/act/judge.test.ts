@@ -7,7 +7,7 @@ import { createJudge } from '../../src/act/judge.js'
 import { Ledger } from '../../src/core/ledger.js'
 import type { ActionChooser } from '../../src/core/policy.js'
 import { TrackedSocket } from '../../src/observe/tracked-socket.js'
-import { DEFAULTS } from '../../src/options.js'
+import { DEFAULTS } from '../../src/options/options.js'
 import { HEALTHY } from '../core/story.js'
 import { sampleSocket } from '../core/sample-socket.js'
 

@@ -1,8 +1,8 @@
 /** The table of docs/options.md, made from the table in the code. */
-import { variableOf } from '../../src/env.js'
-import { OPTION_NAMES, OPTIONS } from '../../src/option-table.js'
+import { variableOf } from '../../src/options/env.js'
+import { OPTION_NAMES, OPTIONS } from '../../src/options/table.js'
 
-export const TABLE_BEGIN = '<!-- begin: made from src/option-table.ts by `npm run docs` -->'
+export const TABLE_BEGIN = '<!-- begin: made from src/options/table.ts by `npm run docs` -->'
 export const TABLE_END = '<!-- end -->'
 
 /** A default as both tables show it; what is off is `off`. */

@@ -1,6 +1,6 @@
 /** Where context comes from in this process: the option `context`, made usable inside the host's callbacks. */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { ContextChoice } from '../../options.js'
+import type { ContextChoice } from '../../options/options.js'
 import { withoutQuery, type RequestLike } from '../requests/attribution.js'
 import { usesAsyncContextFrame } from './async-context-frame.js'
 import { boundedValues } from './bounded-values.js'

@@ -6,7 +6,7 @@
 import type { Facts } from '../../core/facts.js'
 import type { PartnerName } from '../../core/report.js'
 import type { Condition, Tie } from '../../core/vocabulary.js'
-import type { PropagateAbort, SocketPolicy } from '../../options.js'
+import type { PropagateAbort, SocketPolicy } from '../../options/options.js'
 import { originOf } from '../origin.js'
 import type { TrackedSocket } from '../tracked-socket.js'
 import { isOn, isPiped, isUnanswered, type End } from './ends.js'

@@ -12,7 +12,7 @@
  * matters is who touched it last.
  */
 import type { AddressInfo } from 'node:net'
-import type { StacksChoice } from '../../options.js'
+import type { StacksChoice } from '../../options/options.js'
 import { originOf } from '../origin.js'
 import { hostNameOf, readEnds, serverOf } from '../socket-fields.js'
 import { placesOf, type ShownPlace } from './places.js'

@@ -3,7 +3,7 @@ import net from 'node:net'
 import t from 'tap'
 import { ServedRequest } from '../../../src/observe/context/served-request.js'
 import { TrackedSocket } from '../../../src/observe/tracked-socket.js'
-import type { SocketPolicy } from '../../../src/options.js'
+import type { SocketPolicy } from '../../../src/options/options.js'
 
 function use(served: ServedRequest, id: number): net.Socket {
   const socket = new net.Socket()

@@ -1,12 +1,21 @@
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { SocketLeakGuardError } from '../src/errors.js'
-import type { ErrorCode } from '../src/errors.js'
-import type { KernelProbe, ProbeRun } from '../src/kernel/probe.js'
-import type { ContextProvider } from '../src/observe/context/provider.js'
-import { OPTION_NAMES, OPTIONS } from '../src/option-table.js'
-import { DEFAULTS, resolveOptions, resolvePolicy, sameOptions } from '../src/options.js'
-import type { InstallOptions, PolicyOptions, ResolvedOptions, SocketPolicy } from '../src/options.js'
+import { SocketLeakGuardError } from '../../src/errors.js'
+import type { ErrorCode } from '../../src/errors.js'
+import type { KernelProbe, ProbeRun } from '../../src/kernel/probe.js'
+import type { ContextProvider } from '../../src/observe/context/provider.js'
+import { OPTION_NAMES, OPTIONS } from '../../src/options/table.js'
+import {
+  DEFAULTS,
+  resolveOptions,
+  resolvePolicy,
+  sameOptions,
+  type InstallOptions,
+  type PolicyOptions,
+  type ResolvedOptions,
+  type SocketPolicy,
+} from '../../src/options/options.js'
 
 /** Holds when both unions are the same: an option that one of the interfaces forgot does not compile. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
@@ -484,6 +493,17 @@ t.test('a token never shows in a message, wherever it was put', async (t) => {
     t.match(thrown, 'SLG_ERR_')
     t.notOk(thrown.includes(token))
   }
+})
+
+t.test('nor where resolved options are printed, written as JSON or copied', async (t) => {
+  const options = resolveOptions({ reportToken: 's3cret-token' })
+  t.equal(options.reportToken, 's3cret-token', 'who asks for it gets it')
+  const prints = [inspect(options), inspect(options, { showHidden: true }), JSON.stringify({ ...options })]
+  for (const print of prints) t.notMatch(print, 's3cret')
+  t.ok(sameOptions(options, resolveOptions({ reportToken: 's3cret-token' })))
+  t.notOk(sameOptions(options, resolveOptions({ reportToken: 'another-token' })))
+  t.notOk(sameOptions(options, DEFAULTS))
+  t.equal(resolveOptions({ graceMs: 1 }, options).reportToken, 's3cret-token', 'what stands on them keeps it')
 })
 
 t.test('options in the code stand on those of the environment', async (t) => {

@@ -2,11 +2,10 @@
  * Options from the environment: `SOCKET_LEAK_GUARD_` and the option's name in upper snake case. Nothing here
  * throws: what can't be used is returned as problems, all of them at once, for the caller to decide.
  */
-import { SocketLeakGuardError } from './errors.js'
+import { SocketLeakGuardError } from '../errors.js'
 import { nearestName } from './nearest-name.js'
-import { flag } from './option-rules.js'
-import type { Rule } from './option-rules.js'
-import { OPTION_NAMES, OPTIONS } from './option-table.js'
+import { describeFor, flag, type Rule } from './rules.js'
+import { OPTION_NAMES, OPTIONS } from './table.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -24,12 +23,17 @@ const SWITCH = `${PREFIX}ENABLED`
 
 const SWITCH_RULE = flag()
 
+/**
+ * What Kubernetes sets in every pod for a Service whose name begins with ours (kubernetes pkg/kubelet/envvars):
+ * `..._SERVICE_HOST`, `..._SERVICE_PORT_HTTP`, `..._PORT`, `..._PORT_80_TCP_ADDR`.
+ */
+const OF_A_SERVICE =
+  /(?:^|_)(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/
+
 /** The variable of an option: `SOCKET_LEAK_GUARD_GRACE_MS` for `graceMs`. */
 export function variableOf(option: string): string {
   return PREFIX + option.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
 }
-
-const VARIABLES: ReadonlySet<string> = new Set([...OPTION_NAMES.map(variableOf), SWITCH])
 
 /**
  * The options that `env` sets, and what is wrong with it. A variable that is empty, or blank, is not set.
@@ -38,23 +42,28 @@ const VARIABLES: ReadonlySet<string> = new Set([...OPTION_NAMES.map(variableOf),
 export function readEnvironment(env: Environment): EnvironmentReading {
   const options: Record<string, unknown> = {}
   const problems: SocketLeakGuardError[] = []
-  for (const name of OPTION_NAMES) {
-    const option = OPTIONS[name]
-    const rule: Rule<unknown> = option.rule as Rule<unknown>
-    const text = textOf(env, variableOf(name))
-    if (text === null) continue
+
+  function read(variable: string, rule: Rule<unknown>, base: unknown, option?: string): void {
+    const text = textOf(env, variable)
+    if (text === null) return
     const raw = rule.parse(text)
-    const problem = problemWith(variableOf(name), text, rule, raw, option.default)
-    if (problem === null) options[name] = raw
-    else problems.push(problem)
+    const problem = problemWith(variable, text, rule, raw, base)
+    if (problem !== null) problems.push(problem)
+    else if (option !== undefined) options[option] = raw
   }
-  return { options, problems: [...problems, ...problemsWithSwitch(env), ...unknownVariables(env)] }
+
+  for (const name of OPTION_NAMES) {
+    const { rule, default: base } = OPTIONS[name]
+    read(variableOf(name), rule as Rule<unknown>, base, name)
+  }
+  read(SWITCH, SWITCH_RULE, true)
+  problems.push(...unknownVariables(env))
+  return { options, problems }
 }
 
 /** Is the guard switched off from outside? `SOCKET_LEAK_GUARD_ENABLED` is `off`, `false`, `no` or `0`. */
 export function isDisabled(env: Environment): boolean {
-  const text = textOf(env, SWITCH)
-  return text !== null && SWITCH_RULE.parse(text) === false
+  return SWITCH_RULE.parse(textOf(env, SWITCH) ?? '') === false
 }
 
 function textOf(env: Environment, variable: string): string | null {
@@ -69,38 +78,28 @@ function problemWith(
   raw: unknown,
   base: unknown,
 ): SocketLeakGuardError | null {
-  const complaint = `${variable} must be ${rule.envExpects}, got ${rule.describe(text)}`
+  const complaint = `${variable} must be ${rule.envExpects}, got ${describeFor(rule, text)}`
   try {
     if (rule.read(raw, '', base) !== undefined) return null
     return new SocketLeakGuardError('SLG_ERR_INVALID_ENV', complaint)
   } catch (error) {
-    // Only a value with parts throws, to say which part is wrong.
-    const reason = (error as Error).message
-    return new SocketLeakGuardError('SLG_ERR_INVALID_ENV', `${complaint}: ${reason}`)
+    // A value with parts says which part is wrong.
+    return new SocketLeakGuardError('SLG_ERR_INVALID_ENV', `${complaint}: ${(error as Error).message}`)
   }
-}
-
-function problemsWithSwitch(env: Environment): SocketLeakGuardError[] {
-  const text = textOf(env, SWITCH)
-  if (text === null) return []
-  return [problemWith(SWITCH, text, SWITCH_RULE, SWITCH_RULE.parse(text), true)].filter(
-    (problem) => problem !== null,
-  )
 }
 
 /** A misspelt variable would be silence where somebody asked for something. */
 function unknownVariables(env: Environment): SocketLeakGuardError[] {
-  const known = [...VARIABLES].map((variable) => variable.slice(PREFIX.length))
+  const known = [...OPTION_NAMES.map(variableOf), SWITCH].map((variable) => variable.slice(PREFIX.length))
   return Object.keys(env)
-    .filter(
-      (variable) => variable.startsWith(PREFIX) && !VARIABLES.has(variable) && textOf(env, variable) !== null,
-    )
-    .map((variable) => {
-      const nearest = PREFIX + nearestName(variable.slice(PREFIX.length), known)
-      const name = variable.length > 60 ? `${variable.slice(0, 57)}...` : variable
+    .filter((variable) => variable.startsWith(PREFIX) && textOf(env, variable) !== null)
+    .map((variable) => variable.slice(PREFIX.length))
+    .filter((name) => !known.includes(name) && !OF_A_SERVICE.test(name))
+    .map((name) => {
+      const shown = `${PREFIX}${name.length > 42 ? `${name.slice(0, 39)}...` : name}`
       return new SocketLeakGuardError(
         'SLG_ERR_INVALID_ENV',
-        `unknown variable ${name}; did you mean ${nearest}?`,
+        `unknown variable ${shown}; did you mean ${PREFIX}${nearestName(name, known)}?`,
       )
     })
 }

@@ -1,10 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isDisabled, readEnvironment, variableOf } from '../src/env.js'
-import { SocketLeakGuardError } from '../src/errors.js'
-import { OPTION_NAMES } from '../src/option-table.js'
-import { resolveOptions, sameOptions } from '../src/options.js'
-import type { KeepAlivePolicy, PressurePolicy, ResolvedOptions } from '../src/options.js'
+import { isDisabled, readEnvironment, variableOf } from '../../src/options/env.js'
+import { SocketLeakGuardError } from '../../src/errors.js'
+import { OPTION_NAMES } from '../../src/options/table.js'
+import {
+  resolveOptions,
+  sameOptions,
+  type KeepAlivePolicy,
+  type PressurePolicy,
+  type ResolvedOptions,
+} from '../../src/options/options.js'
 
 const VARIABLES: Record<keyof ResolvedOptions, string> = {
   graceMs: 'SOCKET_LEAK_GUARD_GRACE_MS',
@@ -92,7 +97,7 @@ const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
 }
 
 const KEEP_ALIVE_EXPECTS = 'idleMs,intervalMs,count,when (such as 30000,5000,4,suspect), or off'
-const PRESSURE_EXPECTS = 'from,to,floorMs or from,to,floorMs,maxSuspects (such as 0.7,0.9,1000), on, or off'
+const PRESSURE_EXPECTS = 'on, from,to,floorMs or from,to,floorMs,maxSuspects (such as 0.7,0.9,1000), or off'
 const TOKEN_EXPECTS = 'a string of at least 8 visible ASCII characters without spaces, or off'
 const HIDDEN = 'a value that is not shown here'
 
@@ -214,6 +219,26 @@ t.test('an unknown variable is a problem that names the nearest one', async (t) 
   }
   const [problem] = readEnvironment({ [`SOCKET_LEAK_GUARD_${'X'.repeat(1000)}`]: '1' }).problems
   t.ok(problem !== undefined && problem.message.length < 140, 'a long name is shortened')
+})
+
+t.test('the variables that Kubernetes sets for a Service of our name are none of ours', async (t) => {
+  const pod = [
+    'SERVICE_HOST',
+    'SERVICE_PORT',
+    'SERVICE_PORT_HTTP',
+    'PORT',
+    'PORT_80_TCP',
+    'PORT_80_TCP_PROTO',
+    'PORT_80_TCP_PORT',
+    'PORT_80_TCP_ADDR',
+    'DEMO_SERVICE_HOST',
+    'DEMO_PORT_53_UDP_ADDR',
+  ]
+  const env = Object.fromEntries(pod.map((name) => [`SOCKET_LEAK_GUARD_${name}`, 'tcp://10.0.0.1:80']))
+  t.strictSame(readEnvironment(env), { options: {}, problems: [] })
+  for (const misspelt of ['REPORTS', 'REPRT', 'TRANSPORT', 'SERVICE', 'PORTS']) {
+    t.equal(readEnvironment({ [`SOCKET_LEAK_GUARD_${misspelt}`]: '1' }).problems.length, 1, misspelt)
+  }
 })
 
 t.test('every problem is told, not only the first', async (t) => {

@@ -1,0 +1,35 @@
+/** Options that stand beside the policy: those of an adapter, of a drain, of a mounted report. */
+import { describeValue } from '../errors.js'
+import { integer, invalidOption, isOptionBag, unknownOption } from './rules.js'
+import { OPTION_NAMES, OPTIONS } from './table.js'
+
+/**
+ * Refuses a name that nothing reads. Options of the whole process pass: the reader of the policy knows what to say of them.
+ *
+ * @param own the names that only this adapter knows
+ * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`
+ */
+export function checkServerOptions(options: unknown, own: readonly string[] = []): void {
+  const perServer = OPTION_NAMES.filter((name) => OPTIONS[name].perServer)
+  checkNames(options, [...perServer, 'label', ...own], OPTION_NAMES)
+}
+
+/**
+ * @param names what may be given
+ * @param others what passes as well, but is never recommended
+ * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`
+ */
+export function checkNames(options: unknown, names: readonly string[], others: readonly string[] = []): void {
+  if (!isOptionBag(options)) throw invalidOption('options', 'a plain object', describeValue(options))
+  for (const key of Object.keys(options)) {
+    if (!names.includes(key) && !others.includes(key)) throw unknownOption(key, names)
+  }
+}
+
+/** A whole number of milliseconds that a timer can hold. */
+export function checkedMs(name: string, value: unknown, min = 0): number {
+  const rule = integer(min)
+  const ms = rule.read(value, name, min)
+  if (ms === undefined) throw invalidOption(name, rule.expects, describeValue(value))
+  return ms
+}

@@ -1,0 +1,29 @@
+/** Beyond this length a name is no slip of the finger, and the work would grow with its square. */
+const LONGEST_NAME = 64
+
+/** For "did you mean ...?": the nearest of `names`, upper and lower case alike; the first of equals. */
+export function nearestName(name: string, names: readonly string[]): string {
+  const wanted = name.slice(0, LONGEST_NAME).toLowerCase()
+  const distances = names.map((candidate) => distanceBetween(wanted, candidate.toLowerCase()))
+  return names[distances.indexOf(Math.min(...distances))]!
+}
+
+/** Edits, but a fragment is near: "timeout" is six edits from userTimeoutMs and yet no doubt what was meant. */
+function distanceBetween(a: string, b: string): number {
+  const [short, long] = a.length < b.length ? [a, b] : [b, a]
+  const isFragment = short.length >= 3 && long.includes(short)
+  return isFragment ? Math.min(editsBetween(a, b), 3 - short.length / long.length) : editsBetween(a, b)
+}
+
+/** Levenshtein's. */
+function editsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let i = 0; i < a.length; i += 1) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j += 1) {
+      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (a[i] === b[j] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length]!
+}

@@ -1,0 +1,250 @@
+/**
+ * The kinds of value that an option can have, and how an object of options is read by them. A rule checks a raw value,
+ * reads it from the text of an environment variable, and says what it wants.
+ */
+import { describeValue, SocketLeakGuardError } from '../errors.js'
+import { nearestName } from './nearest-name.js'
+
+export interface Rule<T> {
+  /** Completes "graceMs must be ...". */
+  readonly expects: string
+  /** Completes "SOCKET_LEAK_GUARD_GRACE_MS must be ...". */
+  readonly envExpects: string
+  /** No message shows the value, and no print of the resolved options. */
+  readonly isSecret?: boolean
+  /**
+   * The resolved value; `undefined` when the raw one does not fit. Throws a SocketLeakGuardError for a part that does not
+   * fit. What an object leaves out comes from `base`.
+   */
+  read(value: unknown, path: string, base: T): T | undefined
+  /** The raw value that a text stands for, or `undefined`. */
+  parse(text: string): unknown
+}
+
+export type Fields<T> = { readonly [K in keyof T]-?: Rule<T[K]> }
+
+/** The longest delay of a Node timer (lib/internal/timers.js, TIMEOUT_MAX), and of what the kernel takes as an int. */
+export const LONGEST_MS = 2 ** 31 - 1
+
+/** A value that is taken as it is, never copied or frozen. */
+export function plain<T>(
+  expects: string,
+  accepts: (value: unknown) => boolean,
+  parse: (text: string) => unknown = (text) => text,
+  envExpects = expects,
+): Rule<T> {
+  return { expects, envExpects, read: (value) => (accepts(value) ? (value as T) : undefined), parse }
+}
+
+export function integer(min: number, max = LONGEST_MS): Rule<number> {
+  return plain(
+    `an integer from ${min} to ${max}`,
+    (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+    (text) => (/^\d+$/.test(text) ? Number(text) : undefined),
+  )
+}
+
+/** A share of a whole: nothing is not a share, everything is. */
+export function fraction(): Rule<number> {
+  return plain(
+    'a number above 0 and at most 1',
+    (value) => typeof value === 'number' && value > 0 && value <= 1,
+    (text) => (/^(?:\d+(?:\.\d+)?|\.\d+)$/.test(text) ? Number(text) : undefined),
+  )
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = {
+  ...{ true: true, 1: true, on: true, yes: true },
+  ...{ false: false, 0: false, off: false, no: false },
+}
+
+export function flag(): Rule<boolean> {
+  return plain(
+    'true or false',
+    (value) => typeof value === 'boolean',
+    (text) => (Object.hasOwn(FLAGS, text.toLowerCase()) ? FLAGS[text.toLowerCase()] : undefined),
+    'true, false, 1, 0, on, off, yes or no',
+  )
+}
+
+/** One of a few words or, where the option takes one, an object or a function of the application's own. */
+export function oneOf<T>(
+  words: readonly (T & string)[],
+  own = '',
+  isOwn: (value: unknown) => boolean = () => false,
+): Rule<T> {
+  const quoted = words.map((word) => `"${word}"`)
+  return plain(
+    listed(own === '' ? quoted : [...quoted, own]),
+    (value) => (words as readonly unknown[]).includes(value) || isOwn(value),
+    (text) => words.find((word) => word === text.toLowerCase()),
+    listed(words),
+  )
+}
+
+export function text(expects: string): Rule<string> {
+  return plain(expects, (value) => typeof value === 'string' && value !== '')
+}
+
+/** What an HTTP header can carry (RFC 9110, section 5.5). */
+export function secret(minLength: number): Rule<string> {
+  const isVisible = (value: unknown): boolean =>
+    typeof value === 'string' && value.length >= minLength && /^[\x21-\x7e]+$/.test(value)
+  const expects = `a string of at least ${minLength} visible ASCII characters without spaces`
+  return { ...plain<string>(expects, isVisible), isSecret: true }
+}
+
+/** Whatever `rule` takes, or off: `null`, `false` or `'off'`, which all resolve to `off`. */
+export function offOr<T>(rule: Rule<T>): Rule<T | null>
+export function offOr<T>(rule: Rule<T>, off: false): Rule<T | false>
+export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null | false> {
+  return {
+    ...rule,
+    expects: `${rule.expects}, or "off"`,
+    envExpects: `${rule.envExpects}, or off`,
+    read(value, path, base) {
+      if (value === null || value === false || value === 'off') return off
+      return rule.read(value, path, base as T)
+    },
+    parse: (value) => (value.toLowerCase() === 'off' ? off : rule.parse(value)),
+  }
+}
+
+/** Whatever `rule` takes, or `true`, in the environment `on`, for the value that most people want. */
+export function trueMeans<T>(meant: T, rule: Rule<T>): Rule<T> {
+  return {
+    ...rule,
+    expects: `true, ${rule.expects}`,
+    envExpects: `on, ${rule.envExpects}`,
+    read: (value, path, base) => (value === true ? meant : rule.read(value, path, base)),
+    parse: (value) => (value.toLowerCase() === 'on' ? true : rule.parse(value)),
+  }
+}
+
+/**
+ * An object with fields of its own, in the environment a list with commas between them, of which the last ones may be
+ * left out.
+ *
+ * @param example such a list
+ */
+export function record<T extends object>(
+  fields: Fields<T>,
+  defaults: T,
+  envExpects: string,
+  example: string,
+  check?: (value: T, path: string) => void,
+): Rule<T> {
+  const names = Object.keys(fields) as (keyof T & string)[]
+  const fewest = example.split(',').length
+  return {
+    expects: `an object with any of ${listed(names, 'and')}`,
+    envExpects: `${envExpects} (such as ${example})`,
+    read(value, path, base) {
+      if (!isOptionBag(value)) return undefined
+      const whole = readFields(value, fields, isOptionBag(base) ? base : defaults, path)
+      check?.(whole, path)
+      return whole
+    },
+    parse(list) {
+      const parts = list.split(',')
+      if (parts.length < fewest || parts.length > names.length) return undefined
+      const raw = Object.fromEntries(
+        parts.map((part, i) => [names[i]!, fields[names[i]!].parse(part.trim())]),
+      )
+      return Object.values(raw).includes(undefined) ? undefined : raw
+    },
+  }
+}
+
+/**
+ * Reads an object of options into a new frozen one. Each property is read once and the input is never written to, so a
+ * getter that changes its mind is believed once. `undefined` stands for what `base` has. Own enumerable keys can be
+ * unknown: what some library put on Object.prototype is not the caller's mistake.
+ */
+export function readFields<T extends object>(
+  input: object,
+  fields: Fields<T>,
+  base: T,
+  path = '',
+  hint?: (key: string) => string | null,
+): T {
+  for (const key of Object.keys(input)) {
+    if (!Object.hasOwn(fields, key)) throw unknownOption(key, Object.keys(fields), path, hint?.(key))
+  }
+  const whole: Partial<T> = {}
+  for (const name of Object.keys(fields) as (keyof T & string)[]) {
+    const value = readField(input as T, name, fields[name], base[name], fieldPath(name, path))
+    if (!fields[name].isSecret || value === null) whole[name] = value
+    // Whoever prints the options does not print this.
+    else Object.defineProperty(whole, name, { get: () => value })
+  }
+  return Object.freeze(whole as T)
+}
+
+/** One property, by its rule; whatever a getter throws becomes the `cause`. */
+function readField<T, K extends keyof T>(
+  input: T,
+  name: K,
+  rule: Rule<T[K]>,
+  base: T[K],
+  path: string,
+): T[K] {
+  try {
+    const raw: unknown = input[name]
+    if (raw === undefined) return base
+    const value = rule.read(raw, path, base)
+    if (value !== undefined) return value
+    throw invalidOption(path, rule.expects, describeFor(rule, raw))
+  } catch (error) {
+    throw asOptionError(error, path)
+  }
+}
+
+/** A value as a message may show it. */
+export function describeFor({ isSecret }: Pick<Rule<unknown>, 'isSecret'>, value: unknown): string {
+  return isSecret === true ? 'a value that is not shown here' : describeValue(value)
+}
+
+/** What went wrong while `path` was read: our own verdict as it is, anything else as its cause. */
+export function asOptionError(error: unknown, path: string): SocketLeakGuardError {
+  if (error instanceof SocketLeakGuardError) return error
+  return new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `${path} could not be read`, { cause: error })
+}
+
+export function invalidOption(path: string, expects: string, got: string): SocketLeakGuardError {
+  return new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `${path} must be ${expects}, got ${got}`)
+}
+
+export function unknownOption(
+  key: string,
+  names: readonly string[],
+  path = '',
+  hint: string | null = null,
+): SocketLeakGuardError {
+  const advice = hint ?? `did you mean ${quoted(nearestName(key, names), path)}?`
+  return new SocketLeakGuardError('SLG_ERR_UNKNOWN_OPTION', `unknown option ${quoted(key, path)}; ${advice}`)
+}
+
+/**
+ * Can this hold options? An array, a Map or the promise of a configuration can't: they have none of the
+ * names, and would pass for an empty object. A namespace (`import * as options`) can.
+ */
+export function isOptionBag(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const tag = Object.prototype.toString.call(value)
+  return tag === '[object Object]' || tag === '[object Module]'
+}
+
+function quoted(key: string, path: string): string {
+  const name = fieldPath(key, path)
+  return JSON.stringify(name.length > 60 ? `${name.slice(0, 57)}...` : name)
+}
+
+export function fieldPath(key: string, path: string): string {
+  return path === '' ? key : `${path}.${key}`
+}
+
+function listed(items: readonly string[], conjunction = 'or'): string {
+  if (items.length === 1) return items[0]!
+  return `${items.slice(0, -1).join(', ')} ${conjunction} ${items.at(-1)}`
+}

@@ -1,0 +1,159 @@
+/** Every option, once. Validation, the environment and the table in docs/options.md are made from this. */
+import { ACTIONS, TIES } from '../core/vocabulary.js'
+import { describeValue } from '../errors.js'
+import { fieldPath, invalidOption } from './rules.js'
+import { flag, fraction, integer, offOr, oneOf, record, secret, text, trueMeans, type Rule } from './rules.js'
+import type { KeepAlivePolicy, PressurePolicy, ResolvedOptions } from './options.js'
+
+export interface Option<T> {
+  readonly rule: Rule<T>
+  readonly default: T
+  /** It may differ from server to server. */
+  readonly perServer: boolean
+  /** One line for the documentation; the unit stands in the name, the range in `rule.expects`. */
+  readonly doc: string
+}
+
+function forServer<T>(rule: Rule<T>, fallback: T, doc: string): Option<T> {
+  return { rule, default: fallback, perServer: true, doc }
+}
+
+function forProcess<T>(rule: Rule<T>, fallback: T, doc: string): Option<T> {
+  return { rule, default: fallback, perServer: false, doc }
+}
+
+/** The kernel counts keep-alive in whole seconds (include/net/tcp.h, MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL). */
+const keepAliveMs = integer(1000, 32767 * 1000)
+/** include/net/tcp.h, MAX_TCP_KEEPCNT. */
+const MOST_KEEP_ALIVE_PROBES = 127
+
+const KEEP_ALIVE: KeepAlivePolicy = Object.freeze({
+  idleMs: 30_000,
+  intervalMs: 5000,
+  count: 4,
+  when: 'suspect',
+})
+
+const PRESSURE: PressurePolicy = Object.freeze({ from: 0.7, to: 0.9, floorMs: 1000, maxSuspects: null })
+
+const keepAlive = record<KeepAlivePolicy>(
+  {
+    idleMs: keepAliveMs,
+    intervalMs: keepAliveMs,
+    count: integer(1, MOST_KEEP_ALIVE_PROBES),
+    when: oneOf(['suspect', 'always']),
+  },
+  KEEP_ALIVE,
+  'idleMs,intervalMs,count,when',
+  '30000,5000,4,suspect',
+)
+
+const pressure = record<PressurePolicy>(
+  { from: fraction(), to: fraction(), floorMs: integer(0), maxSuspects: offOr(integer(1)) },
+  PRESSURE,
+  'from,to,floorMs or from,to,floorMs,maxSuspects',
+  '0.7,0.9,1000',
+  function checkOrder({ from, to }, path) {
+    if (from < to) return
+    const expects = `less than ${fieldPath('to', path)} (${to})`
+    throw invalidOption(fieldPath('from', path), expects, describeValue(from))
+  },
+)
+
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function'
+}
+
+function isKernelProbe(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, ask } = value as Readonly<Record<string, unknown>>
+  return typeof name === 'string' && isFunction(ask)
+}
+
+function isContextProvider(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { current, run } = value as Readonly<Record<string, unknown>>
+  return isFunction(current) && (run === undefined || isFunction(run))
+}
+
+export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<ResolvedOptions[K]> } = {
+  graceMs: forServer(
+    integer(0),
+    60_000,
+    'Idle time after which a suspect is leaked; it starts again whenever a byte moves.',
+  ),
+  maxHalfClosedMs: forServer(offOr(integer(1)), null, 'Absolute cap on a half-close, progress or not.'),
+  action: forServer(
+    oneOf(ACTIONS, 'a function that returns one of them', isFunction),
+    'report',
+    'What to do with a leaked socket; a function chooses for each.',
+  ),
+  escalateMs: forServer(
+    integer(0),
+    5000,
+    'Time that a remedy has to close the socket before the next stronger one is taken.',
+  ),
+  reclaimDead: forServer(flag(), true, 'Destroy a socket that is proven dead, where that loses nothing.'),
+  keepAlive: forServer(
+    offOr(keepAlive, false),
+    KEEP_ALIVE,
+    'Keep-alive probes, the evidence that separates a legal half-close from a dead peer.',
+  ),
+  propagateAbort: forServer(
+    offOr(trueMeans('pipe', oneOf(TIES))),
+    null,
+    'Bring one connection of a pair into grace when the other is gone.',
+  ),
+  sweepMs: forProcess(integer(10), 5000, 'Time between two looks at all tracked sockets.'),
+  kernel: forProcess(
+    oneOf(
+      ['auto', 'ffi', 'proc', 'off'],
+      'a KernelProbe (an object with a name and a function ask)',
+      isKernelProbe,
+    ),
+    'auto',
+    'How the kernel is asked about suspects.',
+  ),
+  context: forProcess(
+    oneOf(
+      ['auto', 'async-local-storage', 'cls-hooked', 'off'],
+      'a ContextProvider (an object with a function current)',
+      isContextProvider,
+    ),
+    'auto',
+    'Where the owner of a socket is looked up.',
+  ),
+  stacks: forProcess(
+    oneOf(['off', 'sampled', 'always']),
+    'off',
+    'Record the stacks of creation and last access.',
+  ),
+  report: forProcess(
+    offOr(text('an address (such as 127.0.0.1:9465 or unix:/run/app.sock)')),
+    null,
+    'Where the report endpoint listens.',
+  ),
+  reportToken: forProcess(
+    offOr(secret(8)),
+    null,
+    'Bearer token that the report endpoint requires; an address that is not loopback needs one.',
+  ),
+  userTimeoutMs: forProcess(
+    offOr(integer(1)),
+    null,
+    'TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged before the kernel gives up.',
+  ),
+  pressure: forProcess(
+    offOr(trueMeans(PRESSURE, pressure)),
+    null,
+    'Shorten the grace as the process runs out of descriptors.',
+  ),
+  log: forProcess(
+    offOr(oneOf(['stderr'], 'a function that takes a line', isFunction)),
+    null,
+    'Where one line per leaking site and interval goes.',
+  ),
+  logIntervalMs: forProcess(integer(0), 60_000, 'Least time between two lines about the same site.'),
+}
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as readonly (keyof ResolvedOptions)[]
