@@ -16,7 +16,8 @@ import type { KernelProbe } from './kernel/probe.js'
 import { selectKernelProbe } from './kernel/select.js'
 import { observePairs } from './observe/pairs/observe-pairs.js'
 import { prepareOwners } from './observe/owners.js'
-import { isTcp, serverOf } from './observe/socket-fields.js'
+import { isDeath, isGivenUp } from './observe/failures.js'
+import { isKeepAliveOn, isTcp, serverOf } from './observe/socket-fields.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
 import { applySettings, startTracker, type Tracker } from './observe/tracker.js'
 import { createTurnCounter } from './observe/turns.js'
@@ -85,6 +86,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     settingsFor: (socket) => settings.of(serverOf(socket)),
     now,
     isForeign: isReportSocket,
+    isOwnDoing,
     onPeerEnded: pairs.onPeerEnded,
     onAdopted: owners.onAdopted,
     onOpened(record, args) {
@@ -94,11 +96,12 @@ export function startEngine(options: ResolvedOptions): Engine {
     onEnding: (record) => {
       if (!executor.isActing()) owners.onEnding(record)
     },
-    onReleased(record) {
+    onReleased(record, error) {
       if (pairs.onReleased(record)) sweeper.hurry(HURRY_MS)
       books.onReleased(record)
       owners.onReleased(record)
-      if (record.case !== null) judge.apply(record, { type: 'closed', nowMs: now() })
+      const died = isOwnDoing(record, error) || (record.case?.verdict === 'leaked' && isDeath(error))
+      if (record.case !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
     },
     onFailure(error) {
       warnOnce('SLG_WARN_INTERNAL', `observing a socket failed: ${messageOf(error)}`)
@@ -150,9 +153,15 @@ export function startEngine(options: ResolvedOptions): Engine {
     if (!record.socket.destroyed) books.onHandedOver(record)
   }
 
-  function onFirstLook({ socket }: TrackedSocket): void {
-    if (options.userTimeoutMs !== null && isTcp(socket))
-      executor.setUserTimeout(socket, options.userTimeoutMs)
+  /** The probes or the time limit found out that the peer has vanished; without them nothing would have failed yet. */
+  function isOwnDoing({ socket, probes, hasUserTimeout }: TrackedSocket, error: unknown): boolean {
+    const isProbing = probes !== null && !isKeepAliveOn(socket)
+    return (isProbing || hasUserTimeout) && isGivenUp(error)
+  }
+
+  function onFirstLook(record: TrackedSocket): void {
+    if (options.userTimeoutMs !== null && isTcp(record.socket))
+      executor.setUserTimeout(record, options.userTimeoutMs)
   }
 
   function reclaim(record: TrackedSocket, action: Action): void {
@@ -185,7 +194,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     },
     stop() {
       sweeper.stop()
-      for (const record of ledger) executor.setKeepAlive(record, null)
+      for (const record of ledger) executor.restore(record)
       stopObservingOwners()
       stopObservingHttp()
       pairs.stop()

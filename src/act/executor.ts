@@ -3,7 +3,7 @@
  * our own seam. `destroy()` never gets an error argument: with one it would emit `'error'` and could crash the host.
  */
 import type { Deed } from '../core/policy.js'
-import { armKeepAlive, disarmKeepAlive } from './keep-alive.js'
+import { armKeepAlive, disarmKeepAlive, mayFail } from './keep-alive.js'
 import type { Socket } from 'node:net'
 import type { KernelProbe, KeepAliveTimes } from '../kernel/probe.js'
 import { descriptorOf, resetSocket } from '../observe/socket-fields.js'
@@ -17,7 +17,9 @@ export interface Executor {
   perform(socket: Socket, deed: Deed): void
   /** @param times `null`: as it was before the guard */
   setKeepAlive(record: TrackedSocket, times: KeepAliveTimes | null): void
-  setUserTimeout(socket: Socket, ms: number): void
+  setUserTimeout(record: TrackedSocket, ms: number): void
+  /** Takes back what was set. */
+  restore(record: TrackedSocket): void
 }
 
 /** @param onFailure told what a deed threw; nothing is ever thrown into the host */
@@ -36,6 +38,10 @@ export function createExecutor(kernel: KernelSettings, onFailure: (error: unknow
     }
   }
 
+  function setUserTimeout(socket: Socket, ms: number): boolean {
+    return kernel.setUserTimeout?.(descriptorOf(socket), ms) === true
+  }
+
   return {
     isActing: () => acting,
     perform(socket, deed) {
@@ -49,9 +55,17 @@ export function createExecutor(kernel: KernelSettings, onFailure: (error: unknow
         else armKeepAlive(record, times, kernel)
       })
     },
-    setUserTimeout(socket, ms) {
+    setUserTimeout(record, ms) {
       guarded(() => {
-        kernel.setUserTimeout?.(descriptorOf(socket), ms)
+        if (mayFail(record)) record.hasUserTimeout = setUserTimeout(record.socket, ms)
+      })
+    },
+    restore(record) {
+      guarded(() => {
+        disarmKeepAlive(record, kernel)
+        // Node has no call for it, so nobody else has set it before.
+        if (record.hasUserTimeout) setUserTimeout(record.socket, 0)
+        record.hasUserTimeout = false
       })
     },
   }

@@ -2,17 +2,22 @@
  * Keep-alive probes of the guard's own. They are switched on at the handle, so that what Node keeps of `setKeepAlive()` is
  * always the application's word; where that word is "on", the guard touches nothing.
  */
+import { EventEmitter } from 'node:events'
 import type { KeepAliveTimes, KernelProbe } from '../kernel/probe.js'
-import { descriptorOf, isHttp2, isKeepAliveOn, writeKeepAlive } from '../observe/socket-fields.js'
+import {
+  clientRequestOf,
+  descriptorOf,
+  isHttp2,
+  isKeepAliveOn,
+  writeKeepAlive,
+} from '../observe/socket-fields.js'
 import type { TrackedSocket } from '../observe/tracked-socket.js'
 
 type KernelTimes = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive'>
 
 export function armKeepAlive(record: TrackedSocket, times: KeepAliveTimes, kernel: KernelTimes): void {
   const { socket } = record
-  if (record.probes !== null || isKeepAliveOn(socket)) return
-  // Its error would go to the session, which emits it where the application may not listen.
-  if (isHttp2(socket)) return
+  if (record.probes !== null || isKeepAliveOn(socket) || !mayFail(record)) return
   const fd = descriptorOf(socket)
   const isOn = (kernel.readKeepAlive?.(fd) ?? null) !== null
   if (isOn) return
@@ -21,6 +26,16 @@ export function armKeepAlive(record: TrackedSocket, times: KeepAliveTimes, kerne
   if (!writeKeepAlive(socket, Math.ceil(idleMs / 1000), Math.ceil(intervalMs / 1000), count)) return
   record.probes = { before }
   kernel.setKeepAlive?.(fd, times)
+}
+
+/**
+ * May the guard bring about an error here? Not where Node's own listener passes it on to an emitter on which nobody listens: an
+ * HTTP/2 session, or an HTTP request that the application sends.
+ */
+export function mayFail({ socket, direction }: TrackedSocket): boolean {
+  if (isHttp2(socket)) return false
+  const request = direction === 'outbound' ? clientRequestOf(socket) : null
+  return !(request instanceof EventEmitter) || request.listenerCount('error') > 0
 }
 
 export function disarmKeepAlive(record: TrackedSocket, kernel: KernelTimes): void {

@@ -23,8 +23,9 @@ function describeCalm({ verdict, phase }: Undiagnosed): string {
     case 'exempt':
       return 'exempt, the application keeps it on purpose. Nothing to do.'
     case 'reclaimed':
-    case 'dead':
       return 'closed by the guard. Nothing to do.'
+    case 'dead':
+      return 'died, its peer is gone. Nothing to do.'
     default:
       return `healthy (${phase}). Nothing to do.`
   }
@@ -33,13 +34,16 @@ function describeCalm({ verdict, phase }: Undiagnosed): string {
 /** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
 function describeTrouble(socket: Undiagnosed, condition: Condition): string {
   const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
-  switch (socket.verdict) {
+  const { seenBy, verdict } = socket
+  switch (verdict) {
     case 'recovered':
       return `has recovered; it was leaked: ${what}. Nothing to do.`
     case 'exempt':
       return `${what}. Exempt, the application keeps it on purpose.`
     case 'dead':
-      return `${what}. The guard closed it, nothing was lost.`
+      return seenBy === 'stream'
+        ? `${what}. It died: its peer is gone. Nothing to do.`
+        : `${what}. The guard closed it, nothing was lost.`
     case 'reclaimed':
       return `${what}, so the guard closed it. ${remedyOf(condition, socket)}`
     default:

@@ -24,7 +24,8 @@ export interface JudgementPolicy {
 
 export type LifecycleEvent =
   | ({ readonly type: 'observed' } & Observation)
-  | { readonly type: 'closed'; readonly nowMs: number }
+  /** `died`: with an error that says so. */
+  | { readonly type: 'closed'; readonly nowMs: number; readonly died?: boolean }
   /** The event loop was blocked: in that time nobody could have read, so it does not count as idle. */
   | { readonly type: 'stalled'; readonly nowMs: number; readonly blockedMs: number }
   | {
@@ -57,7 +58,7 @@ export function step(state: Case | null, event: LifecycleEvent, policy: Judgemen
     case 'observed':
       return observed(state, event, policy)
     case 'closed':
-      return closed(state)
+      return event.died === true ? died(state ?? blankCase(event.nowMs)) : closed(state)
     case 'stalled':
       return {
         state: state === null ? null : excuse(state, event.nowMs, event.blockedMs),
@@ -184,6 +185,16 @@ function closed(state: Case | null): Step {
   const event = outcomeOf(state)
   if (event === null) return { state: { ...state, isClosed: true }, effects: NO_EFFECTS }
   return { state: { ...state, verdict: event, isClosed: true }, effects: [{ type: 'announce', event }] }
+}
+
+/** Node was told of the death, and has closed the connection itself. */
+function died(state: Case): Step {
+  if (state.acted !== 'no') return closed(state)
+  const deadTurn = Math.max(state.deadTurn, 0)
+  return {
+    state: { ...state, verdict: 'dead', seenBy: 'stream', deadTurn, isClosed: true },
+    effects: [{ type: 'announce', event: 'dead' }],
+  }
 }
 
 /** Whose work it was. A leak that the guard has not touched was put right by the application. */

@@ -17,7 +17,11 @@ export interface SeamListener {
   /** Data came from a socket: cheap enough to be asked at every chunk. */
   onData(socket: Socket): void
   onLocalEnded(socket: Socket): void
-  onDestroy(socket: Socket): void
+  /**
+   * @param error what `destroy()` was called with
+   * @returns whether that is to be kept from the socket, which is then destroyed without an error
+   */
+  onDestroy(socket: Socket, error: unknown): boolean
   /** @param args what `connect()` was called with */
   onConnect(socket: Socket, args: readonly unknown[]): void
 }
@@ -49,7 +53,7 @@ export function patchSocketPrototype(listener: SeamListener): () => void {
       return end.apply(this, args)
     },
     destroy: function destroy_(this: Socket, ...args: unknown[]): unknown {
-      if (active && !this.destroyed) listener.onDestroy(this)
+      if (active && !this.destroyed && listener.onDestroy(this, args[0])) args[0] = undefined
       return destroy.apply(this, args)
     },
     connect: function connect_(this: Socket, ...args: unknown[]): unknown {

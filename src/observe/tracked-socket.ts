@@ -42,6 +42,8 @@ export class TrackedSocket {
   isExempt = false
   /** The guard's own keep-alive probes; `null` while it has switched none on. */
   probes: GuardProbes | null = null
+  /** The guard has set TCP_USER_TIMEOUT. */
+  hasUserTimeout = false
   /** What the kernel last said; `null` until it was asked. */
   kernel: KernelView | null = null
   /** Both ends, read once something is odd: a dead connection has no addresses any more. */

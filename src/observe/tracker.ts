@@ -11,6 +11,7 @@ import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options/options.js'
 import { Attribution } from './requests/attribution.js'
+import { hearsErrors } from './failures.js'
 import { patchSocketPrototype, type SeamListener } from './seam.js'
 import { directionOf, isTcp, isTls, rawSocketOf, serverOf } from './socket-fields.js'
 import { attachRecord, detachRecord, recordOf, TrackedSocket } from './tracked-socket.js'
@@ -36,7 +37,10 @@ export interface TrackerHooks {
   onAdopted(record: TrackedSocket): void
   /** The application, or Node in its place, has ended its side. */
   onEnding(record: TrackedSocket): void
-  onReleased(record: TrackedSocket): void
+  /** @param error what it is destroyed with */
+  onReleased(record: TrackedSocket, error: unknown): void
+  /** Only a setting of the guard's own can have caused this error. */
+  isOwnDoing(record: TrackedSocket, error: unknown): boolean
   onFailure(error: unknown): void
 }
 
@@ -130,13 +134,16 @@ export function startTracker(hooks: TrackerHooks): Tracker {
         hooks.onEnding(record)
       })
     },
-    onDestroy(socket) {
+    onDestroy(socket, error) {
+      let isKept = false
       shielded(() => {
         const record = recordOf(socket)
         if (record === undefined) return
+        isKept = hooks.isOwnDoing(record, error) && !hearsErrors(socket)
         release(record, socket)
-        hooks.onReleased(record)
+        hooks.onReleased(record, error)
       })
+      return isKept
     },
     onConnect(socket, args) {
       shielded(() => {

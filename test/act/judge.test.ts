@@ -28,6 +28,7 @@ function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scen
     perform: (_socket, deed) => deeds.push(deed),
     setKeepAlive: () => {},
     setUserTimeout: () => {},
+    restore: () => {},
   }
   let nowMs = 5_000
   const judge = createJudge({

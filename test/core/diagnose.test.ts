@@ -157,6 +157,11 @@ t.test('verdicts that ask for nothing say so', async (t) => {
     [[null, { verdict: 'recovered', phase: 'closing' }], 'has recovered; it was leaked. Nothing to do.'],
     [[null, { verdict: 'exempt' }], 'exempt, the application keeps it on purpose. Nothing to do.'],
     [[null, { verdict: 'reclaimed' }], 'closed by the guard. Nothing to do.'],
+    [[null, { verdict: 'dead' }], 'died, its peer is gone. Nothing to do.'],
+    [
+      ['eof-ignored', { verdict: 'dead', seenBy: 'stream' }],
+      'the peer ended 2 min ago and the application has not ended its side. It died: its peer is gone. Nothing to do.',
+    ],
     [
       ['eof-ignored', { verdict: 'recovered' }],
       'has recovered; it was leaked: the peer ended 2 min ago and the application has not ended its side. ' +
@@ -168,7 +173,7 @@ t.test('verdicts that ask for nothing say so', async (t) => {
         'purpose.',
     ],
     [
-      ['reset-unseen', { verdict: 'dead', unreadBytes: 0 }],
+      ['reset-unseen', { verdict: 'dead', seenBy: 'oracle', unreadBytes: 0 }],
       'the connection died (seen 2 min ago) and Node was not told: only the descriptor is left. The guard closed ' +
         'it, nothing was lost.',
     ],
