@@ -10,8 +10,8 @@ import type { KernelProbe, ProbeRun } from '../kernel/probe.js'
 import { believedOf, KernelView } from '../observe/kernel/view.js'
 import { endsOf } from '../observe/describe-socket.js'
 import {
+  hasNoHandle,
   isDisconnected,
-  isHandedOver,
   isOdd,
   isSelfConnected,
   isTcp,
@@ -61,7 +61,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
 
   function look(record: TrackedSocket): void {
     const { socket } = record
-    if (socket.destroyed || isHandedOver(socket)) {
+    if (socket.destroyed || hasNoHandle(socket)) {
       hooks.forget(record)
       return
     }

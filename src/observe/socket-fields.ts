@@ -78,8 +78,8 @@ export function isOdd(socket: Socket): boolean {
   return fields._readableState?.ended === true || socket.writableEnded || fields._handle?.reading === false
 }
 
-/** The socket was handed to another process: it keeps no handle, and `'close'` will never come (`child.send`). */
-export function isHandedOver(socket: Socket): boolean {
+/** Not connected yet, or handed to another process, after which `'close'` will never come (`child.send`). */
+export function hasNoHandle(socket: Socket): boolean {
   return handleOf(socket) === null && !socket.destroyed && !socket.connecting
 }
 

@@ -13,7 +13,7 @@ import type { SocketPolicy } from '../options/options.js'
 import { Attribution } from './requests/attribution.js'
 import { hearsErrors } from './failures.js'
 import { patchSocketPrototype, type SeamListener } from './seam.js'
-import { directionOf, isTcp, isTls, rawSocketOf, serverOf } from './socket-fields.js'
+import { directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './socket-fields.js'
 import { attachRecord, detachRecord, recordOf, TrackedSocket } from './tracked-socket.js'
 
 export interface SocketSettings {
@@ -60,6 +60,8 @@ export function applySettings(record: TrackedSocket, { policy, label }: SocketSe
 
 export function startTracker(hooks: TrackerHooks): Tracker {
   let nextId = 1
+  /** What was said of sockets before `connect()`. Nothing can leak in them, so nothing else keeps them. */
+  const unconnected = new WeakMap<Socket, TrackedSocket>()
 
   function adopt(socket: Socket, direction: Direction): TrackedSocket | null {
     const known = recordOf(socket)
@@ -71,12 +73,21 @@ export function startTracker(hooks: TrackerHooks): Tracker {
       foldInto(folded, socket)
       return folded
     }
-    const settings = hooks.settingsFor(socket)
-    const record = new TrackedSocket(nextId++, socket, direction, hooks.now(), settings.policy)
-    if (settings.label !== null) applySettings(record, settings)
+    const record = unconnected.get(socket) ?? newRecord(socket, direction)
+    if (hasNoHandle(socket)) {
+      unconnected.set(socket, record)
+      return record
+    }
     attachRecord(socket, record)
     hooks.ledger.add(record)
     hooks.onAdopted(record)
+    return record
+  }
+
+  function newRecord(socket: Socket, direction: Direction): TrackedSocket {
+    const settings = hooks.settingsFor(socket)
+    const record = new TrackedSocket(nextId++, socket, direction, hooks.now(), settings.policy)
+    if (settings.label !== null) applySettings(record, settings)
     return record
   }
 
