@@ -37,7 +37,7 @@ export function install(input?: InstallOptions): Guard {
       `the sockets of this runtime (${process.version}) can't be observed: their state is not where Node keeps it`,
     )
   }
-  if (!PATCHED.every(({ prototype }) => Object.isExtensible(prototype))) {
+  if (!Object.isExtensible(Socket) || !PATCHED.every(({ prototype }) => Object.isExtensible(prototype))) {
     throw new SocketLeakGuardError(
       'SLG_ERR_UNSUPPORTED_NODE',
       "the sockets of this process can't be observed: the prototypes of node:net, node:stream and node:http are frozen",

@@ -1,7 +1,6 @@
 /** Trouble inside a hook is counted, told once per code as a process warning, and never thrown into the host. */
 import type { ErrorCode } from './errors.js'
-
-const told = new Set<string>()
+import { readProcessWide, writeProcessWide } from './process-wide.js'
 
 export function warnOnce(
   code:
@@ -13,9 +12,18 @@ export function warnOnce(
     | 'SLG_WARN_ACTION',
   message: string,
 ): void {
+  const told = toldCodes()
   if (told.has(code)) return
   told.add(code)
   process.emitWarning(message, { type: 'SocketLeakGuardWarning', code })
+}
+
+function toldCodes(): Set<string> {
+  const present = readProcessWide('told')
+  if (present !== undefined) return present as Set<string>
+  const codes = new Set<string>()
+  writeProcessWide('told', codes)
+  return codes
 }
 
 export function messageOf(error: unknown): string {
