@@ -2,7 +2,7 @@
  * What knowing the request costs: CPU per request of a handler that awaits a lot, for each source of context, as a ratio to
  * the same server with the guard and `context: 'off'`.
  *
- * `node dist/bench/context.js [rounds]` prints Markdown tables for the Node that runs it. Every measurement is a process of
+ * `node build/bench/context.js [rounds]` prints Markdown tables for the Node that runs it. Every measurement is a process of
  * its own; the sources take turns within a round, and the ratio is taken within the round, so that a machine that grows
  * slower meanwhile slows all of them. `off` is measured twice: the second is the noise.
  */

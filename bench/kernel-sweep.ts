@@ -1,7 +1,7 @@
 /**
  * What one question to the kernel costs a process that holds many sockets of which a few are suspect.
  *
- *     node dist/bench/kernel-sweep.js [sockets=10000] [suspectPercent=1] [rounds=15]
+ *     node build/bench/kernel-sweep.js [sockets=10000] [suspectPercent=1] [rounds=15]
  *
  * The peers live in a process of their own. Both views are asked in slices of a millisecond with a turn of
  * the event loop in between. The baseline of the same run is the obvious way: readFileSync of both tables,

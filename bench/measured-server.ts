@@ -6,7 +6,7 @@ import type { Usage } from './server.js'
 import type { ServerKind } from './workloads.js'
 
 const PROGRAM = fileURLToPath(new URL('server.js', import.meta.url))
-const PRELOAD = new URL('../src/register.js', import.meta.url).href
+const PRELOAD = fileURLToPath(new URL('../../dist/register.cjs', import.meta.url))
 
 export interface MeasuredServer {
   readonly port: number
@@ -18,7 +18,7 @@ export async function startServer(
   kind: ServerKind,
   { guarded, exposeGc = false }: { readonly guarded: boolean; readonly exposeGc?: boolean },
 ): Promise<MeasuredServer> {
-  const execArgv = [...(exposeGc ? ['--expose-gc'] : []), ...(guarded ? ['--import', PRELOAD] : [])]
+  const execArgv = [...(exposeGc ? ['--expose-gc'] : []), ...(guarded ? ['--require', PRELOAD] : [])]
   const child = fork(PROGRAM, [kind], { execArgv, env: plainEnvironment() })
   const exited = once(child, 'exit')
 

@@ -2,7 +2,7 @@
  * What a second AsyncLocalStorage costs where one runs already: CPU of a handler that only awaits. In one process and in
  * turns, so that it tells a few percent apart, which `context.ts` can't on a busy machine: requests are mostly not awaits.
  *
- * `node dist/bench/second-storage.js [rounds]` prints a line for the Node that runs it.
+ * `node build/bench/second-storage.js [rounds]` prints a line for the Node that runs it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 

@@ -1,7 +1,7 @@
 /** Puts generated text into docs/benchmarks.md, in place of what an earlier run under the same Node major left. */
 import { readFileSync, writeFileSync } from 'node:fs'
 
-// From dist/bench.
+// From build/bench.
 const DOCUMENT = new URL('../../docs/benchmarks.md', import.meta.url)
 
 export function writeSection(nodeMajor: string, text: string): void {

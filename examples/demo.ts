@@ -1,5 +1,5 @@
 /**
- * The demonstration: `npm start`, or `node dist/examples/demo.js --help`.
+ * The demonstration: `npm start`, or `node build/examples/demo.js --help`.
  *
  * An ordinary Express and ws application with ordinary mistakes (`demo/application.ts`), clients in another process
  * that bring them to light over real TCP (`demo/peers.ts`), and the guard, which says what it sees. Nothing but

@@ -11,9 +11,10 @@
  * - a child process that inherits NODE_OPTIONS does the same as its parent; the address is taken then, which is one
  *   warning (`SLG_ERR_REPORT_LISTEN`) and nothing more
  * - preloaded twice, or with an `install()` of the same options (or none) in the application: one guard
- * - `--require` comes through register.cjs, which also stands where `require()` can't load this file (Node 18)
+ * - `--require` gets the same as one CommonJS file, so that it loads no ES module and also works where `require()`
+ *   can't load one (`--no-experimental-require-module`)
  */
-import { isMainThread } from 'node:worker_threads'
+import threads from 'node:worker_threads'
 import { isDisabled, readEnvironment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './errors.js'
 import { install } from './install.js'
@@ -25,6 +26,8 @@ guardThisThread()
 
 function guardThisThread(): void {
   try {
+    // The thread for loader hooks that `module.register()` makes runs every `--require` again, and has no sockets.
+    if ((threads as { isInternalThread?: boolean }).isInternalThread === true) return
     if (isDisabled(process.env)) return
     if (!isSupportedNode(process.version)) {
       stayOff('SLG_ERR_UNSUPPORTED_NODE', `this is Node ${process.version}, and it needs ${SUPPORTED_NODE}`)
@@ -32,7 +35,7 @@ function guardThisThread(): void {
     }
     const { options, problems } = readEnvironment(process.env)
     if (problems.length > 0) stayOff('SLG_ERR_INVALID_ENV', problems.map(messageOf).join('\n'))
-    else install(isMainThread ? (options as InstallOptions) : withoutReport(options))
+    else install(threads.isMainThread ? (options as InstallOptions) : withoutReport(options))
   } catch (error) {
     stayOff(error instanceof SocketLeakGuardError ? error.code : 'SLG_WARN_INTERNAL', messageOf(error))
   }
@@ -44,6 +47,6 @@ function withoutReport(options: InstallOptions): InstallOptions {
 
 /** What is wrong in another thread was wrong in the main thread before, and was told there. */
 function stayOff(code: ErrorCode | 'SLG_WARN_INTERNAL', reason: string): void {
-  if (!isMainThread) return
+  if (!threads.isMainThread) return
   warnOnce(code, `the guard stays off: ${reason}`)
 }

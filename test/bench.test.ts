@@ -5,7 +5,7 @@ import { PACKAGE_ROOT } from './support/package-root.js'
 import { runNode } from './support/run-node.js'
 
 t.test('a quick run prints a finite ratio for every workload', async (t) => {
-  const { code, stdout, stderr } = await runNode([join(PACKAGE_ROOT, 'dist', 'bench', 'run.js'), '--quick'])
+  const { code, stdout, stderr } = await runNode([join(PACKAGE_ROOT, 'build', 'bench', 'run.js'), '--quick'])
   t.equal(code, 0, stderr)
   for (const workload of [
     'HTTP, keep-alive',

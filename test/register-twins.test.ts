@@ -4,7 +4,7 @@ import t from 'tap'
 import { PACKAGE_ROOT, REGISTER, REGISTER_URL } from './support/package-root.js'
 import { runNode, runTwins, withoutPid, type Outcome } from './support/run-node.js'
 
-const HEALTHY_APP = join(PACKAGE_ROOT, 'dist', 'test', 'programs', 'healthy-app.js')
+const HEALTHY_APP = join(PACKAGE_ROOT, 'build', 'test', 'programs', 'healthy-app.js')
 
 // Many processes, one after the other: run without the test runner, the file would have 30 seconds.
 t.setTimeout(120_000)
@@ -34,7 +34,7 @@ t.test('a program without a file is guarded too', async (t) => {
     '--require',
     REGISTER,
     '-p',
-    `globalThis[Symbol.for('socket-leak-guard/guard/v1')] !== undefined`,
+    `require('node:net').Socket[Symbol.for('socket-leak-guard/guard/v1')] !== undefined`,
   ])
   t.match(found, { code: 0, stdout: 'true\n', stderr: '' })
 })

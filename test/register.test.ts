@@ -7,12 +7,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { isSupportedNode, SUPPORTED_NODE } from '../src/node-version.js'
-import { moduleUrl, PACKAGE_ROOT, REGISTER, REGISTER_URL } from './support/package-root.js'
+import { INDEX_URL, PACKAGE_ROOT, REGISTER, REGISTER_URL } from './support/package-root.js'
 import { runNode, type Outcome } from './support/run-node.js'
 
 /** Says which guard it finds, before and after it asks for one itself. */
 const WHICH_GUARD = `
-import { install, installedGuard } from '${moduleUrl('src/index.js')}'
+import { install, installedGuard } from '${INDEX_URL}'
 const found = installedGuard()
 const { graceMs, action, report } = found?.options ?? {}
 console.log(JSON.stringify({ isInstalled: found !== null, graceMs, action, report }))
@@ -48,17 +48,40 @@ t.test('installs one guard, however it is preloaded', async (t) => {
 })
 
 t.test('a second copy of the package finds the guard of the first', async (t) => {
-  const source = join(PACKAGE_ROOT, 'dist', 'src')
+  const source = join(PACKAGE_ROOT, 'dist')
   const copy = join(t.testdir(), 'copy')
   const { cpSync, writeFileSync } = await import('node:fs')
   cpSync(source, copy, { recursive: true })
   writeFileSync(join(copy, 'package.json'), '{ "type": "module" }')
   const app = join(copy, 'app.mjs')
-  writeFileSync(app, WHICH_GUARD)
+  writeFileSync(app, WHICH_GUARD.replace(INDEX_URL, './index.js'))
   const outcome = await runNode(['--require', REGISTER, '--require', join(copy, 'register.cjs'), app])
   t.same(firstLine(outcome), INSTALLED)
   t.match(outcome, { code: 0, stderr: '', stdout: /\ntrue true\n$/ })
 })
+
+t.test(
+  'what another vm context has installed is found, as under test runners that make one for each file',
+  async (t) => {
+    const app = join(
+      t.testdir({
+        'app.cjs': `
+        const { readFileSync } = require('node:fs')
+        const vm = require('node:vm')
+        const context = vm.createContext({ process, Buffer, URL, performance })
+        const preload = vm.compileFunction(readFileSync(${JSON.stringify(REGISTER)}, 'utf8'), ['require', '__filename'], {
+          parsingContext: context,
+        })
+        preload(require, ${JSON.stringify(REGISTER)})
+        import('${INDEX_URL}').then(({ installedGuard }) => console.log(installedGuard()?.options.graceMs))
+      `,
+      }),
+      'app.cjs',
+    )
+    const outcome = await runNode([app], { env: { SOCKET_LEAK_GUARD_GRACE_MS: '1234' } })
+    t.match(outcome, { code: 0, stdout: '1234\n', stderr: '' })
+  },
+)
 
 t.test('takes its options from the environment', async (t) => {
   const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
@@ -132,7 +155,7 @@ t.test('the kill switch keeps it off, and quiet', async (t) => {
 t.test('an install() with other options after the preload says so to the one who called it', async (t) => {
   const dir = t.testdir({
     'app.mjs': `
-      import { install } from '${moduleUrl('src/index.js')}'
+      import { install } from '${INDEX_URL}'
       try { install({ graceMs: 5 }) } catch (error) { console.log(error.code) }
     `,
   })
@@ -165,7 +188,7 @@ t.test('where the prototypes are frozen it stays off, with nothing half patched'
       'freeze.cjs': `Object.preventExtensions(${frozen}.prototype)`,
       'app.cjs': `
         const { Socket } = require('node:net')
-        console.log(Object.hasOwn(Socket.prototype, 'push'), globalThis[Symbol.for('socket-leak-guard/guard/v1')])
+        console.log(Object.hasOwn(Socket.prototype, 'push'), Socket[Symbol.for('socket-leak-guard/guard/v1')])
       `,
     })
     const preloads = ['--require', join(dir, 'freeze.cjs'), '--require', REGISTER]
@@ -203,16 +226,16 @@ t.test('every worker thread has a guard of its own, and none of them a report en
   const dir = t.testdir({
     'worker.mjs': `
       import { parentPort } from 'node:worker_threads'
-      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      import { installedGuard } from '${INDEX_URL}'
       const guard = installedGuard()
       parentPort.postMessage(guard === null ? null : [guard.options.graceMs, guard.options.report, guard.listening])
     `,
     'app.mjs': `
       import { once } from 'node:events'
       import { Worker } from 'node:worker_threads'
-      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      import { installedGuard } from '${INDEX_URL}'
       const evaluated = \`
-        const guard = globalThis[Symbol.for('socket-leak-guard/guard/v1')]
+        const guard = require('node:net').Socket[Symbol.for('socket-leak-guard/guard/v1')]
         require('node:worker_threads').parentPort.postMessage(guard && [guard.options.graceMs, guard.options.report, guard.listening])
       \`
       const main = installedGuard()
@@ -262,7 +285,7 @@ t.test('a child that inherits the preload finds the address taken, warns and wor
     'app.mjs': `
       import { spawn } from 'node:child_process'
       import { once } from 'node:events'
-      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      import { installedGuard } from '${INDEX_URL}'
       const { url } = await installedGuard().listening
       const env = { ...process.env, SOCKET_LEAK_GUARD_REPORT: new URL(url).host }
       const child = spawn(process.execPath, ['child.mjs'], { cwd: import.meta.dirname, env, stdio: 'inherit' })
@@ -285,7 +308,7 @@ t.test('in a cluster the primary has the address and every worker a guard', asyn
       import cluster from 'node:cluster'
       import { once } from 'node:events'
       import http from 'node:http'
-      import { installedGuard } from '${moduleUrl('src/index.js')}'
+      import { installedGuard } from '${INDEX_URL}'
       if (cluster.isPrimary) {
         const { url } = await installedGuard().listening
         const report = new URL(url).host

@@ -2,7 +2,7 @@
  * Runs the compiled tests that depend on Node's version on the other supported majors, which come from the npm registry
  * (package `node`). Pure rules, documents, examples and the kernel's port handling are the same everywhere.
  *
- * `node dist/test/run-on-versions.js [major...]`; without arguments 22, 24 and 26.
+ * `node build/test/run-on-versions.js [major...]`; without arguments 22, 24 and 26.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { delimiter, dirname, join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const MAJORS = ['22', '24', '26']
-const TESTS = join(ROOT, 'dist', 'test')
+const TESTS = join(ROOT, 'build', 'test')
 const DEPENDS_ON_NODE =
   /^(?:adapters|coexistence|field|integration|observe|server)\/.*\.test\.js$|^(?:register|testing)\.test\.js$/
 const SAME_EVERYWHERE = /port-collision|kernel\/proc-table|closed-sockets/

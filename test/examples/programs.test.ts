@@ -55,11 +55,11 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   'outgoing-http': [
     /^the server says 200$/m,
-    /^Outgoing HTTP connection of (?:dist\/)?examples\/outgoing-http\.[jt]s:\d+ → 127\.0\.0\.1:\d+ .*: nobody has read for/m,
+    /^Outgoing HTTP connection of (?:build\/)?examples\/outgoing-http\.[jt]s:\d+ → 127\.0\.0\.1:\d+ .*: nobody has read for/m,
   ],
   'outgoing-fetch': [
     /^the server says 200$/m,
-    /^Outgoing HTTP connection of (?:dist\/)?examples\/outgoing-fetch\.[jt]s:\d+ → 127\.0\.0\.1:\d+ .*: nobody has read for/m,
+    /^Outgoing HTTP connection of (?:build\/)?examples\/outgoing-fetch\.[jt]s:\d+ → 127\.0\.0\.1:\d+ .*: nobody has read for/m,
   ],
   proxy: [
     /^suspect: Outgoing HTTP connection of GET \/feed → 127\.0\.0\.1:\d+ .*: the client .*that it served \(GET \/feed\) left/m,
@@ -86,7 +86,7 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
   'test-helper': [
     /^askAndListen: passed$/m,
     /^askAndForget: failed, 1 socket was left behind:$/m,
-    /^ {2}- Outgoing connection of (?:dist\/)?examples\/test-helper\.[jt]s:\d+ → 127\.0\.0\.1:\d+: the peer ended .* 24 B that nobody reads/m,
+    /^ {2}- Outgoing connection of (?:build\/)?examples\/test-helper\.[jt]s:\d+ → 127\.0\.0\.1:\d+: the peer ended .* 24 B that nobody reads/m,
   ],
 }
 

@@ -82,7 +82,7 @@ function placesMarked(id: string): ReadonlySet<string> {
 
 function readMarks(): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>()
-  for (const folder of ['test/field/apps', 'dist/test/field/apps']) {
+  for (const folder of ['test/field/apps', 'build/test/field/apps']) {
     for (const file of readdirSync(join(PACKAGE_ROOT, folder))) {
       if (!/(?<!\.d)\.[jt]s$/.test(file)) continue
       const lines = readFileSync(join(PACKAGE_ROOT, folder, file), 'utf8').split('\n')

@@ -12,7 +12,7 @@ import { SCENARIOS, type Scenario } from './scenarios.js'
 
 t.setTimeout(120_000)
 
-const PROGRAM = join(PACKAGE_ROOT, 'dist', 'test', 'field', 'leaky-apps.js')
+const PROGRAM = join(PACKAGE_ROOT, 'build', 'test', 'field', 'leaky-apps.js')
 
 /** Of ten leaks at least so many. */
 const RIGHT_OF_TEN = 9

@@ -42,7 +42,7 @@ t.test('counts open descriptors and knows the soft limit', async (t) => {
 })
 
 t.test('the limit is the one that ulimit sets', async (t) => {
-  const module = join(packageRoot(import.meta.dirname), 'dist/src/kernel/descriptors.js')
+  const module = join(packageRoot(import.meta.dirname), 'build/src/kernel/descriptors.js')
   const code = `import('${module}').then((d) => console.log(d.readSoftLimit()))`
   const script = 'ulimit -n 777 && exec "$0" -e "$1"'
   const child = spawnSync('/bin/sh', ['-c', script, process.execPath, code], { encoding: 'utf8' })

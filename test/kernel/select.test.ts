@@ -267,7 +267,7 @@ function runChild(select: string, flags: string[] = [], options: { uid?: number 
 }
 
 function selectIn(directory: string): string {
-  return join(directory, 'dist/src/kernel/select.js')
+  return join(directory, 'build/src/kernel/select.js')
 }
 
 t.test('in a process without privileges both views work', async (t) => {
@@ -289,7 +289,7 @@ t.test('with native addons forbidden', async (t) => {
 t.test('where koffi is not installed', async (t) => {
   const elsewhere = mkdtempSync(join(tmpdir(), 'slg-without-koffi-'))
   t.teardown(() => rmSync(elsewhere, { recursive: true }))
-  cpSync(join(root, 'dist/src'), join(elsewhere, 'dist/src'), { recursive: true })
+  cpSync(join(root, 'build/src'), join(elsewhere, 'build/src'), { recursive: true })
   writeFileSync(join(elsewhere, 'package.json'), '{ "type": "module" }')
   t.match(runChild(selectIn(elsewhere)), {
     name: 'proc',

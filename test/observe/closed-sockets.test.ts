@@ -9,7 +9,7 @@ t.setTimeout(120_000)
 const SOCKETS = 100_000
 
 t.test('a hundred thousand of them, with context and stacks', async (t) => {
-  const program = join(PACKAGE_ROOT, 'dist', 'test', 'programs', 'closed-sockets.js')
+  const program = join(PACKAGE_ROOT, 'build', 'test', 'programs', 'closed-sockets.js')
   const { code, stdout, stderr } = await runNode(['--expose-gc', program, String(SOCKETS)])
   t.same({ code, stderr }, { code: 0, stderr: '' })
   const { seen, tracked, sampled, alive } = JSON.parse(stdout) as Record<string, number>

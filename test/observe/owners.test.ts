@@ -7,7 +7,7 @@ import { usesAsyncContextFrame } from '../../src/observe/context/async-context-f
 import { PACKAGE_ROOT, REGISTER } from '../support/package-root.js'
 import { runNode } from '../support/run-node.js'
 
-const PROGRAM = join(PACKAGE_ROOT, 'dist', 'test', 'programs', 'leaky-proxy.js')
+const PROGRAM = join(PACKAGE_ROOT, 'build', 'test', 'programs', 'leaky-proxy.js')
 const SOURCE = join(PACKAGE_ROOT, 'test', 'programs', 'leaky-proxy.ts')
 
 interface Found {
@@ -80,7 +80,7 @@ for (const [name, run] of WAYS) {
     for (const { owner } of sockets) {
       t.notMatch(
         JSON.stringify(owner),
-        /node:|dist\/src|internal\/|deps\/undici/,
+        /node:|dist\/|internal\/|deps\/undici/,
         "neither Node's frames nor ours",
       )
     }

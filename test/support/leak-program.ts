@@ -15,7 +15,7 @@ export type ProgramMessage =
 
 type MessageOf<T extends ProgramMessage['type']> = Extract<ProgramMessage, { readonly type: T }>
 
-const REPORTER = join(PACKAGE_ROOT, 'dist', 'test', 'support', 'leak-reporter.js')
+const REPORTER = join(PACKAGE_ROOT, 'build', 'test', 'support', 'leak-reporter.js')
 
 export class LeakProgram {
   readonly heard: ProgramMessage[] = []

@@ -17,11 +17,11 @@ export class Program {
   #wake: (() => void)[] = []
 
   /**
-   * @param name of the compiled file below dist/examples, without its extension
+   * @param name of the compiled file below build/examples, without its extension
    * @param launcher what runs the command that is appended to it
    */
   constructor(name: string, args: readonly string[] = [], launcher: readonly string[] = []) {
-    const file = join(PACKAGE_ROOT, 'dist', 'examples', `${name}.js`)
+    const file = join(PACKAGE_ROOT, 'build', 'examples', `${name}.js`)
     const [command = '', ...rest] = [...launcher, process.execPath, file, ...args]
     const child = spawn(command, rest, {
       env: { ...cleanEnvironment(), [MARK]: this.#mark },

@@ -5,7 +5,7 @@ import { framesOf, type Place } from './frames.js'
 import { originalPlaceOf } from './original-place.js'
 
 /** The end of this very file's path, compiled or not. */
-const THIS_FILE = /^(.*?)([\\/]dist)?[\\/]src[\\/]observe[\\/]stacks[\\/]own-frames\.[jt]s$/
+const THIS_FILE = /^(.*?)([\\/](?:build|dist))?[\\/]src[\\/]observe[\\/]stacks[\\/]own-frames\.[jt]s$/
 
 let isOwn: ((file: string) => boolean) | null = null
 

@@ -74,7 +74,7 @@ t.test('cls-hooked that is not installed', async (t) => {
   // Below the temporary folder of the operating system nothing is installed.
   const away = mkdtempSync(join(tmpdir(), 'socket-leak-guard-'))
   t.teardown(() => rmSync(away, { recursive: true }))
-  cpSync(join(PACKAGE_ROOT, 'dist', 'src'), join(away, 'copy'), { recursive: true })
+  cpSync(join(PACKAGE_ROOT, 'build', 'src'), join(away, 'copy'), { recursive: true })
   writeFileSync(join(away, 'copy', 'package.json'), '{ "type": "module" }')
   const app = join(away, 'copy', 'app.mjs')
   writeFileSync(

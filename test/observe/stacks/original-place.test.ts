@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { moduleUrl, PACKAGE_ROOT } from '../../support/package-root.js'
+import { INDEX_URL, moduleUrl, PACKAGE_ROOT } from '../../support/package-root.js'
 import { runNode } from '../../support/run-node.js'
 import { mapOf, type Segment } from '../../support/source-map.js'
 
@@ -203,7 +203,7 @@ t.test('a bundle: its dependencies are dependencies, and so are the frames of th
 })
 
 t.test('a bundle with the guard in it', async (t) => {
-  const stacks = join(PACKAGE_ROOT, 'dist', 'src', 'observe', 'stacks')
+  const stacks = join(PACKAGE_ROOT, 'build', 'src', 'observe', 'stacks')
   const code = readFileSync(join(stacks, 'own-frames.js'), 'utf8').replace(
     /\n\/\/# sourceMappingURL.*\s*$/,
     '\n',
@@ -253,7 +253,7 @@ t.test(
   async (t) => {
     const root = folder(t, {
       'app.ts': `
-      import { install } from ${JSON.stringify(moduleUrl('src/index.js'))}
+      import { install } from ${JSON.stringify(INDEX_URL)}
       import net from 'node:net'
       interface Erased { readonly a: number }
       const guard = install({ stacks: 'always', context: 'off' })

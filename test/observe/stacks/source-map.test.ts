@@ -8,7 +8,7 @@ import { SourceMapText } from '../../../src/observe/stacks/source-map.js'
 import { PACKAGE_ROOT } from '../../support/package-root.js'
 import { encodeMappings, mapOf, type Segment } from '../../support/source-map.js'
 
-const COMPILED = join(PACKAGE_ROOT, 'dist', 'src')
+const COMPILED = join(PACKAGE_ROOT, 'build', 'src')
 
 /** What Node's class says, except where it answers for the end of an earlier line. */
 function nodeFinds(map: SourceMap, line: number, column: number): object | null {

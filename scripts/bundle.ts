@@ -1,0 +1,97 @@
+/**
+ * Makes `dist/`, which is what gets published, from what tsc has put into `build/`: one ES module and one declaration
+ * file for each path of package.json `exports`, chunks for what they share or load later, and the preload once more as
+ * one CommonJS file, so that `--require` loads no ES module.
+ *
+ * A path of `exports` that leads to `dist/NAME.js` is made from the first of these that exists: `src/NAME.ts`,
+ * `src/NAME/index.ts`, `adapters/NAME.ts`, `adapters/NAME/index.ts`.
+ */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { rolldown, type InputOptions, type OutputOptions, type Plugin, type RolldownOutput } from 'rolldown'
+import { dts } from 'rolldown-plugin-dts'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const BUILD = join(ROOT, 'build')
+const DIST = join(ROOT, 'dist')
+
+const COMMON = { platform: 'node', external: isExternal } as const
+const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
+
+await bundle()
+
+async function bundle(): Promise<void> {
+  rmSync(DIST, { recursive: true, force: true })
+  const names = entryNames()
+  const modules = await write(
+    { input: inputs(names, '.js') },
+    { format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js' },
+  )
+  await Promise.all([
+    write(
+      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules)] },
+      { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false },
+    ),
+    write(
+      { input: inputs(names, '.d.ts'), plugins: [dts({ dtsInput: true, tsconfig: false })] },
+      { format: 'esm', entryFileNames: '[name].d.ts', chunkFileNames: 'chunks/[name].d.ts' },
+    ),
+  ])
+  writeFileSync(join(DIST, 'register.d.cts'), 'export {}\n')
+}
+
+async function write(
+  input: { readonly input: Record<string, string>; readonly plugins?: InputOptions['plugins'] },
+  output: OutputOptions,
+): Promise<RolldownOutput> {
+  const made = await rolldown({ ...COMMON, ...input })
+  try {
+    return await made.write({ ...OUTPUT, ...output })
+  } finally {
+    await made.close()
+  }
+}
+
+/** What comes from elsewhere: Node's own modules and the packages that types are taken from. */
+function isExternal(id: string): boolean {
+  return /^node:/.test(id)
+}
+
+/** The names of the files that package.json `exports` leads to, without folder and extension. */
+function entryNames(): string[] {
+  const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: unknown }
+  const found = JSON.stringify(exports).matchAll(/"\.\/dist\/([^"]+)\.js"/g)
+  return [...new Set([...found].map(([, name]) => name!))]
+}
+
+function inputs(names: readonly string[], extension: string): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, inputOf(name, extension)]))
+}
+
+function inputOf(name: string, extension: string): string {
+  const candidates = ['src', 'adapters'].flatMap((folder) => [
+    join(BUILD, folder, name + extension),
+    join(BUILD, folder, name, `index${extension}`),
+  ])
+  const found = candidates.find((file) => existsSync(file))
+  if (found === undefined) throw new Error(`no source for dist/${name}.js of package.json "exports"`)
+  return found
+}
+
+/** What the CommonJS preload loads by `import()` is the chunk that the ES modules have of it. */
+function laterFrom({ output }: RolldownOutput): Plugin {
+  const fileOf = new Map(
+    output.flatMap((chunk) =>
+      chunk.type === 'chunk' && chunk.facadeModuleId !== null ? [[chunk.facadeModuleId, chunk.fileName]] : [],
+    ),
+  )
+  return {
+    name: 'later',
+    async resolveId(source, importer, { kind }) {
+      if (kind !== 'dynamic-import') return null
+      const resolved = await this.resolve(source, importer)
+      const file = fileOf.get(resolved?.id ?? '')
+      return file === undefined ? null : { id: `./${file}`, external: true }
+    },
+  }
+}
