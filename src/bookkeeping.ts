@@ -1,11 +1,10 @@
 /**
- * What is kept beside the sockets themselves: stalls, trends, healthy half-closes, descriptors, orphans, servers. The
+ * What is kept beside the sockets themselves: stalls, trends, descriptors, orphans, servers. The
  * composition root tells it what happens; a report asks it what it has gathered.
  */
 import type { Server } from 'node:net'
 import { createLeakLog } from './act/leak-log.js'
 import { createPressureWatch } from './act/pressure-watch.js'
-import { createHalfCloseTimes } from './core/half-close-times.js'
 import type { Ledger } from './core/ledger.js'
 import { lint, type LintOptions } from './core/lint.js'
 import type { LintFinding, GuardEvent } from './core/report.js'
@@ -55,14 +54,12 @@ const HOUR_MS = 3_600_000
 export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const { ledger, now } = hooks
   const stalls = createStallLog()
-  const times = createHalfCloseTimes()
   const history = createSiteHistory()
   const servers = watchServers()
   const keepAlives = watchKeepAlive()
   const orphans = createOrphanWatch(knownSockets)
   const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
   const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
-  let handedOver = 0
 
   function* knownSockets() {
     for (const { socket } of ledger) yield socket
@@ -92,18 +89,14 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     onReleased(record) {
       servers.onReleased(record)
       keepAlives.onReleased(record)
-      const { id, case: kase, peerEndedMs, localEndedMs } = record
-      const wasHealthy = kase === null || (kase.acted === 'no' && kase.verdict !== 'leaked')
+      const { id, case: kase } = record
       // No event will tell: it was leaked once and then exempt, at the most.
-      if (wasHealthy) history.healed(id, 'application', now())
-      if (!wasHealthy || (peerEndedMs === 0 && localEndedMs === 0)) return
-      const first = Math.min(peerEndedMs || Infinity, localEndedMs || Infinity)
-      const second = peerEndedMs === 0 || localEndedMs === 0 ? now() : Math.max(peerEndedMs, localEndedMs)
-      times.add(second - first)
+      if (kase === null || (kase.acted === 'no' && kase.verdict !== 'leaked')) {
+        history.healed(id, 'application', now())
+      }
     },
     onHandedOver({ id }) {
       history.healed(id, 'application', now())
-      handedOver += 1
     },
     onStall(blockedMs) {
       stalls.note(blockedMs, now())
@@ -124,8 +117,6 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         limitReachedInMs: limitReachedInMs(descriptors.openDescriptors, descriptors.descriptorLimit),
         growthPerHour: history.growthPerHour(at),
         orphans: orphans.report(),
-        handedOver,
-        halfCloses: times.report(),
         lint: lintNow(undefined, true),
         trendOf: (site) => history.trendOf(site, at),
         healedSites: history.healedSites(at),

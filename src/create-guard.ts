@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Report, SnapshotQuery } from './core/report.js'
-import { buildReport, limitOf } from './core/snapshot.js'
+import { buildReport } from './core/snapshot.js'
 import { startEngine } from './engine.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
@@ -15,10 +15,10 @@ import {
   findSocket,
 } from './guard-arguments.js'
 import { Attribution, releaseRequest } from './observe/requests/attribution.js'
-import { describePairs } from './observe/pairs/describe-pairs.js'
+import { countParted, describePairs } from './observe/pairs/describe-pairs.js'
 import { describeSocket } from './observe/describe-socket.js'
-import { ephemeralPortCount } from './observe/kernel/ephemeral-ports.js'
 import { directionOf } from './observe/socket-fields.js'
+import { RecordRow } from './observe/socket-row.js'
 import { recordOf, TrackedSocket } from './observe/tracked-socket.js'
 import { tellRoute } from './observe/requests/told-routes.js'
 import { applySettings, type SocketSettings } from './observe/tracker.js'
@@ -73,12 +73,11 @@ export function createGuard(options: ResolvedOptions): Guard {
 
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
     const at = now()
-    const sockets = []
+    const { all = false, unsettled = false } = query
+    const rows: RecordRow[] = []
     for (const record of ledger) {
-      const isOdd = record.case !== null && (query.unsettled === true || record.case.verdict !== 'none')
-      if (query.all === true || record.isExempt || isOdd) {
-        sockets.push(describeSocket(record, at, query.unsettled))
-      }
+      const isOdd = record.case !== null && (unsettled || record.case.verdict !== 'none')
+      if (all || record.isExempt || isOdd) rows.push(new RecordRow(record, at, unsettled))
     }
     return buildReport(
       {
@@ -91,11 +90,11 @@ export function createGuard(options: ResolvedOptions): Guard {
         },
         kernel: { probe: probe.name, reason: probe.reason },
         kept: books.kept(looksForOrphans),
-        ephemeralPorts: ephemeralPortCount(),
         tracked: ledger.size,
         counts: ledger.counts,
-        pairs: describePairs(ledger, at, { all: query.all, limit: limitOf(query) }),
-        sockets,
+        partedPairs: countParted(ledger, at),
+        pairs: (limit) => describePairs(ledger, at, { all, limit }),
+        rows,
       },
       query,
     )

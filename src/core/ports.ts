@@ -3,22 +3,20 @@
  * CLOSE_WAIT does not get through at once: its SYN is answered by a challenge ACK (RFC 5961, section 4), and where
  * something drops the RST that follows, it fails with ETIMEDOUT.
  */
+import type { PortsReport } from './report.js'
+import type { SocketRow } from './snapshot.js'
 import type { Condition } from './vocabulary.js'
-import type { PortsReport, SocketReport } from './report.js'
 
 /** Conditions in which the peer has ended while our side of the connection still stands in the kernel. */
-const HOLDING: readonly Condition[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']
+const HOLDING: readonly (Condition | null)[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']
 
-/**
- * @param ephemeralPorts how many ports the peers are assumed to choose from (this machine's own
- *   `net.ipv4.ip_local_port_range`: theirs can't be seen from here)
- */
-export function portsHeld(sockets: readonly SocketReport[], ephemeralPorts: number): PortsReport[] {
+export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {
   const held = new Map<string, { remote: string; localPort: number; ports: Set<number> }>()
-  for (const { direction, verdict, condition, kernelState, local, remote } of sockets) {
-    if (direction !== 'inbound' || verdict === 'none' || condition === null || !HOLDING.includes(condition))
-      continue
-    if (kernelState === 'CLOSE' || local?.port == null || remote?.port == null) continue
+  for (const row of rows) {
+    const isHeld = row.direction === 'inbound' && row.verdict !== 'none' && !row.isDisconnected
+    if (!isHeld || !HOLDING.includes(row.condition)) continue
+    const { local, remote } = row.ends()
+    if (local?.port == null || remote?.port == null) continue
     const key = `${remote.address} ${local.port}`
     let entry = held.get(key)
     if (entry === undefined) {
@@ -27,11 +25,6 @@ export function portsHeld(sockets: readonly SocketReport[], ephemeralPorts: numb
     entry.ports.add(remote.port)
   }
   return [...held.values()]
-    .map(({ remote, localPort, ports }) => ({
-      remote,
-      localPort,
-      heldPorts: ports.size,
-      collisionChance: Math.min(1, ports.size / ephemeralPorts),
-    }))
+    .map(({ remote, localPort, ports }) => ({ remote, localPort, heldPorts: ports.size }))
     .sort((a, b) => b.heldPorts - a.heldPorts)
 }

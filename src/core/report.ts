@@ -101,6 +101,17 @@ export interface SocketReport {
   readonly evidence: Evidence
 }
 
+/** Open sockets of one condition and verdict. */
+export interface ConditionCount {
+  /** `null`: of an exempt socket, whose half-close is none. */
+  readonly condition: Condition | null
+  readonly verdict: Verdict
+  readonly count: number
+  readonly oldestMs: number
+  readonly unreadBytes: number
+  readonly unsentBytes: number
+}
+
 export interface SiteCount {
   readonly site: string
   readonly count: number
@@ -161,14 +172,14 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets of the process that nobody tracks; `null` where they can't be seen, or were not looked for yet. */
   readonly orphans: OrphansReport | null
-  /** Sockets that were handed to another process since the start. */
-  readonly handedOver: number
-  /** What healthy half-closes take, and the grace that this suggests: shown, never applied. */
-  readonly halfCloses: SuggestedGrace
   /** Settings that will leak sooner or later. */
   readonly lint: readonly LintFinding[]
+  /** In the order of `CONDITIONS`; what nothing is in is left out. */
+  readonly conditions: readonly ConditionCount[]
   /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
   readonly sites: readonly SiteReport[]
+  /** Pairs of which one side left in the middle of an exchange, and the other goes on. */
+  readonly partedPairs: number
   /** Pairs of which one side has gone or is in trouble, oldest first; healthy ones only when asked for. */
   readonly pairs: readonly PairReport[]
   /** Healed within the last hour, the latest first, 20 at the most. */
@@ -237,12 +248,6 @@ export interface PortsReport {
   readonly localPort: number
   /** How many different ports of that address half-closed sockets of ours hold. */
   readonly heldPorts: number
-  /**
-   * The chance that the next connection from there meets one, if its ports are drawn evenly from `ephemeralPorts`.
-   * A Linux client that lets `connect()` choose draws from every second port until these run out
-   * (net/ipv4/inet_hashtables.c, `__inet_hash_connect()`): from such a peer it is up to twice as likely.
-   */
-  readonly collisionChance: number
 }
 
 /**
@@ -274,15 +279,6 @@ export interface StallReport {
   readonly lastEndedMs: number | null
 }
 
-export interface SuggestedGrace {
-  /** How many healthy half-closes it rests on. */
-  readonly samples: number
-  /** 999 of 1,000 took no longer than this (the upper edge of its bucket); `null` without samples. */
-  readonly p999Ms: number | null
-  /** Twice the p99.9, at least a second: shown, never applied. `null` until there are enough samples to tell. */
-  readonly suggestedGraceMs: number | null
-}
-
 export interface LintFinding {
   readonly rule: LintRule
   /** What is wrong and what it leads to. */
@@ -304,7 +300,7 @@ export interface SnapshotQuery {
    * close in good order looks like this for a round trip. @default false
    */
   readonly unsettled?: boolean
-  /** At most so many sockets, 1 to 10000. @default 1000 */
+  /** At most so many sockets and pairs, 0 to 10000; the numbers are those of all. @default 1000 */
   readonly limit?: number
   /**
    * Only sockets after the one with this id in the report's order (paging); 0 is before the first. When that socket is

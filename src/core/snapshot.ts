@@ -1,33 +1,45 @@
-/** Puts a report together from described sockets. Order, paging, sites and totals are decided here. */
+/**
+ * Puts a report together. Totals, sites, order and paging need a few cheap facts of every odd socket; what is dear is
+ * asked of the listed ones alone, after the page is known.
+ */
+import type { Endpoint } from './endpoint.js'
 import {
   REPORT_SCHEMA,
-  type Report,
+  type ConditionCount,
   type HealedSite,
+  type PairReport,
+  type Report,
   type SiteCount,
   type SiteReport,
   type SnapshotQuery,
   type SocketReport,
-  type Totals,
-  type PairReport,
 } from './report.js'
 import { portsHeld } from './ports.js'
 import type { SiteTrend } from './site-history.js'
-import type { EventType } from './vocabulary.js'
+import { CONDITIONS, type Condition, type Direction, type EventType, type Verdict } from './vocabulary.js'
 
 export const DEFAULT_LIMIT = 1000
 export const MAX_LIMIT = 10_000
 const MOST_HEALED_SITES = 20
 
+/** One socket, before it is described. */
+export interface SocketRow {
+  readonly id: number
+  readonly direction: Direction
+  readonly verdict: Verdict
+  readonly condition: Condition | null
+  readonly sinceMs: number
+  /** The kernel has closed the connection. */
+  readonly isDisconnected: boolean
+  site(): string
+  ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
+  waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
+  describe(): SocketReport
+}
+
 export type Kept = Pick<
   Report,
-  | 'stalls'
-  | 'descriptors'
-  | 'limitReachedInMs'
-  | 'growthPerHour'
-  | 'orphans'
-  | 'handedOver'
-  | 'halfCloses'
-  | 'lint'
+  'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans' | 'lint'
 > & {
   trendOf(site: string): SiteTrend
   /** The latest first. */
@@ -40,52 +52,54 @@ export interface SnapshotParts {
   readonly kernel: Report['kernel']
   /** What is kept beside the sockets themselves. */
   readonly kept: Kept
-  /** How many ports a peer chooses from. */
-  readonly ephemeralPorts: number
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
-  /** Pairs of connections, in any order. */
-  readonly pairs: readonly PairReport[]
-  /** Every socket to be considered, described, in any order. */
-  readonly sockets: readonly SocketReport[]
+  readonly partedPairs: number
+  /** The pairs to be listed, what has lasted longest first. */
+  pairs(limit: number): readonly PairReport[]
+  /** Every socket to be considered, in any order. */
+  readonly rows: readonly SocketRow[]
 }
 
 export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
-  const listsAll = query.all === true || query.unsettled === true
-  const listed = parts.sockets.filter((socket) => listsAll || socket.verdict !== 'none')
-  const ordered = listed.sort(oldestFirst)
-  const limit = limitOf(query)
-  const start = startOf(ordered, query.after)
-  const page = ordered.slice(start, start + limit)
-  const sites = sitesOf(parts.sockets)
+  const { trendOf, healedSites, ...kept } = parts.kept
+  const limit = Math.min(Math.max(0, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
+  const { page, isLast } = pageOf(parts.rows, query, limit)
+  const conditions = countConditions(parts.rows)
+  const sites = sitesOf(parts.rows)
+  const { recovered, reclaimed, dead } = parts.counts
   return {
     schema: REPORT_SCHEMA,
     generatedAt: parts.generatedAt,
     process: parts.process,
     kernel: parts.kernel,
-    totals: totalsOf(parts),
-    ...reportable(parts.kept),
-    ports: portsHeld(parts.sockets, parts.ephemeralPorts),
-    sites: sites.map((site) => withTrend(site, parts.kept)),
-    pairs: [...parts.pairs].sort(longestFirst).slice(0, limit),
-    healedSites: healed(parts.kept.healedSites, sites),
-    sockets: page,
-    nextAfter: start + limit < ordered.length ? (page.at(-1)?.id ?? null) : null,
+    totals: {
+      tracked: parts.tracked,
+      suspect: sumOf(conditions, 'suspect'),
+      leaked: sumOf(conditions, 'leaked'),
+      recovered,
+      reclaimed,
+      dead,
+      exempt: sumOf(conditions, 'exempt'),
+    },
+    ...kept,
+    ports: portsHeld(parts.rows),
+    conditions,
+    sites: sites.map((site) => ({
+      ...site,
+      ...trendOf(site.site),
+      descriptorShare: shareOf(site, kept.descriptors.openDescriptors),
+    })),
+    partedPairs: parts.partedPairs,
+    pairs: limit === 0 ? [] : parts.pairs(limit),
+    healedSites: healed(healedSites, sites),
+    sockets: page.map((row) => row.describe()),
+    nextAfter: isLast ? null : (page.at(-1)?.id ?? null),
   }
 }
 
-/** How many sockets, and how many pairs. */
-export function limitOf({ limit = DEFAULT_LIMIT }: SnapshotQuery): number {
-  return Math.min(Math.max(1, limit), MAX_LIMIT)
-}
-
-function withTrend(site: SiteCount, { trendOf, descriptors: { openDescriptors } }: Kept): SiteReport {
-  const descriptorShare = openDescriptors === null ? null : Math.min(1, site.count / openDescriptors)
-  return { ...site, ...trendOf(site.site), descriptorShare }
-}
-
-function reportable({ trendOf: _, healedSites: __, ...kept }: Kept): Omit<Kept, 'trendOf' | 'healedSites'> {
-  return kept
+function shareOf({ count }: SiteCount, openDescriptors: number | null): SiteReport['descriptorShare'] {
+  return openDescriptors === null ? null : Math.min(1, count / openDescriptors)
 }
 
 /** Those that have nothing suspect again. */
@@ -95,45 +109,62 @@ function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]):
 }
 
 /** Where the socket of the last page is gone, its place is too. To begin again might never end, so the listing ends. */
-function startOf(ordered: readonly SocketReport[], after: number | undefined): number {
+function pageOf(
+  rows: readonly SocketRow[],
+  { all = false, unsettled = false, after = 0 }: SnapshotQuery,
+  limit: number,
+): { page: readonly SocketRow[]; isLast: boolean } {
   // Ids begin at 1, so 0 stands for the beginning.
-  if (after === undefined || after === 0) return 0
-  const index = ordered.findIndex(({ id }) => id === after)
-  return index === -1 ? ordered.length : index + 1
+  const last = after === 0 ? null : rows.find(({ id }) => id === after)
+  if (last === undefined) return { page: [], isLast: true }
+  const listsAll = all || unsettled
+  const listed = rows.filter(
+    (row) => (listsAll || row.verdict !== 'none') && (last === null || oldestFirst(last, row) < 0),
+  )
+  return { page: listed.sort(oldestFirst).slice(0, limit), isLast: listed.length <= limit }
 }
 
-function longestFirst(a: PairReport, b: PairReport): number {
-  return ageOf(b) - ageOf(a) || a.sides[0].id - b.sides[0].id
-}
-
-function ageOf({ sides }: PairReport): number {
-  return Math.max(...sides.map(({ sinceMs }) => sinceMs ?? 0))
-}
-
-function oldestFirst(a: SocketReport, b: SocketReport): number {
+function oldestFirst(a: SocketRow, b: SocketRow): number {
   return b.sinceMs - a.sinceMs || a.id - b.id
 }
 
-function totalsOf({ tracked, counts, sockets }: SnapshotParts): Totals {
-  let suspect = 0
-  let leaked = 0
-  let exempt = 0
-  for (const { verdict } of sockets) {
-    if (verdict === 'suspect') suspect += 1
-    else if (verdict === 'leaked') leaked += 1
-    else if (verdict === 'exempt') exempt += 1
+const STANDING = ['suspect', 'leaked', 'exempt'] as const satisfies readonly Verdict[]
+
+function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
+  const counts = new Map<string, { -readonly [K in keyof ConditionCount]: ConditionCount[K] }>()
+  for (const condition of [...CONDITIONS, null]) {
+    for (const verdict of STANDING) {
+      const none = { count: 0, oldestMs: 0, unreadBytes: 0, unsentBytes: 0 }
+      counts.set(`${condition} ${verdict}`, { condition, verdict, ...none })
+    }
   }
-  const { recovered, reclaimed, dead } = counts
-  return { tracked, suspect, leaked, recovered, reclaimed, dead, exempt }
+  for (const row of rows) {
+    const entry = counts.get(`${row.condition} ${row.verdict}`)
+    if (entry === undefined) continue
+    const { unreadBytes, unsentBytes } = row.waiting()
+    entry.count += 1
+    entry.oldestMs = Math.max(entry.oldestMs, row.sinceMs)
+    entry.unreadBytes += unreadBytes
+    entry.unsentBytes += unsentBytes
+  }
+  return [...counts.values()].filter(({ count }) => count > 0)
+}
+
+function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number {
+  return conditions.reduce((sum, entry) => sum + (entry.verdict === verdict ? entry.count : 0), 0)
 }
 
 /** Groups what is suspect or leaked by where it comes from, worst first. */
-export function sitesOf(sockets: readonly SocketReport[]): SiteCount[] {
+export function sitesOf(
+  rows: readonly Pick<SocketRow, 'verdict' | 'condition' | 'sinceMs' | 'site'>[],
+): SiteCount[] {
   const bySite = new Map<string, { count: number; oldestMs: number; conditions: Record<string, number> }>()
-  for (const { verdict, condition, owner, sinceMs } of sockets) {
+  for (const row of rows) {
+    const { verdict, condition, sinceMs } = row
     if (verdict !== 'suspect' && verdict !== 'leaked') continue
-    let entry = bySite.get(owner.site)
-    if (entry === undefined) bySite.set(owner.site, (entry = { count: 0, oldestMs: 0, conditions: {} }))
+    const site = row.site()
+    let entry = bySite.get(site)
+    if (entry === undefined) bySite.set(site, (entry = { count: 0, oldestMs: 0, conditions: {} }))
     entry.count += 1
     entry.oldestMs = Math.max(entry.oldestMs, sinceMs)
     if (condition !== null) entry.conditions[condition] = (entry.conditions[condition] ?? 0) + 1

@@ -5,21 +5,38 @@
  * tells the reader that something has changed since.
  */
 import { formatDuration } from '../core/format.js'
-import type { Report, SnapshotQuery, Totals } from '../core/report.js'
+import type {
+  HealedSite,
+  PairReport,
+  PortsReport,
+  Report,
+  SiteReport,
+  SnapshotQuery,
+  SocketReport,
+  Totals,
+} from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
-import { describeCondition } from './describe-condition.js'
-import { countSockets, describeStalls } from './describe-socket.js'
-import { formatInstant } from './format-instant.js'
-import { describeBooks } from './describe-books.js'
-import { renderPairs } from './html-pairs.js'
-import { renderPorts } from './html-ports.js'
-import { renderHealed, renderSites } from './html-sites.js'
-import { renderSockets } from './html-sockets.js'
 import { Markup, markup } from './markup.js'
-import { PAGE_ICON } from './page-icon.js'
 import { PAGE_SCRIPT } from './page-script.js'
-import { PAGE_STYLE } from './page-style.js'
-import { withoutQueries } from './without-queries.js'
+import { PAGE_ICON, PAGE_STYLE } from './page-style.js'
+import {
+  countSockets,
+  describeAccesses,
+  describeBooks,
+  describeCondition,
+  describeEvidence,
+  describeStalls,
+  describeTrend,
+  formatInstant,
+  formatPartner,
+  formatRequest,
+  formatWaiting,
+  isRecovered,
+  MOST_PAIRS,
+  MOST_PEERS,
+  nameEndpoint,
+} from './phrases.js'
+import { socketWithoutQuery, withoutQueries } from './without-queries.js'
 
 export const HTML_CONTENT_TYPE = 'text/html; charset=utf-8'
 
@@ -28,10 +45,14 @@ export interface HtmlOptions {
   readonly query?: SnapshotQuery
 }
 
-export function renderHtml(report: Report, options: HtmlOptions = {}): string {
-  const shown = withoutQueries(report)
-  const query = options.query ?? {}
-  const { source } = markup`<!doctype html>
+export function renderHtml(report: Report, options?: HtmlOptions): string {
+  return [...writeHtml(report, options)].join('')
+}
+
+/** In pieces, one for each socket, so that whoever writes a long page may pause between them. */
+export function* writeHtml(report: Report, { query = {} }: HtmlOptions = {}): Generator<string> {
+  const shown = withoutQueries({ ...report, sockets: [] })
+  yield markup`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -49,7 +70,14 @@ ${renderHeadline(shown)}
 ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
-${renderSockets(shown, query.all ?? false)}
+`.source
+  if (report.sockets.length === 0) yield renderNothing(shown.totals).source
+  else {
+    yield beginSockets(query.all ?? false).source
+    for (const socket of report.sockets) yield renderSocket(socketWithoutQuery(socket)).source
+    yield '</tbody>\n</table>\n</section>'
+  }
+  yield markup`
 ${renderPaging(shown, query)}
 ${shown.healedSites.length > 0 && renderHealed(shown.healedSites)}
 ${shown.ports.length > 0 && renderPorts(shown.ports)}
@@ -58,8 +86,7 @@ ${renderFooter(query)}
 <script>${new Markup(PAGE_SCRIPT)}</script>
 </body>
 </html>
-`
-  return source
+`.source
 }
 
 function titleOf(totals: Totals): string {
@@ -157,4 +184,147 @@ function linkTo(query: SnapshotQuery, format = 'html'): string {
   if (query.limit !== undefined) parts.push(`limit=${query.limit}`)
   if (query.after !== undefined) parts.push(`after=${query.after}`)
   return `?${parts.join('&')}`
+}
+
+/** A name after `#` heads a column of numbers. */
+function columns(...names: readonly string[]): Markup {
+  const cells = names.map((name) =>
+    name.startsWith('#')
+      ? markup`<th role="columnheader" scope="col" class="number">${name.slice(1)}</th>`
+      : markup`<th role="columnheader" scope="col">${name}</th>`,
+  )
+  return markup`<thead role="rowgroup"><tr role="row">${cells}</tr></thead>`
+}
+
+/** Where suspect and leaked sockets come from, worst first. */
+function renderSites(sites: readonly SiteReport[]): Markup {
+  const worst = Math.max(...sites.map((site) => site.count))
+  return markup`<section aria-labelledby="sites">
+<h2 id="sites">Where they come from</h2>
+<table class="sites" role="table">
+${columns('Site', '#Sockets', '#Oldest', 'Conditions')}
+<tbody role="rowgroup">${sites.map((site) => renderSite(site, worst))}</tbody>
+</table>
+</section>`
+}
+
+function renderSite(site: SiteReport, worst: number): Markup {
+  const present = CONDITIONS.filter((condition) => site.conditions[condition])
+  const share = Math.round((100 * site.count) / Math.max(1, worst))
+  const trend = describeTrend(site).join(' · ')
+  return markup`
+<tr role="row"><th role="rowheader" scope="row"><span class="text">${site.site}</span><svg class="share" aria-hidden="true"><rect width="${share}%" height="100%"/></svg>${trend !== '' && markup`<span class="trend">${trend}</span>`}</th>
+<td role="cell" class="number" data-name="Sockets">${site.count}</td>
+<td role="cell" class="number" data-name="Oldest">${formatDuration(site.oldestMs)}</td>
+<td role="cell" data-name="Conditions">${present.map((condition) => markup`<span class="chip" title="${describeCondition(condition)}">${condition} <b>${site.conditions[condition] ?? 0}</b></span> `)}</td></tr>`
+}
+
+/** Sites that leaked and, for now, leak no more. */
+function renderHealed(sites: readonly HealedSite[]): Markup {
+  return markup`<section aria-labelledby="healed">
+<h2 id="healed">No longer leaking</h2>
+<p class="intro">Within the last hour. A site whose sockets the guard closed may well leak again.</p>
+<table class="healed" role="table">
+${columns('Site', 'State', '#Leaked since start', '#Closed by the guard', '#Leak-free for')}
+<tbody role="rowgroup">${sites.map(renderHealedSite)}</tbody>
+</table>
+</section>`
+}
+
+function renderHealedSite(site: HealedSite): Markup {
+  const state = isRecovered(site) ? 'recovered' : 'reclaimed'
+  return markup`
+<tr role="row"><th role="rowheader" scope="row" class="text">${site.site}</th>
+<td role="cell"><span class="badge ${state}">${state}</span></td>
+<td role="cell" class="number" data-name="Leaked">${site.leakedTotal}</td>
+<td role="cell" class="number" data-name="Closed by the guard">${site.reclaimed}</td>
+<td role="cell" class="number" data-name="Leak-free for">${formatDuration(site.healedMs)}</td></tr>`
+}
+
+/** Two connections that are one conversation, a line each. */
+function renderPairs(pairs: readonly PairReport[]): Markup {
+  const rest = pairs.length - MOST_PAIRS
+  return markup`<section aria-labelledby="pairs">
+<h2 id="pairs">Pairs</h2>
+<p class="intro">A client and the upstream that is asked for it, of which one has gone or is stuck.</p>
+<ul class="pairs">${pairs.slice(0, MOST_PAIRS).map(({ line }) => markup`<li>${line}</li>`)}</ul>
+${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'pair' : 'pairs'}.</p>`}
+</section>`
+}
+
+/** Peers that may fail to connect again because of what is half-closed here, worst first. */
+function renderPorts(ports: readonly PortsReport[]): Markup {
+  const rest = ports.length - MOST_PEERS
+  return markup`<section aria-labelledby="ports">
+<h2 id="ports">Ports held by half-closed sockets</h2>
+<p class="intro">A peer that comes back from one of these ports does not get through at once, and times out where a firewall drops the reset.</p>
+<table class="ports" role="table">
+${columns('Peer', '#Our port', '#Ports held')}
+<tbody role="rowgroup">${ports.slice(0, MOST_PEERS).map(renderPeer)}</tbody>
+</table>
+${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'peer' : 'peers'}.</p>`}
+</section>`
+}
+
+function renderPeer({ remote, localPort, heldPorts }: PortsReport): Markup {
+  return markup`
+<tr role="row"><th role="rowheader" scope="row" class="text">${remote}</th>
+<td role="cell" class="number" data-name="Our port">${localPort}</td>
+<td role="cell" class="number" data-name="Ports held">${heldPorts}</td></tr>`
+}
+
+/** The sockets of the report as a table, the diagnosis foremost; what else is known unfolds below it. */
+function beginSockets(showsHealthy: boolean): Markup {
+  return markup`<section aria-labelledby="sockets">
+<h2 id="sockets">${showsHealthy ? 'Sockets' : 'Sockets to look at'}</h2>
+<table class="sockets" role="table">
+${columns('Verdict', 'What happened', 'Connection', '#Idle')}
+<tbody role="rowgroup">`
+}
+
+function renderNothing({ leaked, suspect }: Totals): Markup {
+  const isHealthy = leaked + suspect === 0
+  return markup`<p class="nothing">${isHealthy ? 'There is no socket to look at.' : 'No sockets on this page.'}</p>`
+}
+
+function renderSocket(socket: SocketReport): Markup {
+  const verdict = socket.verdict === 'none' ? 'healthy' : socket.verdict
+  const state = [`${socket.direction} ${socket.kind}`, socket.phase, socket.kernelState].filter(
+    (word) => word !== null,
+  )
+  const waiting = formatWaiting(socket)
+  return markup`
+<tr role="row"><td role="cell" class="verdict"><span class="badge ${verdict}">${verdict}</span> <span class="age">for ${formatDuration(socket.sinceMs)}</span></td>
+<td role="cell" class="what"><p>${socket.diagnosis}</p>
+${renderDetails(socket)}</td>
+<td role="cell" class="connection"><span class="text">${nameEndpoint(socket.local)}</span> <span class="text">${socket.direction === 'inbound' ? '←' : '→'} ${nameEndpoint(socket.remote)}</span>
+<span class="quiet">${state.join(', ')}</span> ${waiting !== '' && markup`<span class="quiet">${waiting}</span>`}</td>
+<td role="cell" class="number" data-name="Idle">${formatDuration(socket.idleMs)}</td></tr>`
+}
+
+function renderDetails(socket: SocketReport): Markup {
+  const { owner, condition } = socket
+  const context = Object.entries(owner.context).map(([key, value]) => `${key}=${value}`)
+  const accesses = describeAccesses(owner)
+  const chip =
+    condition !== null &&
+    markup`<span class="chip" title="${describeCondition(condition)}">${condition}</span>`
+  return markup`<details><summary><span class="text">${owner.site}</span> ${chip}</summary>
+<dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
+${condition !== null && fact('Condition', `${condition}: ${describeCondition(condition)}`)}
+${fact('Evidence', describeEvidence(socket).join(', '))}
+${socket.partner !== null && fact('Pair', formatPartner(socket))}
+${owner.request !== null && fact('Request', formatRequest(owner.request))}
+${owner.label !== null && fact('Label', owner.label)}
+${context.length > 0 && fact('Context', context.join(', '))}
+${owner.stack !== null && renderStack('Stack', owner.stack)}
+${accesses.length > 0 && renderStack('Accesses', accesses)}</dl></details>`
+}
+
+function renderStack(name: string, frames: readonly string[]): Markup {
+  return markup`<dt>${name}</dt><dd><ol class="stack">${frames.map((frame) => markup`<li>${frame.trim()}</li>`)}</ol></dd>`
+}
+
+function fact(name: string, value: string): Markup {
+  return markup`<dt>${name}</dt><dd>${value}</dd>`
 }

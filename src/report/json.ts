@@ -1,11 +1,27 @@
 import type { GuardEvent, Report } from '../core/report.js'
-import { eventWithoutQueries, withoutQueries } from './without-queries.js'
+import { eventWithoutQueries, socketWithoutQuery, withoutQueries } from './without-queries.js'
 
 export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8'
 
 /** The report as `report.schema.json` describes it, indented for the reader, with a newline at the end. */
 export function renderJson(report: Report): string {
-  return `${JSON.stringify(withoutQueries(report), null, 2)}\n`
+  return [...writeJson(report)].join('')
+}
+
+const NO_SOCKETS = '"sockets": []'
+
+/** In pieces, one for each socket. */
+export function* writeJson(report: Report): Generator<string> {
+  const text = `${JSON.stringify(withoutQueries({ ...report, sockets: [] }), null, 2)}\n`
+  // In a string of the report each quote has a backslash before it.
+  const at = text.lastIndexOf(NO_SOCKETS)
+  if (report.sockets.length === 0) return yield text
+  yield `${text.slice(0, at)}"sockets": [`
+  for (const [i, socket] of report.sockets.entries()) {
+    const lines = JSON.stringify(socketWithoutQuery(socket), null, 2).replaceAll('\n', '\n    ')
+    yield `${i === 0 ? '' : ','}\n    ${lines}`
+  }
+  yield `\n  ]${text.slice(at + NO_SOCKETS.length)}`
 }
 
 /** One verdict change on one line, as server-sent events and log lines need it. */

@@ -3,7 +3,7 @@
  * application chooses, is one per process): never an address, a path, a label or a site, because a time series that
  * appears for every client outlives the client.
  */
-import type { Report, SocketReport } from '../core/report.js'
+import type { ConditionCount, Report } from '../core/report.js'
 import { CONDITIONS, type Condition, type Verdict } from '../core/vocabulary.js'
 import { makePrintable } from './printable.js'
 
@@ -19,19 +19,10 @@ const SEEN_BY_KERNEL_ONLY: ReadonlySet<Condition> = new Set(['fin-unseen', 'wind
 type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
-/**
- * Counts per condition, ages and bytes are taken from `report.sockets`: give it a report of all sockets in trouble,
- * not one page of them (a comment in the output says so otherwise).
- */
+/** Takes counts alone: give it a report of `limit: 0`, and no socket needs to be described. */
 export function renderPrometheus(report: Report): string {
   const { totals, kernel, descriptors } = report
-  const bytes = (field: 'unreadBytes' | 'unsentBytes') => (sum: number, socket: SocketReport) =>
-    sum + socket[field]
-  const oldest = (longest: number, socket: SocketReport) => Math.max(longest, socket.sinceMs / 1000)
   return [
-    report.nextAfter === null
-      ? ''
-      : '# This is one page of the sockets: conditions, ages and bytes are incomplete.\n',
     family('tracked_sockets', 'gauge', 'Open sockets that the guard tracks.', [[{}, totals.tracked]]),
     family(
       'sockets',
@@ -52,18 +43,23 @@ export function renderPrometheus(report: Report): string {
       'Open sockets by condition and verdict. A condition that can not be seen on this system is absent.',
       countConditions(report),
     ),
-    family('oldest_seconds', 'gauge', 'Age of the oldest condition by verdict.', byVerdict(report, oldest)),
+    family(
+      'oldest_seconds',
+      'gauge',
+      'Age of the oldest condition by verdict.',
+      byVerdict(report, (longest, { oldestMs }) => Math.max(longest, oldestMs / 1000)),
+    ),
     family(
       'unread_bytes',
       'gauge',
       'Received bytes that nobody has read, by verdict.',
-      byVerdict(report, bytes('unreadBytes')),
+      byVerdict(report, (sum, { unreadBytes }) => sum + unreadBytes),
     ),
     family(
       'unsent_bytes',
       'gauge',
       'Written bytes that the peer has not taken, by verdict.',
-      byVerdict(report, bytes('unsentBytes')),
+      byVerdict(report, (sum, { unsentBytes }) => sum + unsentBytes),
     ),
     family('leak_growth_per_hour', 'gauge', 'Leaked minus healed and reclaimed sockets over the last hour.', [
       [{}, report.growthPerHour],
@@ -76,26 +72,14 @@ export function renderPrometheus(report: Report): string {
       'Until the limit is reached if leaks go on as in the last hour; absent while that is not in sight.',
       known(seconds(report.limitReachedInMs)),
     ),
-    family(
-      'suggested_grace_seconds',
-      'gauge',
-      'The grace that healthy half-closes suggest; absent until enough of them were seen.',
-      known(seconds(report.halfCloses.suggestedGraceMs)),
-    ),
     family('held_ports', 'gauge', 'Ports of peers that half-closed sockets of ours hold.', [
       [{}, report.ports.reduce((sum, { heldPorts }) => sum + heldPorts, 0)],
     ]),
     family(
-      'port_collision_ratio',
-      'gauge',
-      'The chance that the next connection from the peer with the most held ports meets one of them.',
-      [[{}, report.ports.reduce((most, { collisionChance }) => Math.max(most, collisionChance), 0)]],
-    ),
-    family(
       'parted_pairs',
       'gauge',
       'Pairs of connections of which one side has gone and the other goes on.',
-      [[{}, report.pairs.filter(({ sides }) => sides.some(({ state }) => state === 'closed')).length]],
+      [[{}, report.partedPairs]],
     ),
     family(
       'event_loop_stalls_total',
@@ -112,27 +96,22 @@ export function renderPrometheus(report: Report): string {
   ].join('')
 }
 
-function countConditions(report: Report): Sample[] {
-  const counts = new Map<string, number>()
-  for (const { condition, verdict } of report.sockets) {
-    const key = `${condition} ${verdict}`
-    counts.set(key, (counts.get(key) ?? 0) + 1)
-  }
+function countConditions({ conditions, kernel }: Report): Sample[] {
   const samples: Sample[] = []
   for (const condition of CONDITIONS) {
-    const isBlind = report.kernel.probe === 'none' && SEEN_BY_KERNEL_ONLY.has(condition)
+    const isBlind = kernel.probe === 'none' && SEEN_BY_KERNEL_ONLY.has(condition)
     for (const verdict of STANDING) {
-      const count = counts.get(`${condition} ${verdict}`) ?? 0
-      if (count > 0 || !isBlind) samples.push([{ condition, verdict }, count])
+      const entry = conditions.find((one) => one.condition === condition && one.verdict === verdict)
+      if (entry !== undefined || !isBlind) samples.push([{ condition, verdict }, entry?.count ?? 0])
     }
   }
   return samples
 }
 
-function byVerdict(report: Report, fold: (value: number, socket: SocketReport) => number): Sample[] {
+function byVerdict(report: Report, fold: (value: number, entry: ConditionCount) => number): Sample[] {
   return STANDING.map((verdict) => [
     { verdict },
-    report.sockets.filter((socket) => socket.verdict === verdict).reduce(fold, 0),
+    report.conditions.filter((entry) => entry.verdict === verdict).reduce(fold, 0),
   ])
 }
 

@@ -1,104 +1,88 @@
 /**
- * The report for a terminal: what is wrong first, then where it comes from, then each socket.
- * Plain characters in at most `columns` columns; whatever came from outside is made printable first.
+ * The report for a terminal: what is wrong first, then where it comes from, then each socket. Plain characters in at most
+ * 80 columns; whatever came from outside is made printable first.
  */
 import { formatDuration } from '../core/format.js'
 import type {
+  HealedSite,
   PairReport,
   PortsReport,
-  HealedSite,
   Report,
   SiteReport,
   SocketReport,
   Totals,
 } from '../core/report.js'
-import { describeBooks } from './describe-books.js'
-import { MOST_PAIRS } from './most-pairs.js'
-import { describeHealing, describeTrend, isRecovered } from './describe-site.js'
-import { MOST_PEERS, formatChance } from './describe-ports.js'
 import {
   countSockets,
   describeAccesses,
+  describeBooks,
   describeEvidence,
+  describeHealing,
   describeStalls,
+  describeTrend,
   formatConditions,
   formatConnection,
+  formatInstant,
   formatPartner,
   formatRequest,
   formatWaiting,
-} from './describe-socket.js'
-import { formatInstant } from './format-instant.js'
-import { paint, type Paint } from './paint.js'
+  isRecovered,
+  MOST_PAIRS,
+  MOST_PEERS,
+} from './phrases.js'
 import { makePrintable } from './printable.js'
-import { withoutQueries } from './without-queries.js'
+import { socketWithoutQuery, withoutQueries } from './without-queries.js'
 import { wrap } from './wrap.js'
 
 export const TEXT_CONTENT_TYPE = 'text/plain; charset=utf-8'
 
-export interface TextOptions {
-  /** Columns to fit in, at least 40. @default 80 */
-  readonly columns?: number
-  /** Colour the verdicts with ANSI sequences. @default false */
-  readonly color?: boolean
-}
-
-interface Page {
-  readonly columns: number
-  readonly color: boolean
-}
-
+const COLUMNS = 80
 const INDENT = '   '
 const GAP = '  '
 
-export function renderText(report: Report, options: TextOptions = {}): string {
-  const page: Page = { columns: Math.max(40, options.columns ?? 80), color: options.color ?? false }
-  const shown = withoutQueries(report)
-  const blocks = [
-    renderHeader(shown, page),
-    shown.sites.length === 0 ? [] : renderSites(shown.sites, page),
-    shown.pairs.length === 0 ? [] : renderPairs(shown.pairs, page),
-    shown.healedSites.flatMap((site) => renderHealed(site, page)),
-    shown.ports.length === 0 ? [] : renderPorts(shown.ports, page),
-    ...shown.sockets.map((socket) => renderSocket(socket, page)),
-    shown.nextAfter === null
-      ? []
-      : paragraph(`More sockets follow: ask again with after=${shown.nextAfter}.`, page),
-  ]
-  return `${blocks
-    .filter((block) => block.length > 0)
-    .map((block) => block.join('\n'))
-    .join('\n\n')}\n`
+export function renderText(report: Report): string {
+  return [...writeText(report)].join('')
 }
 
-function renderHeader(report: Report, page: Page): string[] {
+/** In pieces, one for each socket. */
+export function* writeText(report: Report): Generator<string> {
+  const shown = withoutQueries({ ...report, sockets: [] })
+  const blocks = [
+    renderHeader(shown),
+    shown.sites.length === 0 ? [] : renderSites(shown.sites),
+    shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
+    shown.healedSites.flatMap(renderHealed),
+    shown.ports.length === 0 ? [] : renderPorts(shown.ports),
+  ]
+  const filled = blocks.filter((block) => block.length > 0)
+  yield `${filled.map((block) => block.join('\n')).join('\n\n')}\n`
+  for (const socket of report.sockets) yield `\n${renderSocket(socketWithoutQuery(socket)).join('\n')}\n`
+  if (shown.nextAfter === null) return
+  yield `\n${paragraph(`More sockets follow: ask again with after=${shown.nextAfter}.`).join('\n')}\n`
+}
+
+function renderHeader(report: Report): string[] {
   const { totals, process, kernel } = report
-  const lines = paragraph(`socket-leak-guard: ${summarize(totals)}`, page, headlinePaint(totals))
+  const lines = paragraph(`socket-leak-guard: ${summarize(totals)}`)
   if (totals.recovered + totals.reclaimed + totals.dead > 0)
     lines.push(
       ...paragraph(
         `since start: ${totals.recovered} recovered, ${totals.reclaimed} reclaimed, ${totals.dead} dead`,
-        page,
       ),
     )
-  lines.push(...paragraph(`kernel view: ${describeKernel(kernel)}`, page))
+  lines.push(...paragraph(`kernel view: ${describeKernel(kernel)}`))
   const stalls = describeStalls(report.stalls)
-  if (stalls !== '') lines.push(...paragraph(`event loop: ${stalls}`, page))
+  if (stalls !== '') lines.push(...paragraph(`event loop: ${stalls}`))
   for (const { name, text } of describeBooks(report)) {
-    lines.push(...paragraph(makePrintable(`${name}: ${text}`, 400), page))
+    lines.push(...paragraph(makePrintable(`${name}: ${text}`, 400)))
   }
   lines.push(
     ...paragraph(
       `process ${process.pid}: node ${process.node}, ${process.platform}, ` +
         `up ${formatDuration(process.uptimeSeconds * 1000)}, ${formatInstant(report.generatedAt)}`,
-      page,
     ),
   )
   return lines
-}
-
-function headlinePaint(totals: Totals): Paint {
-  if (totals.leaked > 0) return 'leaked'
-  return totals.suspect > 0 ? 'suspect' : 'healthy'
 }
 
 /** The verdict totals as one sentence; a healthy process gets a friendly one. */
@@ -115,7 +99,7 @@ function describeKernel(kernel: Report['kernel']): string {
   return kernel.reason === null ? probe : `${probe} (${kernel.reason})`
 }
 
-function renderSites(sites: readonly SiteReport[], page: Page): string[] {
+function renderSites(sites: readonly SiteReport[]): string[] {
   const rows = [
     { name: 'SITE', count: 'COUNT', oldest: 'OLDEST', conditions: 'CONDITIONS', trend: '' },
     ...sites.map((site) => ({
@@ -128,7 +112,7 @@ function renderSites(sites: readonly SiteReport[], page: Page): string[] {
   ]
   const countWidth = Math.max(...rows.map((row) => row.count.length))
   const oldestWidth = Math.max(...rows.map((row) => row.oldest.length))
-  const rest = page.columns - countWidth - oldestWidth - 3 * GAP.length
+  const rest = COLUMNS - countWidth - oldestWidth - 3 * GAP.length
   const nameWidth = Math.floor(rest / 2)
   return rows.flatMap((row) => {
     const names = wrap(row.name, nameWidth)
@@ -143,39 +127,33 @@ function renderSites(sites: readonly SiteReport[], page: Page): string[] {
       cells.push(conditions[line] ?? '')
       return cells.join(GAP).trimEnd()
     })
-    return row.trend === '' ? table : [...table, ...indented(row.trend, page)]
+    return row.trend === '' ? table : [...table, ...indented(row.trend)]
   })
 }
 
-function renderPairs(pairs: readonly PairReport[], page: Page): string[] {
-  const lines = paragraph('PAIRS, of which one side has gone or is stuck', page)
-  for (const { line } of pairs.slice(0, MOST_PAIRS)) lines.push(...paragraph(line, page))
+function renderPairs(pairs: readonly PairReport[]): string[] {
+  const lines = paragraph('PAIRS, of which one side has gone or is stuck')
+  for (const { line } of pairs.slice(0, MOST_PAIRS)) lines.push(...paragraph(line))
   if (pairs.length > MOST_PAIRS) lines.push(`and ${pairs.length - MOST_PAIRS} more pairs`)
   return lines
 }
 
-function renderHealed(site: HealedSite, page: Page): string[] {
+function renderHealed(site: HealedSite): string[] {
   const word = isRecovered(site) ? 'recovered' : 'closed'
-  const name = makePrintable(site.site, 200)
-  return paragraph(
-    `${word}: ${name}, ${describeHealing(site)}`,
-    page,
-    isRecovered(site) ? 'recovered' : 'reclaimed',
-  )
+  return paragraph(`${word}: ${makePrintable(site.site, 200)}, ${describeHealing(site)}`)
 }
 
-function renderPorts(ports: readonly PortsReport[], page: Page): string[] {
-  const lines = paragraph('PORTS HELD, and the chance that the next connection meets one', page)
-  for (const { remote, localPort, heldPorts, collisionChance } of ports.slice(0, MOST_PEERS)) {
+function renderPorts(ports: readonly PortsReport[]): string[] {
+  const lines = ['PORTS HELD by half-closed sockets']
+  for (const { remote, localPort, heldPorts } of ports.slice(0, MOST_PEERS)) {
     const count = `${heldPorts} ${heldPorts === 1 ? 'port' : 'ports'}`
-    const chance = formatChance(collisionChance)
-    lines.push(...paragraph(`${remote}: ${count} to our port ${localPort} (${chance})`, page))
+    lines.push(...paragraph(`${remote}: ${count} to our port ${localPort}`))
   }
   if (ports.length > MOST_PEERS) lines.push(`and ports of ${ports.length - MOST_PEERS} more peers`)
   return lines
 }
 
-function renderSocket(socket: SocketReport, page: Page): string[] {
+function renderSocket(socket: SocketReport): string[] {
   const { owner } = socket
   const verdict = socket.verdict === 'none' ? 'healthy' : socket.verdict
   const state = [socket.condition, socket.phase, socket.kernelState].filter((word) => word !== null)
@@ -197,8 +175,8 @@ function renderSocket(socket: SocketReport, page: Page): string[] {
     ...(owner.stack ?? []),
     ...describeAccesses(owner),
   ]
-  const lines = paragraph(`#${socket.id} ${verdict}: ${socket.diagnosis}`, page, verdict)
-  for (const fact of facts) if (fact) lines.push(...indented(fact, page))
+  const lines = paragraph(`#${socket.id} ${verdict}: ${socket.diagnosis}`)
+  for (const fact of facts) if (fact) lines.push(...indented(fact))
   return lines
 }
 
@@ -208,11 +186,14 @@ function describeContext(context: Readonly<Record<string, string>>): string {
 }
 
 /** Lines that continue a paragraph are indented, so that the eye finds where the next one begins. */
-function paragraph(text: string, page: Page, color: Paint = 'plain'): string[] {
-  const lines = wrap(makePrintable(text), page.columns - INDENT.length, page.columns)
-  return lines.map((line, i) => (i === 0 ? '' : INDENT) + (page.color ? paint(line, color) : line))
+function paragraph(text: string): string[] {
+  return lined(text).map((line, i) => (i === 0 ? '' : INDENT) + line)
 }
 
-function indented(text: string, page: Page): string[] {
-  return wrap(makePrintable(text.trimStart()), page.columns - INDENT.length).map((line) => INDENT + line)
+function indented(text: string): string[] {
+  return lined(text.trimStart()).map((line) => INDENT + line)
+}
+
+function lined(text: string): string[] {
+  return wrap(makePrintable(text), COLUMNS - INDENT.length)
 }

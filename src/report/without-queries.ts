@@ -27,7 +27,7 @@ function pairWithoutQuery(pair: PairReport): PairReport {
   return { ...pair, sides: [siteWithoutQuery(first), siteWithoutQuery(second)], line: cutQueries(pair.line) }
 }
 
-function socketWithoutQuery(socket: SocketReport): SocketReport {
+export function socketWithoutQuery(socket: SocketReport): SocketReport {
   const { owner } = socket
   const request = owner.request && { ...owner.request, path: cutPath(owner.request.path) }
   return {

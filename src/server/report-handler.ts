@@ -5,10 +5,8 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
-import { MAX_LIMIT } from '../core/snapshot.js'
 import { HTML_CONTENT_TYPE, renderHtml } from '../report/html.js'
 import { JSON_CONTENT_TYPE, renderJson } from '../report/json.js'
-import { type Format, negotiateFormat } from '../report/negotiate.js'
 import { PAGE_SCRIPT } from '../report/page-script.js'
 import { PAGE_STYLE } from '../report/page-style.js'
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from '../report/prometheus.js'
@@ -20,7 +18,7 @@ import {
   type Subscribe,
   createEventStream,
 } from './event-stream.js'
-import { describeBadParameter, isBadParameter, parseReportQuery } from './report-query.js'
+import { describeBadParameter, type Format, isBadParameter, parseReportQuery } from './report-query.js'
 
 export interface ReportSource {
   read(query: SnapshotQuery): Report
@@ -111,7 +109,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     const query = parseReportQuery(search)
     if (isBadParameter(query))
       return sendError(request, response, 400, describeBadParameter(query), {}, query)
-    const format = query.format ?? negotiateFormat(request.headers.accept)
+    const format = query.format ?? (wantsPage(request) ? 'html' : 'json')
     if (format === 'prometheus') return sendMetrics(request, response)
     const report = source.read(query.snapshot)
     const headers = { vary: 'accept', ...(format === 'html' && HTML_HEADERS) }
@@ -119,7 +117,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   }
 
   function sendMetrics(request: IncomingMessage, response: ServerResponse): void {
-    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, renderPrometheus(readAllPages(source)), {
+    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, renderPrometheus(source.read({ limit: 0 })), {
       vary: 'accept',
     })
   }
@@ -155,24 +153,6 @@ function render(report: Report, format: Exclude<Format, 'prometheus'>, query: Sn
   return format === 'text' ? renderText(report) : renderJson(report)
 }
 
-/**
- * Metrics count every socket in trouble. Reading may settle a case, and where the last socket of a page is gone, the
- * next page is the first one again: then the rest is left out, and the metrics say so.
- */
-function readAllPages(source: ReportSource): Report {
-  const report = source.read({ limit: MAX_LIMIT })
-  const sockets = new Map(report.sockets.map((socket) => [socket.id, socket]))
-  let { nextAfter } = report
-  while (nextAfter !== null) {
-    const page = source.read({ limit: MAX_LIMIT, after: nextAfter })
-    const first = page.sockets[0]
-    if (first === undefined || sockets.has(first.id)) break
-    for (const socket of page.sockets) sockets.set(socket.id, socket)
-    nextAfter = page.nextAfter
-  }
-  return { ...report, sockets: [...sockets.values()], nextAfter }
-}
-
 /** The path below the mount, and the query. A target may be a whole URL (RFC 9112, section 3.2.2). */
 function splitTarget(target: string, basePath: string): { path: string; search: string } {
   const local = target.replace(/^https?:\/\/[^/?#]*/i, '')
@@ -183,6 +163,11 @@ function splitTarget(target: string, basePath: string): { path: string; search: 
   return { path: full.slice(basePath.length) || '/', search }
 }
 
+/** A browser does. */
+function wantsPage({ headers }: IncomingMessage): boolean {
+  return headers.accept?.includes('text/html') === true
+}
+
 function sendError(
   request: IncomingMessage,
   response: ServerResponse,
@@ -191,7 +176,7 @@ function sendError(
   headers: Headers = {},
   details: object = {},
 ): void {
-  const isJson = negotiateFormat(request.headers.accept) === 'json'
+  const isJson = !wantsPage(request)
   const body = isJson
     ? `${JSON.stringify({ error: { status, message, ...details } }, null, 2)}\n`
     : `${message}\n`

@@ -1,8 +1,10 @@
 /** The query string of a request for a report. */
 import type { SnapshotQuery } from '../core/report.js'
 import { MAX_LIMIT } from '../core/snapshot.js'
-import { FORMATS, type Format, parseFormat } from '../report/negotiate.js'
 import { clip } from '../report/printable.js'
+
+export const FORMATS = ['json', 'html', 'text', 'prometheus'] as const
+export type Format = (typeof FORMATS)[number]
 
 export interface ReportQuery {
   readonly snapshot: SnapshotQuery
@@ -39,11 +41,8 @@ export function parseReportQuery(search: string): ReportQuery | BadParameter {
     (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
   )
   if (isBadParameter(after)) return after
-  const format = read(
-    parameters,
-    'format',
-    `given once as one of ${FORMATS.join(', ')}`,
-    (text) => parseFormat(text) ?? undefined,
+  const format = read(parameters, 'format', `given once as one of ${FORMATS.join(', ')}`, (text) =>
+    FORMATS.find((format) => format === text),
   )
   if (isBadParameter(format)) return format
   const snapshot = {

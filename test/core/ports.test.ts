@@ -1,11 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { portsHeld } from '../../src/core/ports.js'
+import { portsHeld as portsHeldBy } from '../../src/core/ports.js'
 import type { SocketReport } from '../../src/core/report.js'
 import { CONDITIONS } from '../../src/core/vocabulary.js'
-import { sampleSocket } from './sample-socket.js'
+import { rowOf, sampleSocket } from './sample-socket.js'
 
 const PEER = '192.0.2.7'
+
+const portsHeld = (sockets: readonly SocketReport[]) => portsHeldBy(sockets.map(rowOf))
 
 /** A connection that was leaked, to our port 443. */
 function from(port: number, address = PEER, rest: Partial<SocketReport> = {}): SocketReport {
@@ -18,31 +20,31 @@ function from(port: number, address = PEER, rest: Partial<SocketReport> = {}): S
 }
 
 function holds(rest: Partial<SocketReport>): boolean {
-  return portsHeld([from(50_000, PEER, rest)], 100).length === 1
+  return portsHeld([from(50_000, PEER, rest)]).length === 1
 }
 
 t.test('nothing leaked, nothing held', async (t) => {
-  t.same(portsHeld([], 100), [])
+  t.same(portsHeld([]), [])
 })
 
 t.test('each remote address has a row, worst first', async (t) => {
   const sockets = [from(1, 'few'), from(1, 'most'), from(2, 'most'), from(3, 'most'), from(4, 'few')]
-  t.same(portsHeld(sockets, 10), [
-    { remote: 'most', localPort: 443, heldPorts: 3, collisionChance: 0.3 },
-    { remote: 'few', localPort: 443, heldPorts: 2, collisionChance: 0.2 },
+  t.same(portsHeld(sockets), [
+    { remote: 'most', localPort: 443, heldPorts: 3 },
+    { remote: 'few', localPort: 443, heldPorts: 2 },
   ])
 })
 
 t.test('each port of ours has a row: the four-tuple differs', async (t) => {
   const other = from(50_000, PEER, { local: { address: '192.0.2.1', port: 80 } })
   t.same(
-    portsHeld([from(50_000), other], 100).map(({ localPort }) => localPort),
+    portsHeld([from(50_000), other]).map(({ localPort }) => localPort),
     [443, 80],
   )
 })
 
 t.test('a port counts once, however many sockets have it', async (t) => {
-  t.match(portsHeld([from(7), from(7), from(8)], 100), [{ heldPorts: 2, collisionChance: 0.02 }])
+  t.match(portsHeld([from(7), from(7), from(8)]), [{ heldPorts: 2 }])
 })
 
 t.test('the peer has ended and our side still stands', async (t) => {
@@ -73,22 +75,14 @@ t.test('without two ports there is no four-tuple', async (t) => {
   t.notOk(holds({ local: { address: '/run/app.sock', port: null } }))
 })
 
-t.test('more held ports than we believe there are: still only a certainty', async (t) => {
-  t.match(portsHeld([from(1), from(2), from(3)], 2), [{ heldPorts: 3, collisionChance: 1 }])
-})
-
-t.test('rows add up, the worst first, each chance a chance', async () => {
+t.test('rows add up, the worst first', async () => {
   const ends = fc.array(fc.tuple(fc.integer({ min: 1, max: 50 }), fc.constantFrom('a', 'b', 'c')))
   fc.assert(
-    fc.property(ends, fc.integer({ min: 1, max: 100 }), (ends, ephemeralPorts) => {
-      const rows = portsHeld(
-        ends.map(([port, address]) => from(port, address)),
-        ephemeralPorts,
-      )
+    fc.property(ends, (ends) => {
+      const rows = portsHeld(ends.map(([port, address]) => from(port, address)))
       const held = new Set(ends.map((end) => end.join(' ')))
       if (rows.reduce((sum, { heldPorts }) => sum + heldPorts, 0) !== held.size) return false
-      for (const [i, { heldPorts, collisionChance }] of rows.entries()) {
-        if (collisionChance < 0 || collisionChance > 1) return false
+      for (const [i, { heldPorts }] of rows.entries()) {
         if (heldPorts > (rows[i - 1]?.heldPorts ?? Infinity)) return false
       }
       return true

@@ -1,4 +1,5 @@
 import type { SocketReport } from '../../src/core/report.js'
+import type { SocketRow } from '../../src/core/snapshot.js'
 
 type Overrides = { readonly [Name in keyof SocketReport]?: SocketReport[Name] | undefined }
 
@@ -35,6 +36,19 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
     partner: null,
   } satisfies SocketReport
   return { ...socket, ...overrides } as SocketReport
+}
+
+/** The same socket as a row of a report. */
+export function rowOf(socket: SocketReport): SocketRow {
+  const { id, direction, verdict, condition, sinceMs, local, remote, unreadBytes, unsentBytes } = socket
+  return {
+    ...{ id, direction, verdict, condition, sinceMs },
+    isDisconnected: socket.kernelState === 'CLOSE',
+    site: () => socket.owner.site,
+    ends: () => ({ local, remote }),
+    waiting: () => ({ unreadBytes, unsentBytes }),
+    describe: () => socket,
+  }
 }
 
 export function ownedBy(site: string, label: string | null = null): SocketReport['owner'] {

@@ -158,8 +158,6 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
       ageMs: count,
     }),
   ),
-  handedOver: count,
-  halfCloses: fc.record({ samples: count, p999Ms: fc.option(count), suggestedGraceMs: fc.option(count) }),
   lint: fc.array(
     fc.record({
       rule: fc.constantFrom(...LINT_RULES),
@@ -174,10 +172,21 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
       remote: hostileText,
       localPort: fc.nat({ max: 65_535 }),
       heldPorts: count,
-      collisionChance: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
     { maxLength: 12 },
   ),
+  conditions: fc.uniqueArray(
+    fc.record({
+      condition: fc.option(fc.constantFrom(...CONDITIONS)),
+      verdict: fc.constantFrom('suspect' as const, 'leaked' as const, 'exempt' as const),
+      count,
+      oldestMs: ms,
+      unreadBytes: count,
+      unsentBytes: count,
+    }),
+    { selector: ({ condition, verdict }) => `${condition} ${verdict}` },
+  ),
+  partedPairs: count,
   pairs: fc.array(
     fc.record({
       by: fc.constantFrom(...TIES),

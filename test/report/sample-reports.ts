@@ -56,8 +56,6 @@ export const KEPT = {
   limitReachedInMs: null,
   growthPerHour: 0,
   orphans: null,
-  handedOver: 0,
-  halfCloses: { samples: 0, p999Ms: null, suggestedGraceMs: null },
   lint: [],
 } satisfies Partial<Report>
 
@@ -72,6 +70,8 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     totals: { tracked: 120, suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0, exempt: 0 },
     ...KEPT,
     ports: [],
+    conditions: [],
+    partedPairs: 0,
     pairs: [],
     sites: [],
     healedSites: [],
@@ -79,6 +79,10 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     nextAfter: null,
     ...changes,
   }
+}
+
+function counted(count: number, unreadBytes = 0) {
+  return { count, unreadBytes, unsentBytes: 0 }
 }
 
 export const HEALTHY: Report = sampleReport()
@@ -99,8 +103,6 @@ export const LEAKY: Report = sampleReport({
     socketDescriptors: 900,
     ageMs: 1200,
   },
-  handedOver: 1,
-  halfCloses: { samples: 18_000, p999Ms: 740, suggestedGraceMs: 1480 },
   lint: [
     {
       rule: 'no-request-timeout',
@@ -110,6 +112,15 @@ export const LEAKY: Report = sampleReport({
       where: '/app/src/server.js:31',
     },
   ],
+  conditions: [
+    { ...counted(2), condition: 'eof-ignored', verdict: 'leaked', oldestMs: 11_100_000 },
+    { ...counted(1), condition: 'eof-ignored', verdict: 'exempt', oldestMs: 5_000 },
+    { ...counted(1, 98_304), condition: 'fin-unseen', verdict: 'suspect', oldestMs: 8_000 },
+    { ...counted(1, 6_291_456), condition: 'window-closed', verdict: 'leaked', oldestMs: 95_000 },
+    { ...counted(1, 1536), condition: 'reset-unseen', verdict: 'leaked', oldestMs: 200_000 },
+    { ...counted(1), condition: 'fin-wait', verdict: 'suspect', oldestMs: 21_000 },
+  ],
+  partedPairs: 1,
   pairs: [
     pairUp(
       {
@@ -138,8 +149,8 @@ export const LEAKY: Report = sampleReport({
     ),
   ],
   ports: [
-    { remote: '203.0.113.7', localPort: 3000, heldPorts: 2, collisionChance: 2 / 28_232 },
-    { remote: '2001:db8::9', localPort: 3000, heldPorts: 1, collisionChance: 1 / 28_232 },
+    { remote: '203.0.113.7', localPort: 3000, heldPorts: 2 },
+    { remote: '2001:db8::9', localPort: 3000, heldPorts: 1 },
   ],
   sites: [
     {

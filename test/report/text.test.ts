@@ -5,6 +5,11 @@ import { renderText } from '../../src/report/text.js'
 import { arbitraryReport } from './arbitrary-report.js'
 import { HEALTHY, LEAKY, sampleReport, sampleSocket } from './sample-reports.js'
 
+/** A paragraph as one line again. */
+function unwrapped(text: string): string {
+  return text.replaceAll('\n   ', ' ')
+}
+
 t.test('a healthy process is told in one friendly line', async (t) => {
   const [first] = renderText(HEALTHY).split('\n')
   t.equal(first, 'socket-leak-guard: all is well: 120 sockets tracked, none suspect or leaked.')
@@ -58,47 +63,37 @@ t.test('the trend of a site, where there is one', async (t) => {
 })
 
 t.test('sites that leak no longer, and who put them right', async (t) => {
-  const text = renderText(LEAKY, { columns: 120 })
+  const text = unwrapped(renderText(LEAKY))
   t.match(text, '\nrecovered: GET /export/:id, 12 leaked since start, none now (for 5 min)\n')
   t.match(
     text,
     'closed: to 10.0.0.9:5432, 9 leaked since start, 7 of them closed by the guard, none now (for 40 min)\n',
   )
-  t.match(renderText(LEAKY, { color: true }), '\x1b[32mrecovered: GET')
   t.notMatch(renderText(HEALTHY), 'none now')
 })
 
 t.test('blocked event loops and held ports, when there are any', async (t) => {
-  const text = renderText(LEAKY)
+  const text = unwrapped(renderText(LEAKY))
   t.match(text, '\nevent loop: blocked 2 times, for 4 s at the longest; last 5 min ago, for 800 ms\n')
-  t.match(text, '\n203.0.113.7: 2 ports to our port 3000 (< 0.01 %)\n')
+  t.match(text, '\n203.0.113.7: 2 ports to our port 3000\n')
   t.notMatch(renderText(HEALTHY), /event loop|PORTS HELD/)
   const stalls = { count: 1, longestMs: 900, lastMs: 900, lastEndedMs: 0 }
   const ports = Array.from({ length: 12 }, (_, i) => ({
     remote: `192.0.2.${i}`,
     localPort: 80,
     heldPorts: 12 - i,
-    collisionChance: 0.125,
   }))
   const many = renderText(sampleReport({ stalls, ports }))
   t.match(many, 'event loop: blocked once; last 0 ms ago, for 900 ms')
-  t.match(many, '192.0.2.9: 3 ports to our port 80 (13 %)')
+  t.match(many, '192.0.2.9: 3 ports to our port 80')
   t.match(many, 'and ports of 2 more peers')
-})
-
-t.test('no colour unless asked', async (t) => {
-  t.notMatch(renderText(LEAKY), '\x1b')
-  const colored = renderText(LEAKY, { color: true })
-  t.match(colored, '\x1b[1;31msocket-leak-guard: 4 leaked')
-  // eslint-disable-next-line no-control-regex
-  t.equal(colored.replace(/\x1b\[[0-9;]*m/g, ''), renderText(LEAKY))
 })
 
 t.test('every line fits and is visible, whatever came over the network', async (t) => {
   fc.assert(
-    fc.property(arbitraryReport, fc.integer({ min: 40, max: 200 }), (report, columns) => {
-      for (const line of renderText(report, { columns }).split('\n')) {
-        assert.ok(Array.from(line).length <= columns, `at most ${columns} columns`)
+    fc.property(arbitraryReport, (report) => {
+      for (const line of renderText(report).split('\n')) {
+        assert.ok(Array.from(line).length <= 80, 'at most 80 columns')
         assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
       }
     }),
@@ -116,7 +111,7 @@ t.test('a forged line can not begin a block of its own', async (t) => {
 
 t.test('a pair is one line, and many are a few', async (t) => {
   t.match(
-    renderText(LEAKY, { columns: 400 }),
+    unwrapped(renderText(LEAKY)),
     'PAIRS, of which one side has gone or is stuck\n' +
       'Client 203.0.113.7:50140 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3.0 MB/s (GET /proxy/:id, ',
   )
@@ -125,7 +120,7 @@ t.test('a pair is one line, and many are a few', async (t) => {
   t.match(renderText(sampleReport({ pairs: Array(23).fill(pair) })), '\nand 3 more pairs\n')
   const partner = { ...pair!.sides[0], by: 'pipe' as const }
   t.match(
-    renderText(sampleReport({ sockets: [sampleSocket(9, { partner })] }), { columns: 400 }),
+    unwrapped(renderText(sampleReport({ sockets: [sampleSocket(9, { partner })] }))),
     'pair with #8, inbound 203.0.113.7:50140, closed 1 min 30 s ago, by pipe',
   )
 })

@@ -46,6 +46,16 @@ export function describePairs(
     .map(({ describe }) => describe())
 }
 
+/** Those of which one side has gone. */
+export function countParted(records: Iterable<TrackedSocket>, nowMs: number): number {
+  let count = 0
+  for (const record of records) {
+    const left = leftOf(record)
+    if (left !== null && left.partner === null && nowMs - left.sinceMs >= SETTLE_MS) count += 1
+  }
+  return count
+}
+
 interface Found {
   /** When one of the two ended or got stuck; `Infinity` where neither did. */
   readonly beganMs: number

@@ -1,0 +1,198 @@
+/** Phrases that the text and the HTML report share. They are raw: whoever shows them escapes. */
+import { formatEndpoint, type Endpoint } from '../core/endpoint.js'
+import { formatBytes, formatDuration } from '../core/format.js'
+import type {
+  HealedSite,
+  Owner,
+  Report,
+  RequestInfo,
+  SiteReport,
+  SocketReport,
+  StallReport,
+} from '../core/report.js'
+import { CONDITIONS, type Condition } from '../core/vocabulary.js'
+
+/** Of pairs, and of peers whose ports are held, a report for people names so many. */
+export const MOST_PAIRS = 20
+export const MOST_PEERS = 10
+
+/** `127.0.0.1:3000`, `[::1]:3000`, or the path of a pipe. */
+export function nameEndpoint(endpoint: Endpoint | null): string {
+  return endpoint === null ? 'unknown' : formatEndpoint(endpoint) || 'unnamed'
+}
+
+/** The arrow points to the end that accepted the connection: `here <- peer` when that is here. */
+export function formatConnection(socket: SocketReport): string {
+  const arrow = socket.direction === 'inbound' ? '<-' : '->'
+  return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
+}
+
+/** `1.5 KiB unread, 3 B unsent`: what waits, and nothing for what does not. */
+export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): string {
+  const parts: string[] = []
+  if (unreadBytes > 0) parts.push(`${formatBytes(unreadBytes)} unread`)
+  if (unsentBytes > 0) parts.push(`${formatBytes(unsentBytes)} unsent`)
+  return parts.join(', ')
+}
+
+/** `GET /users/7`, and with its host where it goes out: `GET http://10.0.0.5:8080/users/7`. */
+export function formatRequest({ method, origin, path }: RequestInfo): string {
+  return `${method} ${origin ?? ''}${path}`
+}
+
+/** `pair with #3, client 10.0.0.7:50122, closed 2 min ago`: the other connection of the pair. */
+export function formatPartner({ partner }: SocketReport): string {
+  if (partner === null) return ''
+  const who = `#${partner.id}, ${partner.direction} ${nameEndpoint(partner.remote)}`
+  const since = partner.sinceMs === null ? '' : ` ${formatDuration(partner.sinceMs)} ago`
+  return `pair with ${who}, ${partner.state}${since}, by ${partner.by}`
+}
+
+const ACCESS_WORDS = [
+  ['created', 'opened at'],
+  ['assigned', 'requested at'],
+  ['reader', 'reader attached at'],
+  ['paused', 'paused at'],
+  ['wrote', 'last written at'],
+  ['ended', 'ended at'],
+] as const
+
+/** `paused at app/proxy.js:42 - socket.pause()`: the innermost frame of each access that the stack does not show. */
+export function describeAccesses({ accesses, stack }: Owner): string[] {
+  if (accesses === undefined) return []
+  return ACCESS_WORDS.flatMap(([kind, words]) => {
+    const frame = accesses[kind]?.[0]
+    return frame === undefined || frame === stack?.[0] ? [] : [`${words} ${frame}`]
+  })
+}
+
+/** Everything a verdict rests on, in words; what no sensor could tell is left out. */
+export function describeEvidence(socket: SocketReport): string[] {
+  const { evidence } = socket
+  const facts = [`peer ${evidence.peer}${evidence.peerBasis === '' ? '' : ` (${evidence.peerBasis})`}`]
+  if (evidence.lastDataReceivedMs !== null)
+    facts.push(`last data received ${formatDuration(evidence.lastDataReceivedMs)} ago`)
+  if (evidence.lastDataSentMs !== null)
+    facts.push(`last data sent ${formatDuration(evidence.lastDataSentMs)} ago`)
+  if (evidence.lastAckReceivedMs !== null)
+    facts.push(`last acknowledgement ${formatDuration(evidence.lastAckReceivedMs)} ago`)
+  if (evidence.rttMs !== null) facts.push(`round trip ${Number(evidence.rttMs.toFixed(1))} ms`)
+  if (evidence.retransmits) facts.push(`retransmits ${evidence.retransmits}`)
+  if (evidence.probes) facts.push(`unanswered probes ${evidence.probes}`)
+  if (evidence.keepAlive !== 'off') facts.push(`keep-alive set by the ${evidence.keepAlive}`)
+  return facts
+}
+
+/** `eof-ignored 3, fin-wait 1`: in the order of the vocabulary. */
+export function formatConditions(site: SiteReport): string {
+  return CONDITIONS.filter((condition) => site.conditions[condition])
+    .map((condition) => `${condition} ${site.conditions[condition]}`)
+    .join(', ')
+}
+
+/** `blocked 3 times, for 4 s at the longest; last 2 min ago, for 800 ms`; empty when it never was. */
+export function describeStalls({ count, longestMs, lastMs, lastEndedMs }: StallReport): string {
+  if (count === 0 || lastEndedMs === null) return ''
+  const times = count === 1 ? 'once' : `${count} times`
+  const longest = count === 1 ? '' : `, for ${formatDuration(longestMs)} at the longest`
+  return `blocked ${times}${longest}; last ${formatDuration(lastEndedMs)} ago, for ${formatDuration(lastMs)}`
+}
+
+/** `1 socket`, `2 sockets`, `no sockets`. */
+export function countSockets(count: number): string {
+  return `${count === 0 ? 'no' : count} socket${count === 1 ? '' : 's'}`
+}
+
+/** From here on, the share of the open descriptors is worth a word. */
+const NOTABLE_SHARE = 0.01
+
+/** `40 leaked since start`, `+12.5/h`, `2 % of open descriptors`: only what the count does not say already. */
+export function describeTrend({ count, leakedTotal, growthPerHour, descriptorShare }: SiteReport): string[] {
+  const parts: string[] = []
+  if (leakedTotal > count) parts.push(`${leakedTotal} leaked since start`)
+  const growth = formatGrowth(growthPerHour)
+  if (growth !== '') parts.push(growth)
+  if (descriptorShare !== null && descriptorShare >= NOTABLE_SHARE)
+    parts.push(`${Math.round(descriptorShare * 100)} % of open descriptors`)
+  return parts
+}
+
+/** Of more than ten a fraction says nothing. */
+function formatGrowth(perHour: number): string {
+  const rounded = Math.abs(perHour) < 10 ? Number(perHour.toFixed(1)) : Math.round(perHour)
+  if (rounded === 0) return ''
+  return `${perHour > 0 ? '+' : ''}${rounded}/h`
+}
+
+/** Who put it right: a site whose leaks the guard closes has not recovered. */
+export function isRecovered({ reclaimed }: HealedSite): boolean {
+  return reclaimed === 0
+}
+
+/** `12 leaked since start, none now (for 5 min)`. */
+export function describeHealing({ leakedTotal, reclaimed, healedMs }: HealedSite): string {
+  const closed = reclaimed === 0 ? '' : `, ${reclaimed} of them closed by the guard`
+  return `${leakedTotal} leaked since start${closed}, none now (for ${formatDuration(healedMs)})`
+}
+
+const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
+  'eof-ignored': 'the peer closed and the application was told, but never ended its own side',
+  'eof-unread': 'the peer closed, but its end of stream waits behind bytes that nobody reads',
+  'fin-unseen': 'the peer closed, but Node is not reading and has not noticed',
+  'window-closed': 'the receive buffer is full because nobody reads; the peer can send no more',
+  'reset-unseen': 'the connection is dead in the kernel and Node has not noticed',
+  'fin-wait': 'the application ended its side and the peer never ends',
+  'write-stalled': 'ended or half-closed, but unsent bytes do not drain',
+  'closed-unread': 'both sides closed in good order, but unread bytes keep the descriptor open',
+  'self-connected': 'a client connected to its own address and port',
+  abandoned: 'the other connection of its pair has left, and nobody told this one',
+}
+
+/** A condition in plain words, for a legend or a tooltip. */
+export function describeCondition(condition: Condition): string {
+  return DESCRIPTIONS[condition]
+}
+
+export interface Remark {
+  readonly name: string
+  readonly text: string
+}
+
+/** From here on, the share of descriptors in use is worth a line. */
+const NOTABLE_USAGE = 0.5
+
+export function describeBooks(report: Report): Remark[] {
+  return [
+    { name: 'descriptors', text: describeDescriptors(report) },
+    { name: 'untracked', text: describeOrphans(report) },
+    ...report.lint.map(({ message, remedy, where }) => ({
+      name: 'lint',
+      text: `${where === null ? '' : `${where}: `}${message}. ${remedy}`,
+    })),
+  ].filter(({ text }) => text !== '')
+}
+
+function describeDescriptors({ descriptors, limitReachedInMs }: Report): string {
+  const { openDescriptors: open, descriptorLimit: limit, pressure, reclaimed } = descriptors
+  if (open === null || limit === null) return ''
+  const isNotable =
+    open / limit >= NOTABLE_USAGE || (pressure ?? 0) > 0 || reclaimed > 0 || limitReachedInMs !== null
+  if (!isNotable) return ''
+  const forecast =
+    limitReachedInMs === null
+      ? ''
+      : `; at the growth of the last hour the limit is reached in ${formatDuration(limitReachedInMs)}`
+  return `${open} of ${limit} open${forecast}${reclaimed === 0 ? '' : `; ${reclaimed} reclaimed under pressure`}`
+}
+
+function describeOrphans({ orphans }: Report): string {
+  if (orphans === null || orphans.tcp === 0) return ''
+  const states = Object.entries(orphans.states).map(([state, count]) => `${count} ${state}`)
+  const sockets = orphans.tcp === 1 ? '1 TCP socket' : `${orphans.tcp} TCP sockets`
+  return `${sockets} (${states.join(', ')}) that the guard never saw; who opened or holds them can't be known`
+}
+
+/** `2026-01-31T12:00:00.000Z` as a reader likes it: `2026-01-31 12:00:00 UTC`. Anything else is left as it is. */
+export function formatInstant(iso: string): string {
+  return iso.replace(/^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z$/, '$1 $2 UTC')
+}
