@@ -67,12 +67,9 @@ function classifyBlind(facts: Facts, idle: boolean): Classification | null {
 }
 
 /**
- * Closing this socket loses nothing: the connection is dead and everything it delivered has been consumed. Where Node is reading
- * and has not come to the end, it will be told in a moment, and the application would lose that end.
+ * Closing this socket loses nothing: the connection is dead, and its reader has heard the end. One that has not would still be told
+ * of a reset (ECONNRESET) when it reads on, and could take a socket closed by us for a complete stream.
  */
 export function isProvablyLossFree(facts: Facts): boolean {
-  if (facts.disconnected !== true) return false
-  if (facts.readable && facts.reading && !facts.eofReceived) return false
-  if (facts.eofConsumed || !facts.readable) return true
-  return facts.unreadBytes === 0 && facts.kernel?.state === 'CLOSE' && facts.kernel.unreadBytes === 0
+  return facts.disconnected === true && (facts.eofConsumed || !facts.readable)
 }

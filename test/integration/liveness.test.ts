@@ -4,7 +4,8 @@
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { install } from '../../src/index.js'
+import { install, type Guard } from '../../src/index.js'
+import { isDisconnected } from '../../src/observe/socket-fields.js'
 import { holdsInode, inodeOf, statesOf } from '../support/descriptors.js'
 import { meet, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
@@ -142,4 +143,32 @@ t.test('a dead socket that still holds unread bytes keeps them until somebody re
   socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
   socket.resume()
   await until(() => text === 'do not lose me', 'the delivered bytes were read')
+})
+
+t.test('a reset that nobody has read yet reaches the application as without the guard', async (t) => {
+  async function hear(guard: Guard | null): Promise<unknown[]> {
+    const heard: unknown[] = []
+    const { socket, connection } = await meet(peer, server)
+    const leaked = guard === null ? null : nextEvent(guard, 'leaked')
+    socket.on('end', () => heard.push('end'))
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => heard.push(code))
+    connection.do({ do: 'reset' })
+    await leaked
+    await until(() => isDisconnected(socket) === true, 'the kernel knows')
+    t.same(heard, [], 'nothing before it reads on')
+    socket.resume()
+    heard.push(await new Promise((resolve) => socket.once('close', resolve)))
+    return heard
+  }
+
+  const peer = await newPeer(t)
+  const server = net.createServer({ pauseOnConnect: true })
+  t.teardown(() => server.close())
+  const bare = await hear(null)
+  t.same(bare, ['ECONNRESET', true])
+  for (const kernel of ['ffi', 'off'] as const) {
+    using guard = install({ kernel, sweepMs: 20, graceMs: 200 })
+    t.same(await hear(guard), bare, `kernel: '${kernel}'`)
+    t.match(guard.snapshot().totals, { dead: 1, recovered: 0, reclaimed: 0 })
+  }
 })
