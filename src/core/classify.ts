@@ -25,7 +25,7 @@ export function classify(facts: Facts, idle: boolean): Classification | null {
   if (facts.localEnded) return classifyLocalEnded(facts, idle)
   // Before what its backlog looks like: that nobody reads on is what comes of it.
   if (facts.abandoned !== null) return { condition: 'abandoned', seenBy: 'stream' }
-  if (!facts.reading && facts.readable) return classifyBlind(facts, idle)
+  if (!facts.reading) return classifyBlind(facts, idle)
   return facts.selfConnected ? { condition: 'self-connected', seenBy: 'stream' } : null
 }
 
@@ -63,7 +63,9 @@ function classifyBlind(facts: Facts, idle: boolean): Classification | null {
   if (kernel === null) return null
   if (kernel.peerEnded === true) return { condition: 'fin-unseen', seenBy: 'kernel' }
   const unread = kernel.unreadBytes ?? 0
-  return idle && unread >= WINDOW_CLOSED_BYTES ? { condition: 'window-closed', seenBy: 'kernel' } : null
+  return facts.readable && idle && unread >= WINDOW_CLOSED_BYTES
+    ? { condition: 'window-closed', seenBy: 'kernel' }
+    : null
 }
 
 /**

@@ -15,6 +15,8 @@
  * - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; where a stream is piped to at this moment
  * - `kSetKeepAlive`: lib/net.js `Socket` and `setKeepAlive`, a symbol; a TLS handle forwards `setKeepAlive` to `_parent`
  * - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; the response, once its head is there
+ * - `_readableState.readable`, `_writableState.writable`: lib/internal/streams/duplex.js; false for a direction that the socket was
+ *   made without, which counts as ended from the beginning
  * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
  */
 import { constants } from 'node:os'
@@ -49,8 +51,12 @@ interface SocketFields {
   readonly _host?: unknown
   readonly _handle?: Handle | null
   readonly _parent?: Socket | null
-  readonly _readableState?: { readonly ended?: boolean; readonly pipes?: unknown }
-  readonly _writableState?: { readonly writelen?: number }
+  readonly _readableState?: {
+    readonly ended?: boolean
+    readonly readable?: boolean
+    readonly pipes?: unknown
+  }
+  readonly _writableState?: { readonly writelen?: number; readonly writable?: boolean }
 }
 
 const ENOTCONN = -(constants.errno.ENOTCONN ?? 107)
@@ -260,15 +266,18 @@ export function readFacts(
   const fields = fieldsOf(socket)
   const handle = fields._handle ?? null
   const queued = handle?.writeQueueSize ?? 0
+  const readable = fields._readableState?.readable !== false
+  const writable = fields._writableState?.writable !== false
+  const eofReceived = fields._readableState?.ended === true
   return {
     connecting: socket.connecting,
     destroyed: socket.destroyed,
-    readable: socket.readable || fields._readableState?.ended === true,
-    writable: socket.writable || socket.writableEnded,
-    eofReceived: fields._readableState?.ended === true,
-    eofConsumed: socket.readableEnded,
-    localEnded: socket.writableEnded,
-    localFinished: socket.writableFinished,
+    readable: readable && (socket.readable || eofReceived),
+    writable: writable && (socket.writable || socket.writableEnded),
+    eofReceived: readable && eofReceived,
+    eofConsumed: readable && socket.readableEnded,
+    localEnded: writable && socket.writableEnded,
+    localFinished: writable && socket.writableFinished,
     reading: handle?.reading !== false,
     unreadBytes: socket.readableLength,
     unsentBytes: unsentIn(socket, queued),

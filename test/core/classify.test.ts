@@ -88,10 +88,17 @@ const ROWS: readonly Row[] = [
   ['nobody reads, and nobody can look', BLIND, null, null],
   ['nobody reads, and nothing waits', { ...BLIND, kernel: kernel({}) }, null, null],
   [
-    'a side that only sends is never read',
-    { ...BLIND, readable: false, kernel: kernel({ peerEnded: true }) },
+    'a side that only sends is never read, whatever waits',
+    { ...BLIND, readable: false, kernel: kernel({ unreadBytes: 1_000_000 }) },
     null,
     null,
+  ],
+  [
+    'its peer has ended all the same',
+    { ...BLIND, readable: false, kernel: kernel({ state: 'CLOSE_WAIT', peerEnded: true }) },
+    'fin-unseen',
+    'fin-unseen',
+    'kernel',
   ],
   [
     'nobody reads, and the kernel has the peer’s end',
