@@ -17,7 +17,7 @@ import { once } from 'node:events'
 import { fstatSync, readFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { countDescriptors } from '../src/kernel/descriptors.js'
+import { createDescriptorCounter } from '../src/kernel/descriptors.js'
 import { createFfiProbe } from '../src/kernel/ffi.js'
 import { loadLibc } from '../src/kernel/libc.js'
 import type { KernelProbe, ProbeTarget } from '../src/kernel/probe.js'
@@ -36,7 +36,7 @@ if (process.send === undefined) await measure()
 else holdPeers(Number(process.argv[2]), Number(process.argv[3]), Number(process.argv[4]))
 
 async function measure(): Promise<void> {
-  const room = (countDescriptors()?.softLimit ?? 1024) - SPARE_DESCRIPTORS
+  const room = (createDescriptorCounter()()?.softLimit ?? 1024) - SPARE_DESCRIPTORS
   const wanted = Number(process.argv[2] ?? 10_000)
   const sockets = Math.min(wanted, room)
   const suspectCount = Math.max(1, Math.round((sockets * Number(process.argv[3] ?? 1)) / 100))

@@ -14,8 +14,9 @@ import type { Kept } from './core/snapshot.js'
 import { createStallLog } from './core/stalls.js'
 import type { Action } from './core/vocabulary.js'
 import { watchKeepAlive } from './observe/lint/ignored-keep-alive.js'
-import { countDescriptors } from './kernel/descriptors.js'
-import { createOrphanWatch } from './observe/orphan-watch.js'
+import { createDescriptorCounter } from './kernel/descriptors.js'
+import { createOrphanWatch } from './kernel/orphans.js'
+import { descriptorOf } from './observe/socket-fields.js'
 import { watchServers } from './observe/lint/servers.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
 import type { LogFunction } from './options/options.js'
@@ -57,13 +58,14 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const history = createSiteHistory()
   const servers = watchServers()
   const keepAlives = watchKeepAlive()
-  const orphans = createOrphanWatch(knownSockets)
+  const countDescriptors = createDescriptorCounter()
+  const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
   const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
   const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
 
-  function* knownSockets() {
-    for (const { socket } of ledger) yield socket
-    yield* openReportSockets()
+  function* knownDescriptors() {
+    for (const { socket } of ledger) yield descriptorOf(socket)
+    for (const socket of openReportSockets()) yield descriptorOf(socket)
   }
 
   function lintNow(options: LintOptions | undefined, mayRest: boolean): LintFinding[] {

@@ -18,7 +18,7 @@ export type {
   ResolvedOptions,
   SocketPolicy,
 } from './options/options.js'
-export type { KernelProbe, KernelSample, KernelTimer, ProbeRun, ProbeTarget } from './kernel/probe.js'
+export type { KernelProbe, KernelSample, ProbeRun, ProbeTarget } from './kernel/probe.js'
 export { fromAsyncLocalStorage } from './observe/context/async-local-storage.js'
 export { fromClsHooked } from './observe/context/cls-hooked.js'
 export type { ClsNamespace } from './observe/context/cls-hooked.js'

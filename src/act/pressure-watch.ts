@@ -40,13 +40,10 @@ const REMEDY_AT_THE_TOP: Action = 'destroy'
 export function createPressureWatch(settings: PressureSettings | null, hooks: PressureHooks): PressureWatch {
   let pressure = 0
   let reclaimed = 0
-  /** Reading the limit takes a descriptor, and may fail when it matters most: what was read once still holds then. */
-  let knownLimit = hooks.countDescriptors()?.softLimit ?? null
 
   function count(): { open: number | null; limit: number | null } {
     const counted = hooks.countDescriptors()
-    knownLimit = counted?.softLimit ?? knownLimit
-    return { open: counted?.open ?? null, limit: knownLimit }
+    return { open: counted?.open ?? null, limit: counted?.softLimit ?? null }
   }
 
   function suspects(): TrackedSocket[] {

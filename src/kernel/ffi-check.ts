@@ -9,11 +9,9 @@
  *
  * All sockets are non-blocking: where a firewall drops packets even on loopback, this gives up after WAIT_MS.
  */
-import { constants } from 'node:os'
+import { KERNEL_STATES } from '../core/vocabulary.js'
+import * as sys from './libc.js'
 import type { Libc } from './libc.js'
-import { PollList } from './poll-list.js'
-import * as sys from './socket-constants.js'
-import { TcpInfo } from './tcp-info.js'
 
 const WAIT_MS = 50
 /** A profiler's signals interrupt poll. */
@@ -42,7 +40,7 @@ function checkPair(libc: Libc, opened: number[]): void {
   must('listen', libc.listen(listener, 1))
   must('getsockname', libc.getsockname(listener, address, Int32Array.of(address.length)))
   const client = open('socket', libc.socket(sys.AF_INET, STREAM, 0))
-  if (libc.connect(client, address, address.length) !== 0 && libc.errno() !== constants.errno.EINPROGRESS) {
+  if (libc.connect(client, address, address.length) !== 0 && libc.errno() !== sys.EINPROGRESS) {
     must('connect', -1)
   }
   awaitEvent('connect', client, sys.POLLOUT)
@@ -81,26 +79,22 @@ function checkPair(libc: Libc, opened: number[]): void {
 
   /** On loopback the kernel has usually delivered everything before the call before this one returned. */
   function awaitEvent(what: string, fd: number, events: number): void {
-    const list = new PollList(1)
+    const list = sys.createPollList(1)
     list.set(0, fd, events)
-    let ready = libc.poll(list.bytes, 1, WAIT_MS)
-    for (
-      let times = 0;
-      ready < 0 && libc.errno() === constants.errno.EINTR && times < INTERRUPTIONS;
-      times += 1
-    ) {
+    let ready = -1
+    for (let tries = 0; tries <= INTERRUPTIONS && ready < 0; tries += 1) {
       ready = libc.poll(list.bytes, 1, WAIT_MS)
+      if (ready < 0 && libc.errno() !== sys.EINTR) break
     }
     if (ready !== 1 || list.revents(0) === 0) throw new Error(`no ${what}`)
   }
 
   function expectState(expected: string, fd: number): void {
-    const info = new TcpInfo()
-    const length = Int32Array.of(info.bytes.length)
-    must('getsockopt', libc.getsockopt(fd, sys.IPPROTO_TCP, sys.TCP_INFO, info.bytes, length))
-    const { state } = info.sample(length[0]!, null, null)
-    if (!expected.split(' or ').includes(String(state)))
-      throw new Error(`TCP_INFO says ${state ?? 'nothing'} instead of ${expected}`)
+    const info = new Uint8Array(sys.TCP_INFO_BYTES)
+    must('getsockopt', libc.getsockopt(fd, sys.IPPROTO_TCP, sys.TCP_INFO, info, Int32Array.of(info.length)))
+    const state = KERNEL_STATES[info[0]! - 1] ?? 'nothing'
+    if (!expected.split(' or ').includes(state))
+      throw new Error(`TCP_INFO says ${state} instead of ${expected}`)
   }
 }
 

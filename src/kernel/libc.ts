@@ -1,14 +1,38 @@
 /**
- * The system calls behind the ffi view, bound through koffi, an optional peer dependency with native code.
+ * The system calls and numbers behind the ffi view, bound through koffi, an optional peer dependency with native code.
  *
  * Loading costs 10 to 130 ms and 3 to 10 MB of resident memory, therefore only on the first question.
  *
- * Not in a worker thread: `worker.terminate()` while a worker is inside `koffi.load()` or `lib.func()` aborts
- * the process. And never through koffi.node.poll, which swallows exceptions and can abort the process as
- * well.
+ * Not in a worker thread: `worker.terminate()` while a worker is inside `koffi.load()` or `lib.func()` aborts the process.
+ * And never through koffi.node.poll, which swallows exceptions and can abort the process as well.
  */
 import { createRequire } from 'node:module'
-import { isMainThread } from 'node:worker_threads'
+
+// Linux's numbers, as asm-generic and include/uapi/linux/tcp.h have them; `GENERIC_MACHINES` says where they hold.
+export const EINTR = 4
+export const EINPROGRESS = 115
+export const AF_INET = 2
+export const SOCK_STREAM = 1
+export const SOCK_NONBLOCK = 0x800
+export const SOCK_CLOEXEC = 0x80000
+export const SHUT_WR = 1
+export const SOL_SOCKET = 1
+export const SO_KEEPALIVE = 9
+export const SO_LINGER = 13
+export const IPPROTO_TCP = 6
+export const TCP_KEEPIDLE = 4
+export const TCP_KEEPINTVL = 5
+export const TCP_KEEPCNT = 6
+export const TCP_INFO = 11
+export const TCP_USER_TIMEOUT = 18
+export const SIOCINQ = 0x541b
+export const SIOCOUTQ = 0x5411
+export const POLLIN = 0x1
+export const POLLOUT = 0x4
+export const POLLNVAL = 0x20
+export const POLLRDHUP = 0x2000
+/** The kernel copies no more of `struct tcp_info` than there is room for. */
+export const TCP_INFO_BYTES = 256
 
 /** Each returns what its C function returns: -1 for an error, which `errno` then tells. */
 export interface Libc {
@@ -32,7 +56,6 @@ export type Load = ((id: string) => unknown) & { readonly resolve: (id: string) 
 
 export interface LoadOptions {
   readonly load?: Load
-  readonly platform?: string
   readonly arch?: string
   readonly isMainThread?: boolean
 }
@@ -55,13 +78,13 @@ const GENERIC_MACHINES: readonly string[] = ['x64', 'arm64', 'arm', 'ia32', 'ris
 
 /** Why ffi is out of the question, as far as can be told without loading native code; otherwise `null`. */
 export function whyNoFfi(options: LoadOptions = {}): string | null {
-  const platform = options.platform ?? process.platform
   const arch = options.arch ?? process.arch
-  if (platform !== 'linux') return `unavailable on ${platform}`
   if (!GENERIC_MACHINES.includes(arch)) return `unavailable on ${arch}`
-  if (!(options.isMainThread ?? isMainThread)) return 'not used in a worker thread'
+  if (!(options.isMainThread ?? process.getBuiltinModule('node:worker_threads').isMainThread)) {
+    return 'not used in a worker thread'
+  }
   try {
-    loadFrom(options).resolve('koffi')
+    loaderOf(options).resolve('koffi')
     return null
   } catch {
     return 'the optional package koffi is not installed'
@@ -73,13 +96,13 @@ export function loadLibc(options: LoadOptions = {}): Libc {
   const impossible = whyNoFfi(options)
   if (impossible !== null) throw new Error(impossible)
   try {
-    return bindLibc(loadFrom(options)('koffi') as Koffi)
+    return bindLibc(loaderOf(options)('koffi') as Koffi)
   } catch (error) {
     throw new Error(`koffi can't be loaded (${describeLoadError(error)})`, { cause: error })
   }
 }
 
-function loadFrom(options: LoadOptions): Load {
+function loaderOf(options: LoadOptions): Load {
   return options.load ?? createRequire(import.meta.url)
 }
 
@@ -106,5 +129,28 @@ function bindLibc(koffi: Koffi): Libc {
     shutdown: libc.func('shutdown', 'int', ['int', 'int']),
     close: libc.func('close', 'int', ['int']),
     errno: () => koffi.errno(),
+  }
+}
+
+/** An array of `struct pollfd` (8 bytes: fd i32, events i16, revents i16). */
+export interface PollList {
+  readonly bytes: Uint8Array
+  /** poll(2) ignores a negative descriptor. */
+  set(index: number, fd: number, events: number): void
+  revents(index: number): number
+}
+
+export function createPollList(capacity: number): PollList {
+  const bytes = new Uint8Array(capacity * 8)
+  const fds = new Int32Array(bytes.buffer)
+  const halves = new Int16Array(bytes.buffer)
+  return {
+    bytes,
+    set(index, fd, events) {
+      fds[index * 2] = fd
+      halves[index * 4 + 2] = events
+      halves[index * 4 + 3] = 0
+    },
+    revents: (index) => halves[index * 4 + 3]!,
   }
 }

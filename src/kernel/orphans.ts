@@ -1,152 +1,149 @@
 /**
- * Finds sockets of this process that no tracked socket stands for: handed to nobody, opened by native code,
- * or lost by JavaScript. Descriptors minus tracked inodes, split by what the kernel's tables say. Linux only.
+ * Counts the sockets of this process that nobody accounts for: handed over and not yet gone, inherited, held by the
+ * cluster primary, opened by native code or before the guard was there. Descriptors minus known ones, split by what the
+ * kernel's tables say. Linux only.
  *
- * Cost, in slices of the caller's choice: 5 us for each descriptor and, if a socket is left over, one reading
- * of tcp6, tcp and unix (see `proc.ts`). Meant for a report that somebody asked for, not for every sweep.
+ * Costs, in slices, 5 us for each descriptor and, if a socket is left over, one reading of tcp6, tcp and unix (see
+ * `proc.ts`). Hence only when a report is made, and not more often than every ten seconds.
  */
-import { join } from 'node:path'
-import type { KernelState } from '../core/vocabulary.js'
-import { monotonicMs } from '../real-time.js'
-import { DescriptorWalk, PROC_SELF, readSoftLimit } from './descriptors.js'
-import { fileCalls } from './file-calls.js'
-import { kernelStateOf } from './kernel-state.js'
-import { TCP_FORMAT, UNIX_FORMAT, type TableFormat } from './proc-table.js'
-import { TABLE_BUFFER_BYTES, TableReader } from './table-reader.js'
+import { opendirSync, readlinkSync } from 'node:fs'
+import type { OrphansReport } from '../core/report.js'
+import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
+import { monotonicMs, setTimeout } from '../real-time.js'
+import { readTable, TCP_TABLE, UNIX_TABLE, type TableFormat } from './proc-table.js'
+import { workFor, type Steps } from './sliced.js'
 
-export interface OrphanSocket {
-  readonly fd: number
-  readonly inode: number
-  /**
-   * `unix`: among them are the channel to a parent process and the pipes to children. `other`: UDP, netlink,
-   * a TCP socket that was never connected, or one whose connection the kernel has closed, which no table
-   * lists.
-   */
-  readonly kind: 'tcp' | 'unix' | 'other'
-  /** Of a `tcp` socket. */
-  readonly state: KernelState | null
+export interface OrphanWatch {
+  /** Looks again if the last look is old: at once where that is quick, else in the background. */
+  refresh(): void
+  /** As of the last look; `null` when there was none, or where nothing can be seen. */
+  report(): OrphansReport | null
+  stop(): void
 }
 
-export interface OrphanReport {
-  readonly openDescriptors: number
-  readonly socketDescriptors: number
-  /** The soft RLIMIT_NOFILE; `null` when it is unlimited or unknown. */
-  readonly softLimit: number | null
-  /** Untracked sockets that listen; they are no orphans. */
-  readonly listeners: number
-  readonly orphans: readonly OrphanSocket[]
-}
+/** A look is fresh for this long. */
+const FRESH_MS = 10_000
+/** So many descriptors are looked at on the spot: about a millisecond. */
+const QUICK_DESCRIPTORS = 256
+const SLICE_MS = 0.5
+/** Descriptors that are looked at between two looks at the clock. */
+const LINKS_A_STEP = 64
 
-export interface OrphanSearchOptions {
-  /** @default '/proc/self' */
-  readonly directory?: string
-  readonly now?: () => number
-}
+type Count = Omit<OrphansReport, 'ageMs'>
 
-interface Finding {
-  kind: OrphanSocket['kind'] | 'listener'
-  state: KernelState | null
-}
+/**
+ * @param known the descriptors of every socket that is accounted for
+ * @param openDescriptors how many there are in all; `null`: nobody can tell
+ */
+export function createOrphanWatch(
+  known: () => Iterable<number>,
+  openDescriptors: () => number | null,
+): OrphanWatch {
+  let steps: Steps | null = null
+  let found: Count | null = null
+  let foundAtMs = -Infinity
 
-export class OrphanSearch {
-  /** The answer, once `advance` has returned true. `null`: this platform or sandbox does not let us see. */
-  report: OrphanReport | null = null
-  readonly #directory: string
-  readonly #now: () => number
-  readonly #trackedInodes: ReadonlySet<number>
-  readonly #walk: DescriptorWalk
-  readonly #findings = new Map<number, Finding>()
-  readonly #tables: Array<{ read(): boolean; close(): void }>
-  #isWalked = false
-  #isDone = false
-
-  constructor(trackedInodes: ReadonlySet<number>, options: OrphanSearchOptions = {}) {
-    this.#trackedInodes = trackedInodes
-    this.#directory = options.directory ?? PROC_SELF
-    this.#now = options.now ?? monotonicMs
-    this.#walk = new DescriptorWalk(this.#directory)
-    const buffer = new Uint8Array(TABLE_BUFFER_BYTES)
-    this.#tables = [
-      this.#table('tcp6', buffer, TCP_FORMAT, (row) => tcpFinding(kernelStateOf(row.state))),
-      this.#table('tcp', buffer, TCP_FORMAT, (row) => tcpFinding(kernelStateOf(row.state))),
-      this.#table('unix', buffer, UNIX_FORMAT, (row) => ({
-        kind: row.isListening ? 'listener' : 'unix',
-        state: null,
-      })),
-    ]
-  }
-
-  /** Works for about `budgetMs`; true when `report` is final. Never throws. */
-  advance(budgetMs: number): boolean {
-    const startedMs = this.#now()
+  function* look(): Steps {
     try {
-      while (!this.#isDone && !this.#step()) {
-        if (this.#now() - startedMs >= budgetMs) return false
-      }
-      if (!this.#isDone) this.report = this.#compose()
+      found = yield* countOrphans(known)
     } catch {
-      this.report = null
+      found = null // EMFILE, EACCES: seen by nobody
     }
-    this.close()
-    return true
+    foundAtMs = monotonicMs()
+    steps = null
   }
 
-  /** Gives back what a search that is given up half-way holds. */
-  close(): void {
-    this.#isDone = true
-    this.#walk.close()
-    for (const table of this.#tables) table.close()
+  function proceed(budgetMs: number): void {
+    if (steps !== null && !workFor(steps, budgetMs, monotonicMs)) setTimeout(proceed, 1, SLICE_MS).unref()
   }
 
-  /** True when nothing is left to do. */
-  #step(): boolean {
-    if (!this.#isWalked) {
-      this.#isWalked = this.#walk.read()
-      if (this.#isWalked) this.#subtractTracked()
-      return false
-    }
-    if (this.#findings.size === 0) return true
-    if (this.#tables[0]?.read()) this.#tables.shift()
-    return this.#tables.length === 0
-  }
-
-  #subtractTracked(): void {
-    for (const inode of this.#walk.sockets.keys()) {
-      if (!this.#trackedInodes.has(inode)) this.#findings.set(inode, { kind: 'other', state: null })
-    }
-  }
-
-  #table<Row extends { readonly inode: number }>(
-    name: string,
-    buffer: Uint8Array,
-    format: TableFormat<Row>,
-    findingOf: (row: Row) => Finding,
-  ): TableReader<Row> {
-    const path = join(this.#directory, 'net', name)
-    return new TableReader({ files: fileCalls, path, buffer, mayLack: name !== 'tcp' }, format, {
-      wants: (inode) => this.#findings.has(inode),
-      take: (row) => this.#findings.set(row.inode, findingOf(row)),
-      malformed: () => {},
-    })
-  }
-
-  #compose(): OrphanReport {
-    const orphans: OrphanSocket[] = []
-    let listeners = 0
-    for (const [inode, { kind, state }] of this.#findings) {
-      if (kind === 'listener') listeners += 1
-      else orphans.push({ fd: this.#walk.sockets.get(inode) ?? -1, inode, kind, state })
-    }
-    return {
-      openDescriptors: this.#walk.open,
-      socketDescriptors: this.#walk.socketDescriptors,
-      softLimit: readSoftLimit(this.#directory),
-      listeners,
-      orphans,
-    }
+  return {
+    refresh() {
+      if (steps !== null || monotonicMs() - foundAtMs < FRESH_MS) return
+      const open = openDescriptors()
+      if (open === null) return
+      steps = look()
+      proceed(open <= QUICK_DESCRIPTORS ? Infinity : SLICE_MS)
+    },
+    report: () => found && { ...found, ageMs: Math.round(monotonicMs() - foundAtMs) },
+    stop() {
+      steps?.return()
+      steps = null
+    },
   }
 }
 
-function tcpFinding(state: KernelState | null): Finding {
-  return { kind: state === 'LISTEN' ? 'listener' : 'tcp', state }
+/** @throws when the descriptors or the tables can't be read */
+export function* countOrphans(
+  known: () => Iterable<number>,
+  directory = '/proc/self',
+): Generator<'long step' | undefined, Count> {
+  const path = `${directory}/fd`
+  const sockets = yield* listSockets(path)
+  // The known ones are asked for after the listing, so that none of them is taken for an orphan that was opened meanwhile.
+  const left = new Set(sockets.values())
+  for (const fd of known()) left.delete(sockets.get(fd) ?? 0)
+  for (const [fd, inode] of sockets) {
+    // Closed since it was listed. Seldom asked: most sockets are known.
+    if (left.has(inode) && socketInodeOf(`${path}/${fd}`) !== inode) left.delete(inode)
+  }
+  const states: Partial<Record<KernelState, number>> = {}
+  let [tcp, unix, listeners] = [0, 0, 0]
+
+  /** A row may be listed twice. */
+  function* rowsOf<Row extends { readonly inode: number }>(
+    table: string,
+    format: TableFormat<Row>,
+  ): Generator<undefined, Row[]> {
+    const found: Row[] = []
+    for (const rows of readTable(`${directory}/net/${table}`, format, table !== 'tcp', left)) {
+      for (const row of rows) if (row !== null && left.delete(row.inode)) found.push(row)
+      yield
+    }
+    return found
+  }
+
+  for (const table of left.size > 0 ? ['tcp6', 'tcp'] : []) {
+    for (const row of yield* rowsOf(table, TCP_TABLE)) {
+      const state = KERNEL_STATES[row.state - 1]
+      if (state === 'LISTEN') listeners += 1
+      else tcp += 1
+      if (state !== undefined && state !== 'LISTEN') states[state] = (states[state] ?? 0) + 1
+    }
+  }
+  for (const row of left.size > 0 ? yield* rowsOf('unix', UNIX_TABLE) : []) {
+    if (row.isListening) listeners += 1
+    else unix += 1
+  }
+  return { tcp, states, unix, other: left.size, listeners, socketDescriptors: sockets.size }
+}
+
+/** From descriptor to inode. */
+function* listSockets(path: string): Generator<undefined, Map<number, number>> {
+  const sockets = new Map<number, number>()
+  const directory = opendirSync(path, { bufferSize: LINKS_A_STEP })
+  try {
+    for (let entries = 1; ; entries += 1) {
+      const entry = directory.readSync()
+      if (entry === null) return sockets
+      const inode = socketInodeOf(`${path}/${entry.name}`)
+      if (inode !== null) sockets.set(Number(entry.name), inode)
+      if (entries % LINKS_A_STEP === 0) yield
+    }
+  } finally {
+    directory.closeSync()
+  }
+}
+
+/**
+ * `null` for what is no socket, or closed by now. Reading a link touches no file system, whereas fstat on a file of a
+ * dead NFS server would hold the event loop.
+ */
+function socketInodeOf(path: string): number | null {
+  try {
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1]
+    return inode === undefined ? null : Number(inode)
+  } catch {
+    return null
+  }
 }

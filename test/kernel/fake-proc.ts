@@ -1,7 +1,7 @@
 /**
  * A make-believe /proc/self/net: tables given as text, sockets given by descriptor and inode, calls counted.
  */
-import type { FileCalls } from '../../src/kernel/file-calls.js'
+import type { FileCalls } from '../../src/kernel/proc-table.js'
 
 export class FakeProc implements FileCalls {
   readonly tables = new Map<string, string>([

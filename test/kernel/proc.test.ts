@@ -23,7 +23,6 @@ t.test('no target: no call of any kind', async (t) => {
   const run = probe.ask([])
   t.ok(run.advance(Infinity))
   t.same(run.samples, [])
-  t.equal(probe.syscalls, 0)
   t.same([files.opened.length, files.reads, files.stats], [0, 0, 0])
   t.equal(probe.restMs(), 0)
 })
@@ -188,7 +187,6 @@ t.test('a row that cannot be read makes absence prove nothing', async (t) => {
   const run = probe.ask([11, 12].map(targetAt))
   t.ok(run.advance(Infinity))
   t.match(run.samples, [{ state: 'CLOSE_WAIT' }, null])
-  t.equal(probe.malformedRows, 1)
 })
 
 t.test('a descriptor that is closed between two slices gets no answer', async (t) => {

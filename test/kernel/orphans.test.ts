@@ -1,0 +1,134 @@
+import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import { createSocket } from 'node:dgram'
+import { createServer, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { countOrphans, createOrphanWatch } from '../../src/kernel/orphans.js'
+import { connectPair, fdOf } from './connected-pair.js'
+
+function count(known: () => Iterable<number>, directory?: string) {
+  const steps = countOrphans(known, directory)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+/** The descriptors that are sockets. */
+function socketDescriptors(): number[] {
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:')
+      } catch {
+        return false // the descriptor that listed
+      }
+    })
+}
+
+t.test('orphans are the sockets that nobody accounts for, listeners excepted', async (t) => {
+  const known = socketDescriptors()
+  t.match(
+    count(() => known),
+    { tcp: 0, unix: 0, other: 0, listeners: 0, socketDescriptors: known.length },
+  )
+
+  const path = join(tmpdir(), `slg-orphans-${process.pid}.sock`)
+  const unixServer = createServer().listen(path)
+  await new Promise((resolve) => unixServer.once('listening', resolve))
+  const unixClient = connect(path)
+  await new Promise((resolve) => unixClient.once('connect', resolve))
+  const pair = await connectPair(t, { pauseOnConnect: true }, '::')
+  const ended = await connectPair(t, { pauseOnConnect: true })
+  ended.client.end()
+  await new Promise((resolve) => ended.client.once('finish', resolve))
+  const dead = await connectPair(t, { pauseOnConnect: true })
+  const udp = createSocket('udp4').bind(0, '127.0.0.1')
+  await new Promise((resolve) => udp.once('listening', resolve))
+  dead.client.resetAndDestroy()
+  await new Promise((resolve) => dead.client.once('close', resolve))
+
+  t.same(
+    count(() => [...known, fdOf(pair.client)]),
+    {
+      tcp: 3,
+      states: { ESTABLISHED: 1, CLOSE_WAIT: 1, FIN_WAIT2: 1 },
+      unix: 2,
+      other: 2, // the UDP socket, and a connection that the kernel has closed, which is in no table
+      listeners: 4,
+      socketDescriptors: known.length + 12,
+    },
+  )
+  udp.close()
+  unixClient.destroy()
+  unixServer.close()
+})
+
+t.test('when every socket is known no table is read', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'slg-proc-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  symlinkSync('/proc/self/fd', join(directory, 'fd'))
+  const pair = await connectPair(t)
+  const known = socketDescriptors()
+  t.match(
+    count(() => known, directory),
+    { tcp: 0, unix: 0, other: 0, listeners: 0 },
+  )
+  t.throws(
+    () => count(() => known.filter((fd) => fd !== fdOf(pair.client)), directory),
+    { code: 'ENOENT' },
+    'the directory has no net/tcp',
+  )
+})
+
+t.test('a socket that was closed since it was listed is no orphan', async (t) => {
+  const pair = await connectPair(t)
+  const others = socketDescriptors().filter((fd) => fd !== fdOf(pair.server))
+  t.match(
+    count(() => others),
+    { tcp: 1, other: 0 },
+  )
+  function closeAndTell() {
+    pair.server.destroy() // closes the descriptor at once
+    return others
+  }
+  t.match(count(closeAndTell), { tcp: 0, other: 0 })
+})
+
+t.test('a search that is given up leaves no descriptor behind', async (t) => {
+  const many = Array.from({ length: 100 }, () => openSync('/dev/null', 'r'))
+  const before = readdirSync('/proc/self/fd').length
+  const steps = countOrphans(() => [])
+  t.equal(steps.next().done, false)
+  t.equal(readdirSync('/proc/self/fd').length, before + 1)
+  steps.return({} as never)
+  t.equal(readdirSync('/proc/self/fd').length, before)
+  for (const fd of many) closeSync(fd)
+})
+
+t.test('few descriptors are looked at on the spot, and not again for a while', async (t) => {
+  let looks = 0
+  const watch = createOrphanWatch(
+    () => {
+      looks += 1
+      return []
+    },
+    () => 50,
+  )
+  t.equal(watch.report(), null)
+  watch.refresh()
+  watch.refresh()
+  t.equal(looks, 1)
+  t.match(watch.report(), { ageMs: Number, listeners: Number })
+})
+
+t.test('where nothing can be counted nothing is reported', async (t) => {
+  const watch = createOrphanWatch(
+    () => [],
+    () => null,
+  )
+  watch.refresh()
+  t.equal(watch.report(), null)
+})
