@@ -5,6 +5,8 @@
 import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
 
 const SLICE_MS = 1
+/** What somebody who asks for a report may have to wait for a quick look; the rest of it follows in slices. */
+const GLANCE_MS = 2
 /** A timer that is this late tells of a blocked event loop, not of an ordinary busy one. */
 const STALL_MS = 100
 
@@ -27,7 +29,7 @@ export interface SweeperHooks {
 export interface Sweeper {
   /** Runs a whole pass now, in one go; a sliced pass under way is given up. */
   sweepNow(): void
-  /** A quick look at the JavaScript fields, for a report that somebody waits for. */
+  /** A quick look at the JavaScript fields, for a report that somebody waits for: of thousands, the first ones. */
   glance(): void
   /** Brings the next pass forward when it is further away than this. */
   hurry(delayMs: number): void
@@ -39,6 +41,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   let dueMs = 0
   let slice: NodeJS.Timeout | null = null
   let pass: Pass | null = null
+  let isGlance = false
   let stopped = false
 
   function schedule(delayMs: number): void {
@@ -62,28 +65,36 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
 
   /** A timer, not an immediate: an unref'd immediate does not wake a loop that waits for I/O. */
   function continueSoon(): void {
-    slice = setTimeout(runSlice, 1).unref()
+    slice = setTimeout(() => runSlice(), 1).unref()
   }
 
-  function runSlice(): void {
+  function runSlice(sliceMs = SLICE_MS): void {
     slice = null
-    const until = monotonicMs() + SLICE_MS
+    const until = monotonicMs() + sliceMs
     try {
-      pass ??= hooks.begin(true)
+      if (pass === null) {
+        isGlance = false
+        pass = hooks.begin(true)
+      }
       do {
         if (!pass.step()) {
-          pass = null
-          schedule(hooks.nextDelayMs())
+          finish()
           return
         }
       } while (monotonicMs() < until)
     } catch (error) {
-      pass = null
       hooks.onFailure(error)
-      schedule(hooks.nextDelayMs())
+      finish()
       return
     }
     continueSoon()
+  }
+
+  /** A glance does not stand for the sweep that is due: whoever asks often must not keep it from its time. */
+  function finish(): void {
+    pass = null
+    if (isGlance && timer !== null) hurry(hooks.nextDelayMs())
+    else schedule(isGlance ? 1 : hooks.nextDelayMs())
   }
 
   function runThrough(whole: Pass): void {
@@ -112,8 +123,14 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     glance() {
       // A pass under way is fresh enough, and must not be kept from its end by somebody who asks often.
       if (stopped || pass !== null) return
-      runThrough(hooks.begin(false))
-      hurry(hooks.nextDelayMs())
+      isGlance = true
+      try {
+        pass = hooks.begin(false)
+      } catch (error) {
+        hooks.onFailure(error)
+        return
+      }
+      runSlice(GLANCE_MS)
     },
     hurry,
     stop() {

@@ -11,20 +11,21 @@ import type { Condition } from './vocabulary.js'
 const HOLDING: readonly (Condition | null)[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']
 
 export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {
-  const held = new Map<string, { remote: string; localPort: number; ports: Set<number> }>()
+  const peers = new Map<string, Map<number, Set<number>>>()
   for (const row of rows) {
     const isHeld = row.direction === 'inbound' && row.verdict !== 'none' && !row.isDisconnected
     if (!isHeld || !HOLDING.includes(row.condition)) continue
     const { local, remote } = row.ends()
     if (local?.port == null || remote?.port == null) continue
-    const key = `${remote.address} ${local.port}`
-    let entry = held.get(key)
-    if (entry === undefined) {
-      held.set(key, (entry = { remote: remote.address, localPort: local.port, ports: new Set() }))
-    }
-    entry.ports.add(remote.port)
+    let peer = peers.get(remote.address)
+    if (peer === undefined) peers.set(remote.address, (peer = new Map()))
+    let ports = peer.get(local.port)
+    if (ports === undefined) peer.set(local.port, (ports = new Set()))
+    ports.add(remote.port)
   }
-  return [...held.values()]
-    .map(({ remote, localPort, ports }) => ({ remote, localPort, heldPorts: ports.size }))
+  return [...peers]
+    .flatMap(([remote, peer]) =>
+      [...peer].map(([localPort, ports]) => ({ remote, localPort, heldPorts: ports.size })),
+    )
     .sort((a, b) => b.heldPorts - a.heldPorts)
 }

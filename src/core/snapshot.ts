@@ -130,16 +130,16 @@ function oldestFirst(a: SocketRow, b: SocketRow): number {
 
 const STANDING = ['suspect', 'leaked', 'exempt'] as const satisfies readonly Verdict[]
 
+type Counted = { -readonly [K in keyof ConditionCount]: ConditionCount[K] }
+
 function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
-  const counts = new Map<string, { -readonly [K in keyof ConditionCount]: ConditionCount[K] }>()
-  for (const condition of [...CONDITIONS, null]) {
-    for (const verdict of STANDING) {
-      const none = { count: 0, oldestMs: 0, unreadBytes: 0, unsentBytes: 0 }
-      counts.set(`${condition} ${verdict}`, { condition, verdict, ...none })
-    }
-  }
+  const none = { count: 0, oldestMs: 0, unreadBytes: 0, unsentBytes: 0 }
+  const counts = [...CONDITIONS, null].map((condition) =>
+    STANDING.map((verdict): Counted => ({ condition, verdict, ...none })),
+  )
+  const byCondition = new Map(counts.map((entries) => [entries[0]!.condition, entries]))
   for (const row of rows) {
-    const entry = counts.get(`${row.condition} ${row.verdict}`)
+    const entry = byCondition.get(row.condition)?.find(({ verdict }) => verdict === row.verdict)
     if (entry === undefined) continue
     const { unreadBytes, unsentBytes } = row.waiting()
     entry.count += 1
@@ -147,7 +147,7 @@ function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
     entry.unreadBytes += unreadBytes
     entry.unsentBytes += unsentBytes
   }
-  return [...counts.values()].filter(({ count }) => count > 0)
+  return counts.flat().filter(({ count }) => count > 0)
 }
 
 function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number {

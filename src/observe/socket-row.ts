@@ -4,7 +4,6 @@ import type { SocketRow } from '../core/snapshot.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'
 import { describeSocket, endsOf, identifySocket } from './describe-socket.js'
 import { believedOf } from './kernel/view.js'
-import { readFacts } from './socket-fields.js'
 import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
 
 export class RecordRow implements SocketRow {
@@ -41,11 +40,11 @@ export class RecordRow implements SocketRow {
   }
 
   waiting(): { unreadBytes: number; unsentBytes: number } {
+    const { socket } = this.#record
     const kernel = believedOf(this.#record, this.isDisconnected)
-    const facts = readFacts(this.#record.socket, false, this.isDisconnected, kernel, null)
     return {
-      unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
-      unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
+      unreadBytes: socket.readableLength + (kernel?.unreadBytes ?? 0),
+      unsentBytes: socket.writableLength + (kernel?.unsentBytes ?? 0),
     }
   }
 
