@@ -55,7 +55,11 @@ export function createJudge(hooks: JudgeHooks): Judge {
     for (const effect of effects) {
       // A listener that was told of one effect may have closed the socket: the others are void then.
       if (record.case?.isClosed === true && event.type !== 'closed') break
-      carryOut(record, effect)
+      try {
+        carryOut(record, effect)
+      } catch (error) {
+        warnOnce('SLG_WARN_INTERNAL', `acting on a socket failed: ${messageOf(error)}`)
+      }
     }
     if (record.case !== null && event.type !== 'closed') urgeFor(record.case, event, policy)
   }

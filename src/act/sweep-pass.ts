@@ -54,7 +54,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       const record = ledger.at(cursor)
       if (record === undefined) return false
       cursor -= 1
-      look(record)
+      shielded(look, record)
     }
     return true
   }
@@ -117,8 +117,12 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     const record = asked.pop()
     if (record === undefined) return false
     if (record.index === -1 || record.socket.destroyed) return true
-    observe(record, isDisconnected(record.socket))
+    shielded(lookAgain, record)
     return true
+  }
+
+  function lookAgain(record: TrackedSocket): void {
+    observe(record, isDisconnected(record.socket))
   }
 
   function observe(record: TrackedSocket, disconnected: boolean | null): void {
@@ -155,6 +159,15 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
           return observeAsked()
       }
     },
+  }
+}
+
+/** One socket that can't be read must not keep the others from being looked at. */
+function shielded(look: (record: TrackedSocket) => void, record: TrackedSocket): void {
+  try {
+    look(record)
+  } catch (error) {
+    warnOnce('SLG_WARN_INTERNAL', `looking at a socket failed: ${messageOf(error)}`)
   }
 }
 

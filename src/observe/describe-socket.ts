@@ -1,4 +1,5 @@
 /** From a record to its entry in the report. Runs only when somebody asks, or when a verdict changes. */
+import { readField } from '../core/foreign.js'
 import { diagnose } from '../core/diagnose.js'
 import { formatEndpoint } from '../core/endpoint.js'
 import { isNamed } from '../core/pairs.js'
@@ -122,7 +123,8 @@ function ownerOf(record: TrackedSocket, kind: Kind, ends: SocketEnds): Owner {
 function servingOf({ socket, attribution }: TrackedSocket): Attribution | null {
   const latest = attribution?.request ?? null
   const first = latest === null ? null : requestBeingAnswered(socket)
-  if (first === null || first === latest || latest?.complete === false) return attribution
+  if (first === null || first === latest || (latest !== null && readField(latest, 'complete') === false))
+    return attribution
   const serving = new Attribution()
   serving.request = first
   return serving
@@ -133,8 +135,10 @@ function contextOf({ webSocket }: Attribution): Readonly<Record<string, string>>
   return webSocket === null ? NO_CONTEXT : { webSocket: stateOf(webSocket) }
 }
 
-function stateOf({ isPaused, readyState }: WebSocketLike): string {
-  if (readyState === 1) return isPaused ? 'paused' : 'open'
+function stateOf(webSocket: WebSocketLike): string {
+  const readyState = readField(webSocket, 'readyState')
+  if (typeof readyState !== 'number') return 'unreadable'
+  if (readyState === 1) return readField(webSocket, 'isPaused') === true ? 'paused' : 'open'
   return readyState === 2 ? 'closing' : 'closed'
 }
 

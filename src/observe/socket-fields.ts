@@ -21,6 +21,7 @@
  */
 import { constants } from 'node:os'
 import { Socket, type Server } from 'node:net'
+import { readField } from '../core/foreign.js'
 import type { Facts, KernelFacts } from '../core/facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
@@ -120,12 +121,13 @@ export function clientRequestOf(socket: Socket): object | null {
 
 /** The response to a request of `node:http`, once its head has come. */
 export function responseTo(request: object): object | null {
-  return (request as { res?: object | null }).res ?? null
+  const response = readField(request, 'res')
+  return typeof response === 'object' ? response : null
 }
 
 /** Where a stream is piped to at this moment. */
 export function pipesOf(stream: object): readonly unknown[] {
-  const pipes = fieldsOf(stream)._readableState?.pipes
+  const pipes = readField(readField(stream, '_readableState') ?? {}, 'pipes')
   return Array.isArray(pipes) ? pipes : []
 }
 
@@ -247,7 +249,9 @@ export function bytesMoved({ bytesRead, bytesWritten }: Socket): number {
 
 /** The request whose answer is on its way; with pipelining others may have come after it (lib/_http_server.js). */
 export function requestBeingAnswered(socket: Socket): object | null {
-  return (fieldsOf(socket)._httpMessage as { readonly req?: object } | null | undefined)?.req ?? null
+  const response = fieldsOf(socket)._httpMessage
+  const request = response == null ? null : readField(response, 'req')
+  return typeof request === 'object' ? request : null
 }
 
 /** Bytes that the kernel has accepted from us. */
@@ -256,6 +260,7 @@ export function bytesAccepted(socket: Socket): number {
   return Math.max(0, (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0))
 }
 
+/** Where the application has put something on the socket that throws, it looks healthy. */
 export function readFacts(
   socket: Socket,
   selfConnected: boolean,
@@ -263,6 +268,33 @@ export function readFacts(
   kernel: KernelFacts | null,
   abandoned: Facts['abandoned'] = null,
 ): Facts {
+  const judged = { selfConnected, disconnected, kernel, abandoned }
+  try {
+    return { ...fieldFacts(socket), ...judged }
+  } catch {
+    return { ...UNREADABLE, ...judged, disconnected: null, kernel: null }
+  }
+}
+
+type FieldFacts = Omit<Facts, 'selfConnected' | 'disconnected' | 'kernel' | 'abandoned'>
+
+const UNREADABLE: FieldFacts = {
+  connecting: false,
+  destroyed: false,
+  readable: true,
+  writable: true,
+  eofReceived: false,
+  eofConsumed: false,
+  localEnded: false,
+  localFinished: false,
+  reading: true,
+  unreadBytes: 0,
+  unsentBytes: 0,
+  bytesRead: 0,
+  bytesAccepted: 0,
+}
+
+function fieldFacts(socket: Socket): FieldFacts {
   const fields = fieldsOf(socket)
   const handle = fields._handle ?? null
   const queued = handle?.writeQueueSize ?? 0
@@ -283,10 +315,6 @@ export function readFacts(
     unsentBytes: unsentIn(socket, queued),
     bytesRead: handle?.bytesRead ?? 0,
     bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
-    selfConnected,
-    abandoned,
-    disconnected,
-    kernel,
   }
 }
 

@@ -1,3 +1,5 @@
+import { readField, readText } from '../../core/foreign.js'
+
 /** A store may hold anything: what goes into a report is a few short strings, copied. */
 const MOST_VALUES = 16
 const LONGEST_VALUE = 200
@@ -6,12 +8,21 @@ const LONGEST_VALUE = 200
 export function boundedValues(values: unknown): Readonly<Record<string, string>> | null {
   if (typeof values !== 'object' || values === null) return null
   const copied: [string, string][] = []
-  for (const key of Object.keys(values)) {
+  for (const key of keysOf(values)) {
     if (copied.length === MOST_VALUES) break
-    const value = boundedValue((values as Record<string, unknown>)[key])
+    const value = boundedValue(readText(values, key) ?? readField(values, key))
     if (value !== null) copied.push([boundedText(key), value])
   }
   return copied.length === 0 ? null : Object.fromEntries(copied)
+}
+
+function keysOf(values: object): string[] {
+  try {
+    return Object.keys(values)
+  } catch {
+    // A Proxy.
+    return []
+  }
 }
 
 export function boundedValue(value: unknown): string | null {

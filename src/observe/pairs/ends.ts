@@ -4,6 +4,7 @@
  */
 import { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
+import { readField } from '../../core/foreign.js'
 import { clientRequestOf, pipesOf, responseTo } from '../socket-fields.js'
 import type { TrackedSocket } from '../tracked-socket.js'
 
@@ -14,20 +15,21 @@ export type End = object
 export function sourceOf(stream: unknown): End | null {
   if (stream instanceof Socket) return stream
   if (!(stream instanceof IncomingMessage)) return null
-  const { req } = stream as { req?: unknown }
+  const req = readField(stream, 'req')
   return req instanceof ClientRequest ? req : stream
 }
 
 /** To whom goes what is written here. */
 export function targetOf(stream: unknown): End | null {
   if (stream instanceof Socket || stream instanceof ClientRequest) return stream
-  return stream instanceof ServerResponse ? (stream.req ?? null) : null
+  const request = stream instanceof ServerResponse ? readField(stream, 'req') : null
+  return typeof request === 'object' ? request : null
 }
 
 /** The connection behind it at this moment; a request may still wait for one. */
 export function connectionOf(end: End): Socket | null {
   if (end instanceof Socket) return end
-  const { socket } = end as { socket?: unknown }
+  const socket = readField(end, 'socket')
   return socket instanceof Socket ? socket : null
 }
 
@@ -43,14 +45,15 @@ export function isOn(end: End, record: TrackedSocket): boolean {
   if (socket.destroyed) return false
   if (end === socket || (direction === 'outbound' ? clientRequestOf(socket) : attribution?.request) === end)
     return true
-  return origin?.exchanges?.some(({ request }) => request === end && request.completed !== true) === true
+  return (
+    origin?.exchanges?.some(({ request }) => request === end && readField(request, 'completed') !== true) ===
+    true
+  )
 }
 
 /** Was it still to answer, or to be answered, when its connection closed? */
 export function isUnanswered(end: End): boolean {
-  return (
-    !(end instanceof ClientRequest) || (responseTo(end) as { complete?: unknown } | null)?.complete !== true
-  )
+  return !(end instanceof ClientRequest) || readField(responseTo(end) ?? {}, 'complete') !== true
 }
 
 const MOST_STREAMS = 32

@@ -2,6 +2,7 @@
  * Who uses a socket. Filled by whoever knows (an adapter, the HTTP sensor, the application's `label()`), read only
  * when a report is made: on the way in nothing is formatted, copied or concatenated.
  */
+import { readField, readText } from '../../core/foreign.js'
 import type { RequestInfo } from '../../core/report.js'
 import type { Kind } from '../../core/vocabulary.js'
 import { findRoutePattern } from './route-pattern.js'
@@ -64,17 +65,17 @@ export function releaseRequest(attribution: Attribution): void {
   // First, so that a request whose properties can't be read is let go as well.
   attribution.request = null
   attribution.response = null
-  attribution.method = request.method ?? ''
+  attribution.method = readText(request, 'method') ?? ''
   attribution.path = pathOf(request)
   attribution.toldRoute = toldRouteOf(request)
   attribution.baseUrl = baseUrlOf(request)
-  attribution.route = request.route
-  attribution.app = request.app
+  attribution.route = readField(request, 'route')
+  attribution.app = readField(request, 'app')
 }
 
 export function requestInfoOf(attribution: Attribution): RequestInfo | null {
   const { request } = attribution
-  const method = request === null ? attribution.method : (request.method ?? '')
+  const method = request === null ? attribution.method : (readText(request, 'method') ?? '')
   if (method === '') return null
   return { method, path: withoutQuery(request === null ? attribution.path : pathOf(request)) }
 }
@@ -84,7 +85,9 @@ export function routePatternOf(attribution: Attribution): string {
   const { request } = attribution
   const told = request === null ? attribution.toldRoute : toldRouteOf(request)
   if (told !== '') return told
-  const { route, app } = request ?? attribution
+  const from = request ?? attribution
+  const route = readField(from, 'route')
+  const app = readField(from, 'app')
   const baseUrl = request === null ? attribution.baseUrl : baseUrlOf(request)
   if (baseUrl === '' && (route === undefined || route === null)) return ''
   const path = withoutQuery(request === null ? attribution.path : pathOf(request))
@@ -92,12 +95,11 @@ export function routePatternOf(attribution: Attribution): string {
 }
 
 function pathOf(request: RequestLike): string {
-  if (typeof request.originalUrl === 'string') return request.originalUrl
-  return typeof request.url === 'string' ? request.url : ''
+  return readText(request, 'originalUrl') ?? readText(request, 'url') ?? ''
 }
 
-function baseUrlOf({ baseUrl }: RequestLike): string {
-  return typeof baseUrl === 'string' ? baseUrl : ''
+function baseUrlOf(request: RequestLike): string {
+  return readText(request, 'baseUrl') ?? ''
 }
 
 /**

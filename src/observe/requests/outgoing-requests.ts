@@ -15,6 +15,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { ClientRequest } from 'node:http'
 import { Socket } from 'node:net'
+import { readField } from '../../core/foreign.js'
 import { ServedRequest } from '../context/served-request.js'
 import type { Context, ContextSource } from '../context/source.js'
 import { originOf, type Exchange, type Origin, type UndiciRequest } from '../origin.js'
@@ -98,7 +99,7 @@ function noteUser(context: Context | null, record: TrackedSocket): void {
 }
 
 export function isUnderWay({ request }: Exchange): boolean {
-  return request.completed !== true && request.aborted !== true
+  return readField(request, 'completed') !== true && readField(request, 'aborted') !== true
 }
 
 type OnSocket = (this: ClientRequest, ...args: unknown[]) => unknown

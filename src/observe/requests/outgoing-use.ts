@@ -1,4 +1,5 @@
 import type { RequestInfo } from '../../core/report.js'
+import { readField, readText } from '../../core/foreign.js'
 import { withoutQuery } from './attribution.js'
 import { valuesOf } from '../context/source.js'
 import { isUnderWay } from './outgoing-requests.js'
@@ -25,14 +26,14 @@ export function outgoingUseOf(record: TrackedSocket): OutgoingUse {
     const exchange = origin.exchanges.find(isUnderWay)
     if (exchange === undefined) return IDLE
     const { request, context, stack } = exchange
-    const named = nameRequest(request.method, request.path, String(request.origin))
+    const named = nameRequest(request, originOf(request))
     return { request: named, context: valuesOf(context), stack }
   }
   const context = origin === null ? null : valuesOf(origin.context)
   const message = clientRequestOf(socket) as ClientRequestLike | null
   if (message !== null) {
     const target = `${isTls(socket) ? 'https' : 'http'}://${hostOf(message)}`
-    return { request: nameRequest(message.method, message.path, target), context, stack: 'assignment' }
+    return { request: nameRequest(message, target), context, stack: 'assignment' }
   }
   if (isHeldByAgent(socket)) return IDLE
   // Upgraded or taken over.
@@ -64,12 +65,25 @@ interface ClientRequestLike {
 
 /** The name that the application asked for: the header has the port too, unless it is the scheme's own. */
 function hostOf(message: ClientRequestLike): string {
-  const header = message.getHeader?.('host')
-  return typeof header === 'string' ? header : String(message.host)
+  try {
+    const header = message.getHeader?.('host')
+    if (typeof header === 'string') return header
+  } catch {
+    // Then the name that the socket was opened for.
+  }
+  return readText(message, 'host') ?? ''
 }
 
-function nameRequest(method: unknown, path: unknown, origin: string): RequestInfo | null {
-  if (typeof method !== 'string' || typeof path !== 'string') return null
+/** undici takes a URL as well. */
+function originOf(request: object): string {
+  const origin = readField(request, 'origin')
+  return origin instanceof URL ? origin.origin : (readText(request, 'origin') ?? '')
+}
+
+function nameRequest(request: object, origin: string): RequestInfo | null {
+  const method = readText(request, 'method')
+  const path = readText(request, 'path')
+  if (method === null || path === null) return null
   return {
     method: method.slice(0, LONGEST_NAME),
     path: withoutUser(withoutQuery(path)).slice(0, LONGEST_NAME),
