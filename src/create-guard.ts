@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Report, SnapshotQuery } from './core/report.js'
 import { buildReport } from './core/snapshot.js'
-import { startEngine } from './engine.js'
+import { createEstate, startEngine } from './engine.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
 import {
@@ -21,38 +21,76 @@ import { directionOf } from './observe/socket-fields.js'
 import { RecordRow } from './observe/socket-row.js'
 import { recordOf, TrackedSocket } from './observe/tracked-socket.js'
 import { tellRoute } from './observe/requests/told-routes.js'
-import { applySettings, type SocketSettings } from './observe/tracker.js'
+import { applySettings, releaseAll, type SocketSettings } from './observe/tracker.js'
 import { resolvePolicy, type ResolvedOptions } from './options/options.js'
 import { installedGuard, registerGuard } from './registry.js'
 import { checkServerOptions } from './options/check.js'
 import type { ReportEndpoint } from './server/endpoint.js'
-import { openReportEndpoint } from './server/open-endpoint.js'
+import { checkReportAddress, openReportEndpoint } from './server/open-endpoint.js'
 import { messageOf, warnOnce } from './warnings.js'
 
+/** A guard whose options can still be changed as a whole. */
+export interface FreshGuard {
+  readonly guard: Guard
+  /**
+   * Goes on by other options, with the same sockets and subscribers.
+   *
+   * @throws as `install()` does; it then goes on as before
+   */
+  restart(options: ResolvedOptions): void
+}
+
 /** @throws as `install()` does; nothing is left behind then */
-export function createGuard(options: ResolvedOptions): Guard {
-  const engine = startEngine(options)
-  const { ledger, announcer, books, now, probe, sweeper, tracker } = engine
-  const endpoint = openOrStop()
+export function createGuard(initial: ResolvedOptions): FreshGuard {
+  let options = initial
+  const estate = createEstate({
+    get policy() {
+      return options
+    },
+    label: null,
+  })
+  const { ledger, announcer, now } = estate
+  checkReportAddress(options.report, options.reportToken)
+  let engine = startEngine(options, estate)
+  let endpoint = openEndpoint(null)
   let installed = true
 
-  /** Nothing stays behind when the address or its token is wrong. */
-  function openOrStop(): ReportEndpoint | null {
-    try {
-      return openReportEndpoint(options.report, options.reportToken, {
-        read: (query) => guard.report(query),
-        subscribe: (listener) => guard.subscribe(listener),
-      })
-    } catch (error) {
-      engine.stop()
-      throw error
-    }
+  function openEndpoint(previous: ReportEndpoint | null): ReportEndpoint | null {
+    const { report, reportToken } = options
+    const opened = openReportEndpoint(report, reportToken, previous, {
+      read: (query) => guard.report(query),
+      subscribe: (listener) => guard.subscribe(listener),
+    })
+    // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
+    opened?.ready.catch((error: unknown) => {
+      warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
+    })
+    return opened
   }
 
-  // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
-  endpoint?.ready.catch((error: unknown) => {
-    warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
-  })
+  function restart(next: ResolvedOptions): void {
+    checkReportAddress(next.report, next.reportToken)
+    const previous = options
+    engine.stop()
+    try {
+      engine = startEngine(next, estate)
+    } catch (error) {
+      engine = startEngine(previous, estate)
+      throw error
+    }
+    options = next
+    for (const record of ledger) {
+      if (record.policy === previous) record.policy = next
+      // Probes and time limits were taken back: they are set anew, by the new options.
+      record.selfConnected = null
+      if (record.case !== null) record.case = { ...record.case, probing: false }
+      engine.onPolicy(record.policy)
+    }
+    engine.onPolicy(next)
+    if (next.report !== previous.report || next.reportToken !== previous.reportToken) {
+      endpoint = openEndpoint(endpoint)
+    }
+  }
 
   function ensureInstalled(): void {
     if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
@@ -61,7 +99,7 @@ export function createGuard(options: ResolvedOptions): Guard {
   function recordFor(socket: unknown): TrackedSocket {
     ensureInstalled()
     const checked = checkedSocket(socket)
-    const record = tracker.adopt(checked, directionOf(checked))
+    const record = engine.tracker.adopt(checked, directionOf(checked))
     // What is already closed takes every call and forgets it.
     return record ?? new TrackedSocket(0, checked, 'inbound', now(), options)
   }
@@ -88,8 +126,8 @@ export function createGuard(options: ResolvedOptions): Guard {
           platform: process.platform,
           uptimeSeconds: Math.round(process.uptime()),
         },
-        kernel: { probe: probe.name, reason: probe.reason },
-        kept: books.kept(looksForOrphans),
+        kernel: { probe: engine.probe.name, reason: engine.probe.reason },
+        kept: engine.books.kept(looksForOrphans),
         tracked: ledger.size,
         counts: ledger.counts,
         partedPairs: countParted(ledger, at),
@@ -104,21 +142,26 @@ export function createGuard(options: ResolvedOptions): Guard {
     if (!installed) return
     installed = false
     engine.stop()
+    releaseAll(ledger)
     void endpoint?.close()
     if (installedGuard() === guard) registerGuard(null)
   }
 
   const guard: Guard = {
-    options,
-    listening: endpoint === null ? null : endpoint.ready,
+    get options() {
+      return options
+    },
+    get listening() {
+      return endpoint?.ready ?? null
+    },
     snapshot,
     sweep(query) {
-      if (installed) sweeper.sweepNow()
+      if (installed) engine.sweeper.sweepNow()
       return snapshot(query, installed)
     },
     report(query) {
       // The kernel's tables are read in slices, and not while somebody waits.
-      sweeper.glance()
+      engine.sweeper.glance()
       return snapshot(query, installed)
     },
     subscribe: announcer.subscribe,
@@ -147,13 +190,13 @@ export function createGuard(options: ResolvedOptions): Guard {
         policy: resolvePolicy(policy, options),
         label: label === undefined ? null : checkedLabel(label),
       }
-      const release = engine.settings.set(server, settings)
+      const release = estate.settings.set(server, settings)
       engine.onPolicy(settings.policy)
       return release
     },
     socketsOf(server) {
       const sockets: Socket[] = []
-      for (const record of ledger) if (engine.settings.isOf(record, server)) sockets.push(record.socket)
+      for (const record of ledger) if (estate.settings.isOf(record, server)) sockets.push(record.socket)
       return sockets
     },
     attribute(socket, { kind, request, response, webSocket, server }) {
@@ -165,7 +208,7 @@ export function createGuard(options: ResolvedOptions): Guard {
       if (webSocket !== undefined) attribution.webSocket = webSocket
       if (server !== undefined) {
         attribution.server = server
-        applySettings(record, engine.settings.for(record))
+        applySettings(record, estate.settings.for(record))
       }
       // Its request is over where the socket was taken from HTTP: keep the name, let go of the rest.
       if (attribution.kind !== 'http') releaseRequest(attribution)
@@ -184,9 +227,9 @@ export function createGuard(options: ResolvedOptions): Guard {
       const remedy = checkedRemedy(action)
       engine.reclaim(findSocket(ledger, id), remedy)
     },
-    lint: (lintOptions) => books.lint(lintOptions),
+    lint: (lintOptions) => engine.books.lint(lintOptions),
     uninstall,
     [Symbol.dispose]: uninstall,
   }
-  return guard
+  return { guard, restart }
 }

@@ -19,7 +19,7 @@ import { prepareOwners } from './observe/owners.js'
 import { isDeath, isGivenUp } from './observe/failures.js'
 import { isKeepAliveOn, isTcp, serverOf } from './observe/socket-fields.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
-import { applySettings, startTracker, type Tracker } from './observe/tracker.js'
+import { applySettings, startTracker, type SocketSettings, type Tracker } from './observe/tracker.js'
 import { createTurnCounter } from './observe/turns.js'
 import type { ResolvedOptions, SocketPolicy } from './options/options.js'
 import { monotonicMs } from './real-time.js'
@@ -28,19 +28,15 @@ import { isReportServer, isReportSocket } from './server/report-sockets.js'
 import { messageOf, warnOnce } from './warnings.js'
 
 export interface Engine {
-  readonly ledger: Ledger<TrackedSocket>
-  readonly announcer: Announcer
   readonly probe: KernelProbe
   readonly tracker: Tracker
   readonly sweeper: Sweeper
   readonly books: Bookkeeping
-  readonly settings: ServerSettings
-  /** Milliseconds since the start, never 0. */
-  now(): number
   /** Closes a socket now, whatever its verdict. */
   reclaim(record: TrackedSocket, action: Action): void
   /** A policy that may need closer looks than before is in force. */
   onPolicy(policy: SocketPolicy): void
+  /** Takes out what listens and times; the sockets stay in the ledger. */
   stop(): void
 }
 
@@ -48,23 +44,43 @@ const SHORTEST_SWEEP_MS = 10
 /** Whoever was left behind is in grace at once, not at the next regular sweep; a burst of them is one look. */
 const HURRY_MS = 50
 
+/** What outlives a change of options: the sockets, who subscribed, what was said of servers, and the clocks. */
+export interface Estate {
+  readonly ledger: Ledger<TrackedSocket>
+  readonly announcer: Announcer
+  readonly settings: ServerSettings
+  /** Milliseconds since the start, never 0. */
+  now(): number
+  turn(): number
+  nextId(): number
+}
+
+export function createEstate(defaults: SocketSettings): Estate {
+  const startedMs = monotonicMs()
+  const ledger = new Ledger<TrackedSocket>()
+  let lastId = 0
+  return {
+    ledger,
+    announcer: createAnnouncer(),
+    settings: keepServerSettings(ledger, defaults),
+    // Never 0, which stands for "not yet".
+    now: () => Math.trunc(monotonicMs() - startedMs) + 1,
+    turn: createTurnCounter(),
+    nextId: () => (lastId += 1),
+  }
+}
+
 /** @throws `SLG_ERR_MISSING_PEER`, before anything is patched */
-export function startEngine(options: ResolvedOptions): Engine {
+export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   // First: it throws where a peer is missing, and nothing may be left behind then.
   const owners = prepareOwners(options)
-  const startedMs = monotonicMs()
-  // Never 0, which stands for "not yet".
-  const now = (): number => Math.trunc(monotonicMs() - startedMs) + 1
-  const turn = createTurnCounter()
-  const ledger = new Ledger<TrackedSocket>()
-  const announcer = createAnnouncer()
+  const { ledger, announcer, settings, now, turn, nextId } = estate
   const probe = selectKernelProbe(options.kernel, (reason) => {
     warnOnce('SLG_WARN_KERNEL', reason)
   })
   const executor = createExecutor(probe, (error) => {
     warnOnce('SLG_WARN_INTERNAL', `closing a socket failed: ${messageOf(error)}`)
   })
-  const settings = keepServerSettings(ledger, { policy: options, label: null })
   let shortestGraceMs = options.graceMs
   let urgentMs = Infinity
 
@@ -83,6 +99,7 @@ export function startEngine(options: ResolvedOptions): Engine {
   const pairs = observePairs({ now, identify: identifySocket, defaults: options })
   const tracker = startTracker({
     ledger,
+    nextId,
     settingsFor: (socket) => settings.of(serverOf(socket)),
     now,
     isForeign: isReportSocket,
@@ -129,7 +146,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     isForeignServer: isReportServer,
     reclaim,
   })
-  announcer.subscribe(books.onEvent)
+  const unsubscribe = announcer.subscribe(books.onEvent)
   const stopObservingOwners = owners.start({ adopt: tracker.adopt, isActing: executor.isActing })
   const sweeper = startSweeper({
     begin: (asksKernel) =>
@@ -179,14 +196,10 @@ export function startEngine(options: ResolvedOptions): Engine {
   }
 
   return {
-    ledger,
-    announcer,
     probe,
     tracker,
     sweeper,
     books,
-    settings,
-    now,
     reclaim,
     onPolicy({ graceMs }) {
       shortestGraceMs = Math.min(shortestGraceMs, graceMs)
@@ -194,6 +207,7 @@ export function startEngine(options: ResolvedOptions): Engine {
     },
     stop() {
       sweeper.stop()
+      unsubscribe()
       for (const record of ledger) executor.restore(record)
       stopObservingOwners()
       stopObservingHttp()

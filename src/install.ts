@@ -3,15 +3,16 @@ import { ClientRequest, Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { createGuard } from './create-guard.js'
+import { createGuard, type FreshGuard } from './create-guard.js'
 import { SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
 import { hasReadableFields } from './observe/socket-fields.js'
 import { resolveOptions, sameOptions, type InstallOptions, type ResolvedOptions } from './options/options.js'
-import { installedGuard, registerGuard } from './registry.js'
+import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from './registry.js'
 
 /**
- * Installs the guard in this process. A second call with the same options (or none) returns the guard that is there.
+ * Installs the guard in this process. A second call with the same options (or none) returns the guard that is there. One that was
+ * preloaded is taken over by the first call with options, which hold from then on; what they leave out is as the environment says.
  *
  * Cost: seven patched methods, two subscriptions and one unref'd timer; a healthy socket pays one small record.
  *
@@ -26,11 +27,20 @@ export function install(input?: InstallOptions): Guard {
   const present = installedGuard()
   if (present !== null) {
     if (isEmpty(input) || sameOptions(present.options as ResolvedOptions, options)) return present
+    const takeOver = preloadedGuard()
+    if (takeOver !== null) {
+      takeOver(input)
+      return present
+    }
     throw new SocketLeakGuardError(
       'SLG_ERR_ALREADY_INSTALLED',
       'a guard with other options is already installed in this process; use installedGuard(), or uninstall() it first',
     )
   }
+  return makeGuard(options).guard
+}
+
+function makeGuard(options: ResolvedOptions): FreshGuard {
   if (!hasReadableFields(new Socket())) {
     throw new SocketLeakGuardError(
       'SLG_ERR_UNSUPPORTED_NODE',
@@ -43,9 +53,23 @@ export function install(input?: InstallOptions): Guard {
       "the sockets of this process can't be observed: the prototypes of node:net, node:stream and node:http are frozen",
     )
   }
-  const guard = createGuard(options)
+  const { guard, restart } = createGuard(options)
   registerGuard(guard)
-  return guard
+  return { guard, restart }
+}
+
+/** For the preload: the application may still call `install()`, and its options then hold. */
+export function installPreloaded(input: InstallOptions): void {
+  if (installedGuard() !== null) {
+    install(input)
+    return
+  }
+  const { guard, restart } = makeGuard(resolveOptions(input))
+  registerPreloaded((given) => {
+    const options = resolveOptions(given, guard.options)
+    if (!sameOptions(guard.options, options)) restart(options)
+    registerPreloaded(null)
+  })
 }
 
 const PATCHED = [Socket, Readable, HttpServer, HttpsServer, ClientRequest] as const

@@ -9,8 +9,9 @@ export function readProcessWide(name: string): unknown {
   return (Socket as unknown as Record<symbol, unknown>)[slotOf(name)]
 }
 
-/** `false` where the class is frozen. */
+/** @returns `false` where the class is frozen */
 export function writeProcessWide(name: string, value: unknown): boolean {
+  if (value === undefined) return Reflect.deleteProperty(Socket, slotOf(name))
   return Reflect.defineProperty(Socket, slotOf(name), {
     value,
     writable: true,

@@ -10,14 +10,14 @@
  * - a worker has a guard of its own, but no report endpoint: the address is the main thread's
  * - a child process that inherits NODE_OPTIONS does the same as its parent; the address is taken then, which is one
  *   warning (`SLG_ERR_REPORT_LISTEN`) and nothing more
- * - preloaded twice, or with an `install()` of the same options (or none) in the application: one guard
+ * - preloaded twice, or with an `install()` in the application, which takes the guard over: one guard
  * - `--require` gets the same as one CommonJS file, so that it loads no ES module and also works where `require()`
  *   can't load one (`--no-experimental-require-module`)
  */
 import threads from 'node:worker_threads'
 import { isDisabled, readEnvironment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './errors.js'
-import { install } from './install.js'
+import { installPreloaded } from './install.js'
 import { isSupportedNode, SUPPORTED_NODE } from './node-version.js'
 import type { InstallOptions } from './options/options.js'
 import { messageOf, warnOnce } from './warnings.js'
@@ -35,7 +35,7 @@ function guardThisThread(): void {
     }
     const { options, problems } = readEnvironment(process.env)
     if (problems.length > 0) stayOff('SLG_ERR_INVALID_ENV', problems.map(messageOf).join('\n'))
-    else install(threads.isMainThread ? (options as InstallOptions) : withoutReport(options))
+    else installPreloaded(threads.isMainThread ? (options as InstallOptions) : withoutReport(options))
   } catch (error) {
     stayOff(error instanceof SocketLeakGuardError ? error.code : 'SLG_WARN_INTERNAL', messageOf(error))
   }

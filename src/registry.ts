@@ -7,6 +7,19 @@ export function installedGuard(): Guard | null {
   return (readProcessWide('guard') as Guard | undefined) ?? null
 }
 
+/** Gives the guard that was preloaded to the application, with its options on top of those of the environment. */
+export type TakeOver = (options: unknown) => void
+
+/** `null` where no guard was preloaded, or the application has taken it over. */
+export function preloadedGuard(): TakeOver | null {
+  return (readProcessWide('take-over') as TakeOver | undefined) ?? null
+}
+
+export function registerPreloaded(takeOver: TakeOver | null): void {
+  writeProcessWide('take-over', takeOver ?? undefined)
+}
+
 export function registerGuard(guard: Guard | null): void {
   writeProcessWide('guard', guard ?? undefined)
+  registerPreloaded(null)
 }

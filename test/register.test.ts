@@ -152,15 +152,21 @@ t.test('the kill switch keeps it off, and quiet', async (t) => {
   })
 })
 
-t.test('an install() with other options after the preload says so to the one who called it', async (t) => {
+t.test('an install() with other options after the preload takes the guard over', async (t) => {
   const dir = t.testdir({
     'app.mjs': `
-      import { install } from '${INDEX_URL}'
+      import { install, installedGuard } from '${INDEX_URL}'
+      const preloaded = installedGuard()
+      const guard = install({ graceMs: 5000 })
+      const { graceMs, action } = guard.options
+      console.log(guard === preloaded, graceMs, action)
       try { install({ graceMs: 5 }) } catch (error) { console.log(error.code) }
     `,
   })
-  const outcome = await runNode(['--require', REGISTER, join(dir, 'app.mjs')])
-  t.match(outcome, { code: 0, stdout: 'SLG_ERR_ALREADY_INSTALLED\n', stderr: '' })
+  const outcome = await runNode(['--require', REGISTER, join(dir, 'app.mjs')], {
+    env: { SOCKET_LEAK_GUARD_ACTION: 'end', SOCKET_LEAK_GUARD_GRACE_MS: '30000' },
+  })
+  t.match(outcome, { code: 0, stdout: 'true 5000 end\nSLG_ERR_ALREADY_INSTALLED\n', stderr: '' })
 })
 
 t.test('an unsupported Node is a warning', async (t) => {

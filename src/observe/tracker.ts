@@ -23,6 +23,7 @@ export interface SocketSettings {
 
 export interface TrackerHooks {
   readonly ledger: Ledger<TrackedSocket>
+  nextId(): number
   /** What holds for a socket that is new: its server's settings, or the default. */
   settingsFor(socket: Socket): SocketSettings
   /** Milliseconds since the guard started. */
@@ -49,6 +50,7 @@ export interface Tracker {
   adopt(socket: Socket, direction: Direction): TrackedSocket | null
   /** Forgets a socket that left by another door (handed to a child process). */
   forget(record: TrackedSocket): void
+  /** Stops listening; the records stay where they are. */
   stop(): void
 }
 
@@ -58,8 +60,24 @@ export function applySettings(record: TrackedSocket, { policy, label }: SocketSe
   if (label !== null) (record.attribution ??= new Attribution()).label = label
 }
 
+/** A record that stayed on its socket would be taken for known by the next guard, which does not have it. */
+export function releaseAll(ledger: Ledger<TrackedSocket>): void {
+  for (;;) {
+    const record = ledger.at(ledger.size - 1)
+    if (record === undefined) return
+    release(ledger, record, record.socket)
+  }
+}
+
+function release(ledger: Ledger<TrackedSocket>, record: TrackedSocket, socket: Socket): void {
+  ledger.remove(record)
+  detachRecord(socket)
+  if (record.socket !== socket) detachRecord(record.socket)
+  const raw = rawSocketOf(record.socket)
+  if (raw !== null) detachRecord(raw)
+}
+
 export function startTracker(hooks: TrackerHooks): Tracker {
-  let nextId = 1
   /** What was said of sockets before `connect()`. Nothing can leak in them, so nothing else keeps them. */
   const unconnected = new WeakMap<Socket, TrackedSocket>()
 
@@ -86,7 +104,7 @@ export function startTracker(hooks: TrackerHooks): Tracker {
 
   function newRecord(socket: Socket, direction: Direction): TrackedSocket {
     const settings = hooks.settingsFor(socket)
-    const record = new TrackedSocket(nextId++, socket, direction, hooks.now(), settings.policy)
+    const record = new TrackedSocket(hooks.nextId(), socket, direction, hooks.now(), settings.policy)
     if (settings.label !== null) applySettings(record, settings)
     return record
   }
@@ -98,14 +116,6 @@ export function startTracker(hooks: TrackerHooks): Tracker {
     record.socket = outer
     record.kernel = null
     attachRecord(outer, record)
-  }
-
-  function release(record: TrackedSocket, socket: Socket): void {
-    hooks.ledger.remove(record)
-    detachRecord(socket)
-    if (record.socket !== socket) detachRecord(record.socket)
-    const raw = rawSocketOf(record.socket)
-    if (raw !== null) detachRecord(raw)
   }
 
   /** Only TCP is adopted on the way: a pipe may be a child's stdio, which is nobody's connection. */
@@ -151,7 +161,7 @@ export function startTracker(hooks: TrackerHooks): Tracker {
         const record = recordOf(socket)
         if (record === undefined) return
         isKept = hooks.isOwnDoing(record, error) && !hearsErrors(socket)
-        release(record, socket)
+        release(hooks.ledger, record, socket)
         hooks.onReleased(record, error)
       })
       return isKept
@@ -176,17 +186,11 @@ export function startTracker(hooks: TrackerHooks): Tracker {
   return {
     adopt,
     forget(record) {
-      release(record, record.socket)
+      release(hooks.ledger, record, record.socket)
     },
     stop() {
       unsubscribe('net.server.socket', onServerSocket)
       unpatch()
-      // A record that stayed on its socket would be taken for known by the next guard, which does not have it.
-      for (;;) {
-        const record = hooks.ledger.at(hooks.ledger.size - 1)
-        if (record === undefined) return
-        release(record, record.socket)
-      }
     },
   }
 }

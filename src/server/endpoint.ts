@@ -48,11 +48,7 @@ export function listenForReports(
   handler: EndpointHandler,
   options: EndpointOptions = {},
 ): ReportEndpoint {
-  if (requiresToken(address) && handler.hasToken !== true)
-    throw new SocketLeakGuardError(
-      'SLG_ERR_REPORT_NEEDS_TOKEN',
-      `report must be a loopback address or a unix socket unless reportToken is set, got "${formatReportAddress(address)}"`,
-    )
+  ensureProtected(address, handler.hasToken === true)
   const server = createServer(
     {
       headersTimeout: 5_000,
@@ -103,6 +99,15 @@ export function listenForReports(
   }
   let stopped: Promise<void> | null = null
   return { ready, close: () => (stopped ??= stop()) }
+}
+
+/** @throws `SLG_ERR_REPORT_NEEDS_TOKEN` */
+export function ensureProtected(address: ReportAddress, hasToken: boolean): void {
+  if (!requiresToken(address) || hasToken) return
+  throw new SocketLeakGuardError(
+    'SLG_ERR_REPORT_NEEDS_TOKEN',
+    `report must be a loopback address or a unix socket unless reportToken is set, got "${formatReportAddress(address)}"`,
+  )
 }
 
 async function listen(server: Server, address: ReportAddress): Promise<SocketFile | null> {
