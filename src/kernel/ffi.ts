@@ -47,19 +47,31 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
   function* look(targets: readonly ProbeTarget[], samples: Array<KernelSample | null>): Steps {
     for (let start = 0; start < targets.length; start += CHUNK) {
       if (start > 0) yield
-      const fds = targets.slice(start, start + CHUNK).map((target) => target.fd())
+      const chunk = targets.slice(start, start + CHUNK)
+      const fds = chunk.map((target) => target.fd())
       for (const [index, fd] of fds.entries()) polled.set(index, fd, sys.POLLIN | sys.POLLRDHUP)
       // When poll fails (EINTR by a profiler's signal, EINVAL above RLIMIT_NOFILE), every socket may have something to say.
       const isPolled = libc.poll(polled.bytes, fds.length, 0) >= 0
       for (const [index, fd] of fds.entries()) {
-        if (fd >= 0) samples[start + index] = sample(fd, isPolled ? polled.revents(index) : sys.POLLIN)
+        const revents = isPolled ? polled.revents(index) : null
+        if (fd < 0) continue
+        samples[start + index] = chunk[index]!.isPipe === true ? pipeSample(fd, revents) : sample(fd, revents)
       }
     }
   }
 
+  /** Of a unix-domain socket poll tells all there is. */
+  function pipeSample(fd: number, revents: number | null): KernelSample | null {
+    if (revents === null || (revents & sys.POLLNVAL) !== 0) return null
+    return sampleOf(0, null, null, {
+      peerEnded: (revents & sys.POLLRDHUP) !== 0,
+      unreadBytes: revents === 0 ? 0 : ioctl(fd, sys.SIOCINQ),
+    })
+  }
+
   /** `null` for what is not a TCP socket (EOPNOTSUPP, ENOTSOCK, ENOPROTOOPT) or not open (POLLNVAL, EBADF). */
-  function sample(fd: number, revents: number): KernelSample | null {
-    if ((revents & sys.POLLNVAL) !== 0) return null
+  function sample(fd: number, revents: number | null): KernelSample | null {
+    if (revents !== null && (revents & sys.POLLNVAL) !== 0) return null
     length[0] = info.length
     if (libc.getsockopt(fd, sys.IPPROTO_TCP, sys.TCP_INFO, info, length) !== 0) return null
     const known = length[0]

@@ -13,6 +13,8 @@ export interface ProbeTarget {
   fd(): number
   /** The socket's inode, kept here by a probe that needs it; 0 while unknown. */
   inode: number
+  /** A unix-domain socket: it has no TCP state, but `ffi` can tell whether its peer has ended. */
+  readonly isPipe?: boolean
 }
 
 /**

@@ -60,7 +60,9 @@ export function createProcProbe({
   function* answer(targets: readonly ProbeTarget[], samples: Array<KernelSample | null>): Steps {
     const found = new Map<number, KernelSample | null>()
     for (const [index, target] of targets.entries()) {
-      if (target.inode === 0 || target.fd() < 0) target.inode = inodeOf(target, files)
+      if (target.isPipe !== true && (target.inode === 0 || target.fd() < 0)) {
+        target.inode = inodeOf(target, files)
+      }
       if (target.inode !== 0) found.set(target.inode, null)
       if (index % STATS_A_STEP === STATS_A_STEP - 1) yield
     }

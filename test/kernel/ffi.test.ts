@@ -1,11 +1,14 @@
 import { openSync, closeSync } from 'node:fs'
-import { createServer, connect } from 'node:net'
+import { once } from 'node:events'
+import { createServer, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { createFfiProbe, type FfiCalls } from '../../src/kernel/ffi.js'
 import { whyFfiFails } from '../../src/kernel/ffi-check.js'
 import { loadLibc, type Libc } from '../../src/kernel/libc.js'
+import type { KernelProbe } from '../../src/kernel/probe.js'
+import { createProcProbe } from '../../src/kernel/proc.js'
 import { ask, connectPair, fdOf, targetOf } from './connected-pair.js'
 
 /** The real C library, and how often it was called. */
@@ -61,6 +64,37 @@ t.test('what is no open TCP socket has no sample', async (t) => {
   unixClient.destroy()
   unixServer.close()
 })
+
+t.test(
+  'a unix-domain socket tells whether its peer has ended, where the caller says that it is one',
+  async (t) => {
+    const path = join(tmpdir(), `slg-pipe-${process.pid}.sock`)
+    const unixServer = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(path)
+    const accepted = once(unixServer, 'connection') as Promise<[Socket]>
+    const client = connect({ path, allowHalfOpen: true })
+    const [socket] = await accepted
+    t.teardown(() => {
+      client.destroy()
+      socket.destroy()
+      unixServer.close()
+    })
+    const target = { inode: 0, fd: () => fdOf(socket), isPipe: true }
+    const nothing = { state: null, unsentBytes: null, lastDataReceivedMs: null, retransmits: null }
+    function look(probe: KernelProbe) {
+      const run = probe.ask([target])
+      t.ok(run.advance(Infinity))
+      return run.samples
+    }
+    const probe = createFfiProbe(loadLibc())
+    t.match(look(probe), [{ ...nothing, peerEnded: false, unreadBytes: 0 }])
+    client.end('12345')
+    await once(client, 'finish')
+    t.match(look(probe), [{ ...nothing, peerEnded: true, unreadBytes: 5 }])
+    t.same(look(createFfiProbe(libcWith({ poll: () => -1 }))), [null], 'only poll knows')
+    t.same(look(createProcProbe()), [null])
+    t.equal(target.inode, 0, 'no table was searched for it')
+  },
+)
 
 t.test('a listener has a state and no queues', async (t) => {
   const pair = await connectPair(t)
