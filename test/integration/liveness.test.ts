@@ -2,10 +2,12 @@
  * Dead or alive: keep-alive brings the kernel's evidence, the oracle reads it, and only both together free anything.
  */
 import net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { install, type Guard } from '../../src/index.js'
-import { isDisconnected } from '../../src/observe/socket-fields.js'
+import { createFfiProbe } from '../../src/kernel/ffi.js'
+import { loadLibc } from '../../src/kernel/libc.js'
+import { descriptorOf, isDisconnected } from '../../src/observe/socket-fields.js'
 import { holdsInode, inodeOf, statesOf } from '../support/descriptors.js'
 import { meet, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
@@ -41,7 +43,7 @@ t.test('keep-alive alone: the kernel closes, Node is silent, the descriptor leak
   socket.setKeepAlive(true, 1000)
   await peer.kill()
   await until(() => statesOf(port, remotePort).length === 0, 'the kernel has closed the connection')
-  await sleep(500)
+  for (let turns = 0; turns < 3; turns += 1) await nextTurn() // each of them asks epoll for events
   t.same(events, [], 'Node emitted nothing')
   t.notOk(socket.destroyed)
   t.ok(holdsInode(inode), 'and the descriptor is still held')
@@ -64,14 +66,29 @@ t.test('keep-alive and the oracle free it', async (t) => {
   t.match(guard.snapshot().totals, { dead: 1, leaked: 0, reclaimed: 0 })
 })
 
-t.test('a live half-closed peer survives any number of probes', async (t) => {
+/** The socket's peer has answered so many keep-alive probes: each answer sets the age of the last acknowledgement back. */
+async function untilAnswered(socket: net.Socket, answers: number): Promise<void> {
+  const probe = createFfiProbe(loadLibc())
+  let answered = 0
+  let lastAgeMs = Infinity
+  await until(() => {
+    const run = probe.ask([{ inode: 0, fd: () => descriptorOf(socket) }])
+    run.advance(Infinity)
+    const ageMs = run.samples[0]?.lastAckReceivedMs ?? Infinity
+    if (ageMs < lastAgeMs && lastAgeMs !== Infinity) answered += 1
+    lastAgeMs = ageMs
+    return answered >= answers
+  }, `${answers} probes were answered`)
+}
+
+t.test('a live half-closed peer survives more probes than a dead one', async (t) => {
   const peer = await newPeer(t)
   using guard = install({ keepAlive: FAST_KEEP_ALIVE, sweepMs: 50 })
   const { socket, connection, port } = await meet(peer, forgetfulServer(t))
   const inode = inodeOf(socket)
   connection.do({ do: 'end' })
   await nextEvent(guard, 'suspect')
-  await sleep(5000)
+  await untilAnswered(socket, 2 * FAST_KEEP_ALIVE.count)
   t.notOk(socket.destroyed)
   t.ok(holdsInode(inode))
   t.same(statesOf(port, socket.remotePort!), ['CLOSE_WAIT'])
