@@ -1,15 +1,18 @@
 /** An Express application with an upload that nobody reads, and the report mounted in it. */
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { install } from 'socket-leak-guard'
 import { guardServer, reportHandler } from 'socket-leak-guard/express'
 
+/** Whoever reads the report has to know it. */
+const token = process.env['LEAKS_TOKEN'] ?? randomUUID()
 const guard = install({ graceMs: 2_000, sweepMs: 500 })
 
 const app = express()
-app.use('/leaks', reportHandler())
+app.use('/leaks', reportHandler({ token }))
 app.post('/upload/:name', () => {
   // Forgotten: the body, while this waits for something else. More than fits into the buffers stops the socket, and then
   // Node does not notice that the client has gone.
@@ -33,7 +36,9 @@ guard.subscribe(({ type }) => {
 })
 
 async function showReport(): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${port}/leaks?format=text`)
+  const response = await fetch(`http://127.0.0.1:${port}/leaks?format=text`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
   console.log(await response.text())
   client.kill()
   await guarded.drain({ timeoutMs: 500 })

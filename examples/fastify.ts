@@ -1,16 +1,19 @@
 /** A Fastify instance with an upload that nobody reads, and the report mounted in it. */
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { install } from 'socket-leak-guard'
 import { guardServer, reportHandler } from 'socket-leak-guard/fastify'
 
+/** Whoever reads the report has to know it. */
+const token = process.env['LEAKS_TOKEN'] ?? randomUUID()
 const guard = install({ graceMs: 2_000, sweepMs: 500 })
 
 const fastify = Fastify()
 // First: what comes before it could hold a request up that has no name yet.
 const guarded = guardServer(fastify)
-const report = reportHandler()
+const report = reportHandler({ token })
 fastify.get('/leaks', report)
 fastify.get('/leaks/*', report)
 fastify.addContentTypeParser('video/quicktime', (_request, payload, done) => done(null, payload))
@@ -35,7 +38,9 @@ const client = spawn(process.execPath, [
 
 guard.subscribe(async ({ type }) => {
   if (type !== 'leaked') return
-  const response = await fetch(`http://127.0.0.1:${port}/leaks?format=text`)
+  const response = await fetch(`http://127.0.0.1:${port}/leaks?format=text`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
   console.log(await response.text())
   client.kill()
   await guarded.drain({ timeoutMs: 500 })

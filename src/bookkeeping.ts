@@ -20,7 +20,7 @@ import { descriptorOf } from './observe/socket-fields.js'
 import { watchServers } from './observe/lint/servers.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
 import type { LogFunction } from './options/options.js'
-import { openReportSockets } from './server/report-sockets.js'
+import type { ReportSockets } from './server/report-sockets.js'
 
 export interface BookkeepingHooks {
   readonly ledger: Ledger<TrackedSocket>
@@ -29,8 +29,8 @@ export interface BookkeepingHooks {
   readonly log: 'stderr' | LogFunction | null
   readonly logIntervalMs: number
   now(): number
-  /** The report's own server is none of the application's. */
-  isForeignServer(server: Server): boolean
+  /** None of the application's. */
+  readonly reportSockets: ReportSockets
   reclaim(record: TrackedSocket, action: Action): void
 }
 
@@ -65,11 +65,15 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
 
   function* knownDescriptors() {
     for (const { socket } of ledger) yield descriptorOf(socket)
-    for (const socket of openReportSockets()) yield descriptorOf(socket)
+    for (const socket of hooks.reportSockets.open()) yield descriptorOf(socket)
   }
 
   function lintNow(options: LintOptions | undefined, mayRest: boolean): LintFinding[] {
-    const look = { open: ledger, nowMs: now(), isForeign: hooks.isForeignServer }
+    const look = {
+      open: ledger,
+      nowMs: now(),
+      isForeign: (server: Server) => server === hooks.reportSockets.server,
+    }
     return lint({ servers: servers.facts(look, mayRest), lostKeepAlives: keepAlives.lost() }, options)
   }
 

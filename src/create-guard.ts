@@ -26,6 +26,7 @@ import { resolvePolicy, type ResolvedOptions } from './options/options.js'
 import { installedGuard, registerGuard } from './registry.js'
 import { checkServerOptions } from './options/check.js'
 import type { ReportEndpoint } from './server/endpoint.js'
+import type { ReportSource } from './server/handler.js'
 import { checkReportAddress, openReportEndpoint } from './server/open-endpoint.js'
 import { messageOf, warnOnce } from './warnings.js'
 
@@ -57,10 +58,12 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
 
   function openEndpoint(previous: ReportEndpoint | null): ReportEndpoint | null {
     const { report, reportToken } = options
-    const opened = openReportEndpoint(report, reportToken, previous, {
-      read: (query) => guard.report(query),
-      subscribe: (listener) => guard.subscribe(listener),
-    })
+    const source: ReportSource = {
+      report: (query) => guard.report(query),
+      snapshot: (query) => guard.snapshot(query),
+      subscribe: announcer.subscribe,
+    }
+    const opened = openReportEndpoint(report, reportToken, previous, source, estate.reportSockets)
     // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
     opened?.ready.catch((error: unknown) => {
       warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))

@@ -24,7 +24,7 @@ import { createTurnCounter } from './observe/turns.js'
 import type { ResolvedOptions, SocketPolicy } from './options/options.js'
 import { monotonicMs } from './real-time.js'
 import { keepServerSettings, type ServerSettings } from './server-settings.js'
-import { isReportServer, isReportSocket } from './server/report-sockets.js'
+import { ReportSockets } from './server/report-sockets.js'
 import { messageOf, warnOnce } from './warnings.js'
 
 export interface Engine {
@@ -53,6 +53,8 @@ export interface Estate {
   now(): number
   turn(): number
   nextId(): number
+  /** Those of its own endpoint. */
+  readonly reportSockets: ReportSockets
 }
 
 export function createEstate(defaults: SocketSettings): Estate {
@@ -67,6 +69,7 @@ export function createEstate(defaults: SocketSettings): Estate {
     now: () => Math.trunc(monotonicMs() - startedMs) + 1,
     turn: createTurnCounter(),
     nextId: () => (lastId += 1),
+    reportSockets: new ReportSockets(),
   }
 }
 
@@ -74,7 +77,7 @@ export function createEstate(defaults: SocketSettings): Estate {
 export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   // First: it throws where a peer is missing, and nothing may be left behind then.
   const owners = prepareOwners(options)
-  const { ledger, announcer, settings, now, turn, nextId } = estate
+  const { ledger, announcer, settings, now, turn, nextId, reportSockets } = estate
   const probe = selectKernelProbe(options.kernel, (reason) => {
     warnOnce('SLG_WARN_KERNEL', reason)
   })
@@ -102,7 +105,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     nextId,
     settingsFor: (socket) => settings.of(serverOf(socket)),
     now,
-    isForeign: isReportSocket,
+    isForeign: (socket) => reportSockets.has(socket),
     isOwnDoing,
     onPeerEnded: pairs.onPeerEnded,
     onAdopted: owners.onAdopted,
@@ -143,7 +146,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     log: options.log,
     logIntervalMs: options.logIntervalMs,
     now,
-    isForeignServer: isReportServer,
+    reportSockets,
     reclaim,
   })
   const unsubscribe = announcer.subscribe(books.onEvent)

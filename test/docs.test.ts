@@ -152,6 +152,9 @@ t.test('docs/testing.md has the options with their defaults', async (t) => {
       t.equal(cells[1], formatDefault(options[name]), name)
 })
 
+/** What the examples take from the environment. */
+const LEAKS_TOKEN = { LEAKS_TOKEN: 'a-long-enough-token' }
+
 t.test('the examples run', async (t) => {
   for (const path of PAGES) {
     for (const [index, { info, code }] of codeBlocksOf(readDocument(path)).entries()) {
@@ -159,7 +162,7 @@ t.test('the examples run', async (t) => {
       if (!isNodeTest && !(info === 'js' && /from 'socket-leak-guard'/.test(code))) continue
       const directory = t.testdir({ 'example.mjs': code })
       const args = [...(isNodeTest ? ['--test'] : []), join(directory, 'example.mjs')]
-      const { code: exitCode, stdout, stderr } = await runNode(args)
+      const { code: exitCode, stdout, stderr } = await runNode(args, { env: LEAKS_TOKEN })
       t.equal(exitCode, 0, `${path}, block ${index}: ${stdout}${stderr}`)
       t.equal(stderr, '')
     }
@@ -190,7 +193,9 @@ t.test('docs/adapters.md', async (t) => {
       return { specifier, file: `${i}.mjs`, code: `${example?.code.replaceAll(/\b3000\b/g, '0')}${stop}` }
     })
     const directory = t.testdir(Object.fromEntries(programs.map(({ file, code }) => [file, code])))
-    const outcomes = await Promise.all(programs.map(({ file }) => runNode([join(directory, file)])))
+    const outcomes = await Promise.all(
+      programs.map(({ file }) => runNode([join(directory, file)], { env: LEAKS_TOKEN })),
+    )
     for (const [i, { specifier }] of programs.entries()) {
       t.same(outcomes[i], { code: 0, signal: null, stdout: '', stderr: '' }, specifier)
     }

@@ -7,14 +7,15 @@
  * - an Origin header must be ours, so that a page on another site can't read the report even where the host application
  *   allows every origin by a CORS middleware.
  * - no proxy may have announced itself: behind a reverse proxy on this machine the whole world comes from loopback. A
- *   proxy that adds no header can't be told from a local client: behind such a one, set a token.
+ *   proxy that adds no header can't be told from a local client: nginx's shortest `proxy_pass` is one. So this will do
+ *   for an endpoint of its own, and not for a report in the application's server, which a proxy may well lead to.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import { SocketLeakGuardError, describeValue } from '../errors.js'
 import { makePrintable } from '../report/printable.js'
-import { isLoopbackAddress } from './loopback.js'
+import { isLoopbackAddress } from './address.js'
 
 export interface Refusal {
   readonly status: 401 | 403
@@ -29,9 +30,20 @@ const NO_TOKEN: Refusal = {
 }
 const PROXY_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'] as const
 
+const NOT_ALLOWED: Refusal = { status: 403, message: 'This application does not let you read its report.' }
+
+export interface AccessRules {
+  readonly token?: string | null | undefined
+  readonly allow?: ((request: IncomingMessage) => boolean) | undefined
+}
+
 /** @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` for a token that no header could carry. */
-export function createAccessCheck(token: string | null | undefined): AccessCheck {
-  return token === null || token === undefined ? checkLocality : createTokenCheck(token)
+export function createAccessCheck({ token = null, allow }: AccessRules): AccessCheck {
+  const checkToken = token === null ? null : createTokenCheck(token)
+  if (allow === undefined) return checkToken ?? checkLocality
+  return function checkAllowed(request) {
+    return checkToken?.(request) ?? (allow(request) === true ? null : NOT_ALLOWED)
+  }
 }
 
 function createTokenCheck(token: string): AccessCheck {

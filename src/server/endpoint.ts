@@ -6,11 +6,9 @@
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
 import { SocketLeakGuardError } from '../errors.js'
-import { type ReportAddress, formatReportAddress, isWindowsPipe, requiresToken } from './report-address.js'
-import { markReportServer, markReportSocket } from './report-sockets.js'
+import { type ReportAddress, formatReportAddress, isWindowsPipe } from './address.js'
+import type { ReportSockets } from './report-sockets.js'
 import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
-
-export { isReportSocket } from './report-sockets.js'
 
 export interface ReportEndpoint {
   /**
@@ -24,13 +22,7 @@ export interface ReportEndpoint {
 
 export interface EndpointHandler {
   (request: IncomingMessage, response: ServerResponse): void
-  readonly hasToken?: boolean
   close?(): void
-}
-
-export interface EndpointOptions {
-  /** Hears of each accepted connection before anything else does. It must not throw. */
-  readonly onConnection?: (socket: Socket) => void
 }
 
 const MAX_CONNECTIONS = 64
@@ -39,35 +31,34 @@ const MAX_CONNECTIONS = 64
 const INACTIVITY_MS = 40_000
 
 /**
- * Starts to listen at once. Returns before it does: see `ready`.
- *
- * @throws SocketLeakGuardError `SLG_ERR_REPORT_NEEDS_TOKEN` when other machines could read a report without a token
+ * A scraper's connection is kept from one scrape to the next: when descriptors have run out, no other can be accepted.
  */
+const KEEP_ALIVE_MS = 120_000
+
+/** Starts to listen at once. Returns before it does: see `ready`. */
 export function listenForReports(
   address: ReportAddress,
   handler: EndpointHandler,
-  options: EndpointOptions = {},
+  sockets: ReportSockets,
 ): ReportEndpoint {
-  ensureProtected(address, handler.hasToken === true)
   const server = createServer(
     {
       headersTimeout: 5_000,
       requestTimeout: 10_000,
       connectionsCheckingInterval: 5_000,
-      keepAliveTimeout: 5_000,
+      keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: 16 * 1024,
       insecureHTTPParser: false,
     },
     handler,
   )
-  markReportServer(server)
+  sockets.server = server
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = INACTIVITY_MS
   // Before the HTTP server's own listener, which begins to use the socket.
   server.prependListener('connection', function adoptConnection(socket: Socket) {
-    markReportSocket(socket)
+    sockets.add(socket)
     socket.unref()
-    options.onConnection?.(socket)
   })
   // A failed accept(2) (EMFILE) is an 'error' of the server: the application must not die of it.
   server.on('error', ignoreServerError)
@@ -76,7 +67,7 @@ export function listenForReports(
   let socketFile: SocketFile | null = null
   async function start(): Promise<{ url: string }> {
     try {
-      socketFile = await listen(server, address)
+      socketFile = await listen(server, address, sockets)
     } catch (error) {
       server.close()
       throw listenError(address, error)
@@ -101,16 +92,11 @@ export function listenForReports(
   return { ready, close: () => (stopped ??= stop()) }
 }
 
-/** @throws `SLG_ERR_REPORT_NEEDS_TOKEN` */
-export function ensureProtected(address: ReportAddress, hasToken: boolean): void {
-  if (!requiresToken(address) || hasToken) return
-  throw new SocketLeakGuardError(
-    'SLG_ERR_REPORT_NEEDS_TOKEN',
-    `report must be a loopback address or a unix socket unless reportToken is set, got "${formatReportAddress(address)}"`,
-  )
-}
-
-async function listen(server: Server, address: ReportAddress): Promise<SocketFile | null> {
+async function listen(
+  server: Server,
+  address: ReportAddress,
+  sockets: ReportSockets,
+): Promise<SocketFile | null> {
   // `exclusive`: in a cluster worker the primary would otherwise listen, and spread requests over all workers.
   if (address.kind === 'tcp') {
     await listening(server, { host: address.host, port: address.port, exclusive: true })
@@ -125,7 +111,7 @@ async function listen(server: Server, address: ReportAddress): Promise<SocketFil
   try {
     return await listenOnFile(server, options)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStaleSocketFile(path)))
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStaleSocketFile(path, sockets)))
       throw error
     return listenOnFile(server, options)
   }

@@ -3,18 +3,23 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { forgetEndlessStreams, rememberEndlessStreams } from '../endless-streams.js'
 import { describeValue, SocketLeakGuardError } from '../errors.js'
 import type { Guard } from '../guard.js'
+import { checkNames } from '../options/check.js'
 import { invalidOption } from '../options/rules.js'
 import { installedGuard } from '../registry.js'
-import { checkNames } from '../options/check.js'
-import { createReportHandler, type ReportHandler, type ReportSource } from './report-handler.js'
+import { createAccessCheck } from './access.js'
+import type { ReportHandler, ReportSource } from './handler.js'
 
 export interface MountedReportOptions {
   /**
-   * Required from every request as `authorization: Bearer <token>`. Without one, requests are answered that come from
-   * this machine and through no proxy.
+   * Required from every request as `authorization: Bearer <token>`.
    * @default the option `reportToken` of `install()`
    */
   readonly token?: string | null | undefined
+  /**
+   * Who may read the report, where a token is not the way: behind a login, say. Asked for every request, besides the
+   * token where there is one.
+   */
+  readonly allow?: ((request: IncomingMessage) => boolean) | undefined
   /**
    * The path that the report is mounted at, such as `/leaks`, where nothing takes it off `request.url` (a plain
    * `http.createServer`). Express does.
@@ -23,56 +28,80 @@ export interface MountedReportOptions {
   readonly basePath?: string | undefined
 }
 
-const OPTION_NAMES = ['token', 'basePath'] as const
+const OPTION_NAMES = ['token', 'allow', 'basePath'] as const
 
-const NOT_INSTALLED = 'socket-leak-guard is not installed in this process: call install() first.\n'
+const UNPROTECTED =
+  'a report in your own server needs a token (here, or the option reportToken of install()) or a function allow: ' +
+  'behind a proxy on this machine, a request from anywhere looks like a local one'
 
 /**
  * A request listener that answers with the report of the installed guard, whichever that is when the request comes: HTML
  * for a browser, JSON otherwise, `/metrics` for Prometheus, `/events` as server-sent events. While no guard is installed
  * it answers 503.
  *
- * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN` without `token` and `allow`
+ *   (before a guard is installed that has no `reportToken`, every request is refused instead)
  * @example
- * const report = reportHandler({ basePath: '/leaks' })
+ * const report = reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN })
  * http.createServer((req, res) => (req.url.startsWith('/leaks') ? report(req, res) : app(req, res)))
  */
 export function reportHandler(
   options: MountedReportOptions = {},
 ): (request: IncomingMessage, response: ServerResponse) => void {
   checkNames(options, OPTION_NAMES)
-  const { token, basePath = '' } = options
+  const { token, allow, basePath = '' } = options
   if (typeof basePath !== 'string' || !/^(?:\/|$)/.test(basePath)) {
     throw invalidOption('basePath', 'a path that begins with a slash, or empty', describeValue(basePath))
   }
+  if (allow !== undefined && typeof allow !== 'function') {
+    throw invalidOption('allow', 'a function that takes a request', describeValue(allow))
+  }
+  const present = installedGuard()
+  const mayFollow = token === undefined && present === null
+  if (!mayFollow && !isProtected(tokenFor(present))) {
+    throw new SocketLeakGuardError('SLG_ERR_REPORT_NEEDS_TOKEN', UNPROTECTED)
+  }
   // At once, so that a bad token is an error of this call.
-  let handler = token === undefined ? null : makeHandler(token, basePath)
-  let madeFor = token
+  createAccessCheck({ token })
+  const loaded = import('./handler.js')
+  // Whoever asks is told.
+  loaded.catch(ignoreFailure)
+  let handler: ReportHandler | null = null
+  let madeFor: string | null = null
 
-  return function handleReport(request, response) {
-    const guard = installedGuard()
-    if (guard === null) {
-      sendNotInstalled(response)
-      return
-    }
-    const wanted = token === undefined ? guard.options.reportToken : token
+  function tokenFor(guard: Guard | null): string | null {
+    return token === undefined ? (guard?.options.reportToken ?? null) : token
+  }
+
+  function isProtected(wanted: string | null): boolean {
+    return wanted !== null || allow !== undefined
+  }
+
+  async function answer(guard: Guard, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const wanted = tokenFor(guard)
+    if (!isProtected(wanted)) return refuse(response, 403, UNPROTECTED)
+    const { createReportHandler } = await loaded
     if (handler === null || madeFor !== wanted) {
       if (handler !== null) forgetEndlessStreams(handler)
-      handler = makeHandler(wanted, basePath)
+      handler = createReportHandler(INSTALLED, { token: wanted, allow, basePath })
       madeFor = wanted
+      rememberEndlessStreams(handler)
     }
     handler(request, response)
   }
+
+  return function handleReport(request, response) {
+    const guard = installedGuard()
+    if (guard === null) refuse(response, 503, NOT_INSTALLED)
+    else answer(guard, request, response).catch(() => refuse(response, 500, 'The report could not be made.'))
+  }
 }
 
-function makeHandler(token: string | null, basePath: string): ReportHandler {
-  const handler = createReportHandler(INSTALLED, { token, basePath })
-  rememberEndlessStreams(handler)
-  return handler
-}
+const NOT_INSTALLED = 'socket-leak-guard is not installed in this process: call install() first.'
 
 const INSTALLED: ReportSource = {
-  read: (query) => present().report(query),
+  report: (query) => present().report(query),
+  snapshot: (query) => present().snapshot(query),
   subscribe: (listener) => present().subscribe(listener),
 }
 
@@ -82,12 +111,18 @@ function present(): Guard {
   return guard
 }
 
-function sendNotInstalled(response: ServerResponse): void {
+function refuse(response: ServerResponse, status: number, message: string): void {
   if (response.headersSent) return
-  response.writeHead(503, {
-    'content-type': 'text/plain; charset=utf-8',
-    'cache-control': 'no-store',
-    'content-length': NOT_INSTALLED.length,
-  })
-  response.end(NOT_INSTALLED)
+  try {
+    response.writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-store',
+      'content-length': message.length + 1,
+    })
+    response.end(`${message}\n`)
+  } catch {
+    // Some other middleware has made the response its own.
+  }
 }
+
+function ignoreFailure(): void {}

@@ -1,41 +1,62 @@
-import { type ReportEndpoint, ensureProtected, listenForReports } from './endpoint.js'
-import { parseReportAddress } from './report-address.js'
-import { type ReportSource, createReportHandler } from './report-handler.js'
+/** The report endpoint as the options ask for it. What it is made of is loaded then, and not before. */
+import { SocketLeakGuardError } from '../errors.js'
+import { formatReportAddress, parseReportAddress, requiresToken } from './address.js'
+import type { ReportEndpoint } from './endpoint.js'
+import type { ReportSource } from './handler.js'
+import type { ReportSockets } from './report-sockets.js'
 
 /**
  * @throws `SLG_ERR_INVALID_OPTION` for an address that can't be understood, `SLG_ERR_REPORT_NEEDS_TOKEN` for one
  *   that others can reach while no token protects it
  */
 export function checkReportAddress(report: string | null, token: string | null): void {
-  if (report !== null) ensureProtected(parseReportAddress(report), token !== null)
+  if (report === null) return
+  const address = parseReportAddress(report)
+  if (token !== null || !requiresToken(address)) return
+  throw new SocketLeakGuardError(
+    'SLG_ERR_REPORT_NEEDS_TOKEN',
+    `report must be a loopback address or a unix socket unless reportToken is set, got "${formatReportAddress(address)}"`,
+  )
 }
 
 /**
- * Opens the report endpoint that the options ask for, or none. What `checkReportAddress` throws is thrown here too.
+ * Opens the report endpoint that the options ask for, or none.
  *
  * @param previous closed first: it may have the same address
+ * @throws as `checkReportAddress` does
  */
 export function openReportEndpoint(
   report: string | null,
   token: string | null,
   previous: ReportEndpoint | null,
   source: ReportSource,
+  sockets: ReportSockets,
 ): ReportEndpoint | null {
   const closed = previous?.close()
   if (report === null) return null
-  const open = () => listenForReports(parseReportAddress(report), createReportHandler(source, { token }))
-  return closed === undefined ? open() : openAfter(closed, open)
-}
-
-function openAfter(closed: Promise<void>, open: () => ReportEndpoint): ReportEndpoint {
+  checkReportAddress(report, token)
+  const address = parseReportAddress(report)
   let isWanted = true
-  const opening = closed.then(() => (isWanted ? open() : null))
+
+  /** With the page and all: when descriptors have run out, nothing can be loaded any more. */
+  async function open(): Promise<ReportEndpoint | null> {
+    const [{ listenForReports }, { createReportHandler }] = await Promise.all([
+      import('./endpoint.js'),
+      import('./handler.js'),
+      closed,
+    ])
+    return isWanted ? listenForReports(address, createReportHandler(source, { token }), sockets) : null
+  }
+  const opening = open()
   const ready = opening.then((endpoint) => endpoint?.ready ?? new Promise<never>(() => {}))
+  ready.catch(ignoreFailure)
   return {
     ready,
     async close() {
       isWanted = false
-      await (await opening)?.close()
+      await opening.then((endpoint) => endpoint?.close(), ignoreFailure)
     },
   }
 }
+
+function ignoreFailure(): void {}

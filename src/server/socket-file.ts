@@ -1,7 +1,7 @@
 /** The file of a unix socket: who may connect, whether anybody still listens behind it, and that it goes when we go. */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { markReportSocket } from './report-sockets.js'
+import type { ReportSockets } from './report-sockets.js'
 
 export interface SocketFile {
   readonly path: string
@@ -33,10 +33,10 @@ export function removeSocketFile(file: SocketFile): void {
 }
 
 /** Unlinks a socket that nobody listens behind any more. True when listening is worth another try. */
-export async function isStaleSocketFile(path: string): Promise<boolean> {
+export async function isStaleSocketFile(path: string, sockets: ReportSockets): Promise<boolean> {
   try {
     const before = lstatSync(path)
-    if (!before.isSocket() || !(await isRefused(path))) return false
+    if (!before.isSocket() || !(await isRefused(path, sockets))) return false
     const { dev, ino } = lstatSync(path)
     if (dev !== before.dev || ino !== before.ino) return false
     unlinkSync(path)
@@ -55,11 +55,11 @@ function unlinkIfOurs({ path, dev, ino }: SocketFile): void {
   }
 }
 
-function isRefused(path: string): Promise<boolean> {
+function isRefused(path: string, sockets: ReportSockets): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = new Socket()
     // Before connecting, which announces the socket to everybody who watches for new ones.
-    markReportSocket(socket)
+    sockets.add(socket)
     function settle(answer: boolean): void {
       socket.destroy()
       resolve(answer)

@@ -279,14 +279,14 @@ for (const { version, fastify } of VERSIONS) {
   void t.test(`Fastify ${version}: the report can be mounted`, async (t) => {
     const instance = fastify()
     guardServer(instance)
-    const report = reportHandler()
+    const report = reportHandler({ allow: () => true })
     instance.get('/leaks', report)
     instance.get('/leaks/*', report)
     void instance.register(
       async (admin) => void admin.get('/*', reportHandler({ token: 'a-long-enough-token' })),
       { prefix: '/admin/:tenant' },
     )
-    instance.get('/only/metrics', reportHandler({ basePath: '/only' }))
+    instance.get('/only/metrics', reportHandler({ basePath: '/only', allow: () => true }))
     const port = await listen(t, instance)
     const get = (path: string, headers = {}): Promise<Response> =>
       fetch(`http://127.0.0.1:${port}${path}`, { headers })

@@ -328,7 +328,7 @@ void t.test("an application's own close() is called, once", async (t) => {
 void t.test('a page that follows the events of a mounted report does not hold a drain up', async (t) => {
   const guard = install({ graceMs: 60_000 })
   t.teardown(() => guard.uninstall())
-  const server = http.createServer(reportHandler())
+  const server = http.createServer(reportHandler({ allow: () => true }))
   const port = await listen(server)
   const { drain } = guardServer(server)
   const page = await ask(port, 'GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n')

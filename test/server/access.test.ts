@@ -14,7 +14,7 @@ function asked({ from, server, headers = {} }: Asker): IncomingMessage {
 }
 
 t.test('without a token only this machine is answered, by a loopback name', async (t) => {
-  const check = createAccessCheck(null)
+  const check = createAccessCheck({})
   const local = { from: '127.0.0.1', headers: { host: 'localhost:3000' } }
   const pipe = { server: { address: () => '/run/app.sock' } }
   const table: Array<[string, Asker, RegExp | null]> = [
@@ -94,7 +94,7 @@ t.test('without a token only this machine is answered, by a loopback name', asyn
 })
 
 t.test('a hostile header is quoted harmlessly', async (t) => {
-  const refusal = createAccessCheck(null)(
+  const refusal = createAccessCheck({})(
     asked({ from: '::1', headers: { host: `evil\x1b[2J${'x'.repeat(500)}` } }),
   )
   t.match(refusal?.message, 'evil\\x1b[2Jxxx')
@@ -102,7 +102,7 @@ t.test('a hostile header is quoted harmlessly', async (t) => {
 })
 
 t.test('with a token nothing else counts', async (t) => {
-  const check = createAccessCheck('s3cret')
+  const check = createAccessCheck({ token: 's3cret' })
   const far = (authorization?: string) =>
     asked({
       from: '192.0.2.1',
@@ -136,7 +136,9 @@ t.test('with a token nothing else counts', async (t) => {
 
 t.test('a token that no header can carry is an error, and not repeated in it', async (t) => {
   for (const token of ['', 'two words', 'späße', 'line\nbreak', 42, {}]) {
-    const error = t.throws(() => createAccessCheck(token as string)) as unknown as SocketLeakGuardError
+    const error = t.throws(() =>
+      createAccessCheck({ token: token as string }),
+    ) as unknown as SocketLeakGuardError
     t.equal(error.code, 'SLG_ERR_INVALID_OPTION')
     t.match(error.message, /^token must be a string of visible ASCII characters/)
     t.notMatch(error.message, /two|späße|break/)

@@ -3,8 +3,9 @@ import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { listenForReports } from '../../src/server/endpoint.js'
-import { parseReportAddress } from '../../src/server/report-address.js'
-import { createReportHandler } from '../../src/server/report-handler.js'
+import { parseReportAddress } from '../../src/server/address.js'
+import { createReportHandler } from '../../src/server/handler.js'
+import { ReportSockets } from '../../src/server/report-sockets.js'
 import { createFakeSource } from './fake-source.js'
 
 async function runPrimary(): Promise<void> {
@@ -24,7 +25,7 @@ async function runPrimary(): Promise<void> {
 
 function runWorker(): void {
   const address = parseReportAddress(process.env['REPORT_ADDRESS'] ?? '')
-  const { ready } = listenForReports(address, createReportHandler(createFakeSource()))
+  const { ready } = listenForReports(address, createReportHandler(createFakeSource()), new ReportSockets())
   ready.then(
     () => process.send?.('listening'),
     ({ message }) => process.send?.(message),

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { createReportHandler } from '../../src/server/report-handler.js'
+import { createReportHandler } from '../../src/server/handler.js'
 import { createFakeSource, sampleEvent } from './fake-source.js'
 import { openEvents, parseResponse, readUntil, request, serve } from './raw-request.js'
 

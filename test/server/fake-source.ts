@@ -5,7 +5,8 @@ import { LEAKY, sampleSocket } from '../report/sample-reports.js'
 
 export interface FakeSource {
   readonly queries: SnapshotQuery[]
-  read(query: SnapshotQuery): Report
+  report(query: SnapshotQuery): Report
+  snapshot(query: SnapshotQuery): Report
   subscribe(listener: (event: GuardEvent) => void): () => void
   emit(event: GuardEvent): void
   /** Resolves when exactly `count` listeners are subscribed. */
@@ -16,12 +17,15 @@ export function createFakeSource(read: (query: SnapshotQuery) => Report = () => 
   const queries: SnapshotQuery[] = []
   const listeners = new Set<(event: GuardEvent) => void>()
   const changes = new EventEmitter()
+  function answer(query: SnapshotQuery): Report {
+    queries.push(query)
+    return read(query)
+  }
+
   return {
     queries,
-    read(query) {
-      queries.push(query)
-      return read(query)
-    },
+    report: answer,
+    snapshot: answer,
     subscribe(listener) {
       listeners.add(listener)
       changes.emit('change')

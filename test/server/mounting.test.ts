@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express5 from 'express'
 import t from 'tap'
-import { createReportHandler } from '../../src/server/report-handler.js'
+import { createReportHandler } from '../../src/server/handler.js'
 import { createFakeSource } from './fake-source.js'
 import { listenUntilTestEnds, openEvents, readUntil, request, serve } from './raw-request.js'
 

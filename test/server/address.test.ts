@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import type { SocketLeakGuardError } from '../../src/errors.js'
-import { formatReportAddress, parseReportAddress, requiresToken } from '../../src/server/report-address.js'
+import { formatReportAddress, parseReportAddress, requiresToken } from '../../src/server/address.js'
 
 t.test('addresses, and whether other machines reach them', async (t) => {
   const table: Array<[text: string, host: string, port: number, needsToken: boolean]> = [

@@ -5,12 +5,14 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
-import { HTML_CONTENT_TYPE, renderHtml } from '../report/html.js'
-import { JSON_CONTENT_TYPE, renderJson } from '../report/json.js'
+import { DEFAULT_LIMIT } from '../core/snapshot.js'
+import { monotonicMs, setImmediate } from '../real-time.js'
+import { HTML_CONTENT_TYPE, writeHtml } from '../report/html.js'
+import { JSON_CONTENT_TYPE, writeJson } from '../report/json.js'
 import { PAGE_SCRIPT } from '../report/page-script.js'
 import { PAGE_STYLE } from '../report/page-style.js'
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from '../report/prometheus.js'
-import { TEXT_CONTENT_TYPE, renderText } from '../report/text.js'
+import { TEXT_CONTENT_TYPE, writeText } from '../report/text.js'
 import { createAccessCheck } from './access.js'
 import {
   EVENT_STREAM_HEADERS,
@@ -18,20 +20,21 @@ import {
   type Subscribe,
   createEventStream,
 } from './event-stream.js'
-import { describeBadParameter, type Format, isBadParameter, parseReportQuery } from './report-query.js'
+import { describeBadParameter, type Format, isBadParameter, parseReportQuery } from './query.js'
 
+/** What is asked of a guard. */
 export interface ReportSource {
-  read(query: SnapshotQuery): Report
+  /** After a quick look. */
+  report(query: SnapshotQuery): Report
+  snapshot(query: SnapshotQuery): Report
   readonly subscribe: Subscribe
 }
 
 export interface ReportHandlerOptions {
-  /**
-   * Required from every request as `authorization: Bearer <token>`. Without a token, only requests from this machine
-   * are answered.
-   * @default null
-   */
+  /** Required from every request as `authorization: Bearer <token>`. @default null */
   readonly token?: string | null
+  /** Who may read it, in place of the rules of `access.ts`; asked besides the token where there is one. */
+  readonly allow?: ((request: IncomingMessage) => boolean) | undefined
   /**
    * What to take off `request.url` first, for a plain `node:http` server that does no routing: `/leaks`.
    * Express takes its mount path off by itself.
@@ -43,7 +46,6 @@ export interface ReportHandlerOptions {
 
 export interface ReportHandler {
   (request: IncomingMessage, response: ServerResponse): void
-  readonly hasToken: boolean
   /** Ends the streams of events that are open. */
   close(): void
 }
@@ -84,11 +86,11 @@ const CONTENT_TYPES: Readonly<Record<Format, string>> = {
  * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` for a token that no header could carry.
  */
 export function createReportHandler(source: ReportSource, options: ReportHandlerOptions = {}): ReportHandler {
-  const checkAccess = createAccessCheck(options.token)
+  const checkAccess = createAccessCheck(options)
   const basePath = (options.basePath ?? '').replace(/\/+$/, '')
   const events = createEventStream((listener) => source.subscribe(listener), options.events)
 
-  function answer(request: IncomingMessage, response: ServerResponse): void {
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = checkAccess(request)
     if (refusal !== null) {
       const challenge = refusal.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
@@ -105,19 +107,24 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     sendError(request, response, 404, 'There is no such page here: ask for /, /metrics or /events.')
   }
 
-  function sendReport(request: IncomingMessage, response: ServerResponse, search: string): void {
+  async function sendReport(
+    request: IncomingMessage,
+    response: ServerResponse,
+    search: string,
+  ): Promise<void> {
     const query = parseReportQuery(search)
     if (isBadParameter(query))
       return sendError(request, response, 400, describeBadParameter(query), {}, query)
     const format = query.format ?? (wantsPage(request) ? 'html' : 'json')
     if (format === 'prometheus') return sendMetrics(request, response)
-    const report = source.read(query.snapshot)
+    const report = await readInSlices(source, query.snapshot)
+    const body = await writeInSlices(write(report, format, query.snapshot))
     const headers = { vary: 'accept', ...(format === 'html' && HTML_HEADERS) }
-    send(request, response, 200, CONTENT_TYPES[format], render(report, format, query.snapshot), headers)
+    send(request, response, 200, CONTENT_TYPES[format], body, headers)
   }
 
   function sendMetrics(request: IncomingMessage, response: ServerResponse): void {
-    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, renderPrometheus(source.read({ limit: 0 })), {
+    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, renderPrometheus(source.report({ limit: 0 })), {
       vary: 'accept',
     })
   }
@@ -135,22 +142,65 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   function handleReportRequest(request: IncomingMessage, response: ServerResponse): void {
     // Somebody before us in the application has answered already.
     if (response.headersSent) return
-    try {
-      answer(request, response)
-    } catch {
-      giveUp(request, response)
-    }
+    answer(request, response).catch(() => giveUp(request, response))
   }
 
   return Object.assign(handleReportRequest, {
-    hasToken: typeof options.token === 'string',
     close: () => events.close(),
   })
 }
 
-function render(report: Report, format: Exclude<Format, 'prometheus'>, query: SnapshotQuery): string {
-  if (format === 'html') return renderHtml(report, { query })
-  return format === 'text' ? renderText(report) : renderJson(report)
+const SOCKETS_A_SLICE = 100
+const SLICE_MS = 4
+/** How often a place is looked for again where the socket that the next page follows has gone in the meantime. */
+const MOST_STEPS_BACK = 3
+
+/** A long report, with a turn of the event loop after each hundred sockets. */
+async function readInSlices(source: ReportSource, query: SnapshotQuery): Promise<Report> {
+  const { limit = DEFAULT_LIMIT } = query
+  const report = source.report({ ...query, limit: Math.min(limit, SOCKETS_A_SLICE) })
+  const sockets = new Map(report.sockets.map((socket) => [socket.id, socket]))
+  let { nextAfter } = report
+  for (let stepsBack = 0; nextAfter !== null && sockets.size < limit && stepsBack <= MOST_STEPS_BACK;) {
+    await turn()
+    const known = sockets.size
+    const after: number = [...sockets.keys()].at(-1 - stepsBack) ?? 0
+    const page = source.snapshot({
+      ...query,
+      limit: Math.min(limit - known, SOCKETS_A_SLICE),
+      after,
+    })
+    for (const socket of page.sockets) sockets.set(socket.id, socket)
+    stepsBack = page.sockets.length === 0 ? stepsBack + 1 : 0
+    if (page.sockets.length > 0) ({ nextAfter } = page)
+    if (sockets.size === known && page.sockets.length > 0) break
+  }
+  return { ...report, sockets: [...sockets.values()], nextAfter }
+}
+
+async function writeInSlices(pieces: Iterable<string>): Promise<string> {
+  let body = ''
+  let until = monotonicMs() + SLICE_MS
+  for (const piece of pieces) {
+    body += piece
+    if (monotonicMs() < until) continue
+    await turn()
+    until = monotonicMs() + SLICE_MS
+  }
+  return body
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+function write(
+  report: Report,
+  format: Exclude<Format, 'prometheus'>,
+  query: SnapshotQuery,
+): Iterable<string> {
+  if (format === 'html') return writeHtml(report, { query })
+  return format === 'text' ? writeText(report) : writeJson(report)
 }
 
 /** The path below the mount, and the query. A target may be a whole URL (RFC 9112, section 3.2.2). */

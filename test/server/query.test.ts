@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { describeBadParameter, isBadParameter, parseReportQuery } from '../../src/server/report-query.js'
+import { describeBadParameter, isBadParameter, parseReportQuery } from '../../src/server/query.js'
 
 t.test('what may be asked', async (t) => {
   t.same(parseReportQuery(''), { snapshot: {}, format: null })

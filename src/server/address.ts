@@ -1,8 +1,7 @@
 /** Where the report endpoint listens, as option `report` spells it. */
-import { isIP } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { SocketLeakGuardError, describeValue } from '../errors.js'
-import { isLoopbackAddress } from './loopback.js'
 
 export interface TcpReportAddress {
   readonly kind: 'tcp'
@@ -92,4 +91,16 @@ function invalid(value: unknown): SocketLeakGuardError {
     'SLG_ERR_INVALID_OPTION',
     `report must be ${EXPECTED}, got ${describeValue(value)}`,
   )
+}
+
+/** Is this the text of an IP address that reaches this machine only? A name is none: it may resolve to anything. */
+export function isLoopbackAddress(address: string | undefined): boolean {
+  const version = address === undefined ? 0 : isIP(address)
+  // A zone (fe80::1%eth0) marks a link-local address, and BlockList does not parse it.
+  if (address === undefined || version === 0 || address.includes('%')) return false
+  // RFC 6890. BlockList also recognizes an IPv4 address that is mapped into IPv6.
+  const loopback = new BlockList()
+  loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+  loopback.addAddress('::1', 'ipv6')
+  return loopback.check(address, version === 6 ? 'ipv6' : 'ipv4')
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import type { Report } from '../../src/core/report.js'
+import type { Report, SnapshotQuery } from '../../src/core/report.js'
 import { renderHtml } from '../../src/report/html.js'
 import { renderJson } from '../../src/report/json.js'
 import { renderPrometheus } from '../../src/report/prometheus.js'
 import { renderText } from '../../src/report/text.js'
-import { createReportHandler } from '../../src/server/report-handler.js'
-import { LEAKY } from '../report/sample-reports.js'
+import { createReportHandler } from '../../src/server/handler.js'
+import { LEAKY, sampleReport, sampleSocket } from '../report/sample-reports.js'
 import { createFakeSource } from './fake-source.js'
 import { type RawResponse, exchange, parseResponse, request, serve } from './raw-request.js'
 
@@ -226,4 +226,39 @@ t.test('two requests on one connection, the first with a body that nobody reads'
   )
   t.equal(parseResponse(text).status, 405)
   t.match(text, /HTTP\/1\.1 200 OK[^]*socket-leak-guard: 4 leaked/)
+})
+
+t.test('a long report is read in slices, and is whole', async (t) => {
+  const ids = Array.from({ length: 250 }, (_, i) => i + 1)
+  const closed = new Set<number>()
+  function read({ after = 0, limit = 1000 }: SnapshotQuery): Report {
+    const open = ids.filter((id) => !closed.has(id))
+    const start = after === 0 ? 0 : open.indexOf(after) + 1
+    if (start === 0 && after !== 0) return sampleReport()
+    const page = open.slice(start, start + limit)
+    // The last one of the first slice closes before the next is asked for.
+    if (after === 0) closed.add(page.at(-1)!)
+    const isLast = start + limit >= open.length
+    return sampleReport({
+      sockets: page.map((id) => sampleSocket(id)),
+      nextAfter: isLast ? null : page.at(-1)!,
+    })
+  }
+  const source = createFakeSource(read)
+  const port = await serve(t, createReportHandler(source))
+  for (const [target, count, nextAfter] of [
+    ['/', 250, null],
+    ['/?limit=150', 150, 151],
+  ] as const) {
+    closed.clear()
+    const { body } = await request(port, `GET ${target}`)
+    const report = JSON.parse(body) as Report
+    t.same(
+      report.sockets.map(({ id }) => id),
+      ids.slice(0, count === 150 ? 150 : count),
+      target,
+    )
+    t.equal(report.nextAfter === null, nextAfter === null)
+  }
+  t.ok(source.queries.every(({ limit = 0 }) => limit <= 101))
 })

@@ -1,0 +1,79 @@
+/** The query string of a request for a report. */
+import type { SnapshotQuery } from '../core/report.js'
+import { MAX_LIMIT } from '../core/snapshot.js'
+import { clip } from '../report/printable.js'
+
+export const FORMATS = ['json', 'html', 'text', 'prometheus'] as const
+export type Format = (typeof FORMATS)[number]
+
+export interface ReportQuery {
+  readonly snapshot: SnapshotQuery
+  /** What `?format=` asks for; `null` leaves it to the reader's kind. */
+  readonly format: Format | null
+}
+
+/** What is wrong with a parameter. The message quotes what came as a JSON string: visible and on one line. */
+export interface BadParameter {
+  readonly parameter: string
+  readonly expected: string
+  readonly received: string
+}
+
+interface Parameter {
+  readonly expected: string
+  parse(text: string): boolean | number | string | undefined
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = { '': true, 1: true, true: true, 0: false, false: false }
+
+const PARAMETERS: Readonly<Record<string, Parameter>> = {
+  all: {
+    expected: 'given once as 1, true, 0 or false',
+    parse: (text) => (Object.hasOwn(FLAGS, text) ? FLAGS[text] : undefined),
+  },
+  limit: {
+    expected: `given once as an integer from 1 to ${MAX_LIMIT}`,
+    parse: (text) => parseInteger(text, 1, MAX_LIMIT),
+  },
+  after: {
+    expected: 'given once as the id of a socket, an integer from 0 upwards',
+    parse: (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
+  },
+  format: {
+    expected: `given once as one of ${FORMATS.join(', ')}`,
+    parse: (text) => FORMATS.find((format) => format === text),
+  },
+}
+
+/** Parameters that mean nothing here are ignored: proxies and scrapers add their own. */
+export function parseReportQuery(search: string): ReportQuery | BadParameter {
+  const given = new URLSearchParams(search)
+  const values: Record<string, boolean | number | string> = {}
+  for (const [parameter, { expected, parse }] of Object.entries(PARAMETERS)) {
+    const texts = given.getAll(parameter)
+    if (texts.length === 0) continue
+    const value = texts.length === 1 ? parse(texts[0]!) : undefined
+    if (value === undefined) return { parameter, expected, received: quoted(texts) }
+    values[parameter] = value
+  }
+  const { format = null, ...snapshot } = values
+  return { snapshot, format: format as Format | null }
+}
+
+export function isBadParameter(query: ReportQuery | BadParameter): query is BadParameter {
+  return 'parameter' in query
+}
+
+export function describeBadParameter({ parameter, expected, received }: BadParameter): string {
+  return `${parameter} must be ${expected}, got ${received}`
+}
+
+function quoted(texts: readonly string[]): string {
+  const shown = texts.slice(0, 3).map((text) => JSON.stringify(clip(text, 60)))
+  return shown.join(' and ')
+}
+
+function parseInteger(text: string, least: number, most: number): number | undefined {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+  return value >= least && value <= most ? value : undefined
+}
