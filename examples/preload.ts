@@ -1,7 +1,7 @@
 /** An application is guarded without a change to its code: `node --require socket-leak-guard/register app.js`. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import http, { type IncomingMessage } from 'node:http'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -27,6 +27,8 @@ const [port] = (await once(app.stdout, 'data')) as [Buffer]
 const client = net.connect({ port: Number(port), host: '127.0.0.1' })
 client.on('error', () => {}).end('hello')
 
+// The endpoint is loaded beside the application, and listens a moment later.
+while (!existsSync(socketPath)) await sleep(50)
 while ((JSON.parse(await readReport('json')) as Report).totals.leaked === 0) await sleep(500)
 console.log(await readReport('text'))
 
