@@ -1,0 +1,53 @@
+import { EventEmitter, once } from 'node:events'
+import t from 'tap'
+import { startSweeper, type Sweeper } from '../../src/act/sweeper.js'
+import { monotonicMs } from '../../src/real-time.js'
+
+/** A step of a pass that takes a while. */
+function spin(ms: number): void {
+  const until = monotonicMs() + ms
+  while (monotonicMs() < until);
+}
+
+t.test('a glance at thousands takes a moment, and goes on in slices', async (t) => {
+  const STEPS = 100
+  const events = new EventEmitter()
+  const begun: boolean[] = []
+  const sweeper: Sweeper = startSweeper({
+    begin(asksKernel) {
+      begun.push(asksKernel)
+      let steps = 0
+      return {
+        step() {
+          spin(0.5)
+          steps += 1
+          if (steps < STEPS) return true
+          events.emit('end')
+          return false
+        },
+      }
+    },
+    nextDelayMs: () => 60_000,
+    onStall() {},
+    onFailure: (error) => t.fail(String(error)),
+  })
+  t.teardown(() => sweeper.stop())
+  // The sweeper's own timers do not keep the process alive.
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+
+  const ended = once(events, 'end')
+  let isOver = false
+  void ended.then(() => {
+    isOver = true
+  })
+  sweeper.glance()
+  t.same(begun, [false], 'the kernel is not asked')
+  await Promise.resolve()
+  t.notOk(isOver, 'the rest follows')
+  sweeper.glance()
+  t.same(begun, [false], 'a second one joins the first')
+  await ended
+  sweeper.sweepNow()
+  t.same(begun, [false, true], 'and the next sweep asks')
+})
