@@ -19,81 +19,75 @@ const SEEN_BY_KERNEL_ONLY: ReadonlySet<Condition> = new Set(['fin-unseen', 'wind
 type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
+type Family = readonly [name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]]
+
 /** Takes counts alone: give it a report of `limit: 0`, and no socket needs to be described. */
 export function renderPrometheus(report: Report): string {
-  const { totals, kernel, descriptors } = report
+  return familiesOf(report).map(renderFamily).join('')
+}
+
+const SOCKETS =
+  'Open sockets by verdict: suspect (grace runs), leaked (grace is over), exempt (declared as meant).'
+const OUTCOME =
+  'Sockets since the guard was installed that the application put right (recovered), ' +
+  'that the guard closed (reclaimed), or that were proven dead and closed at once (dead).'
+const CONDITION =
+  'Open sockets by condition and verdict. A condition that can not be seen on this system is absent.'
+const FORECAST =
+  'Until the limit is reached if leaks go on as in the last hour; absent while that is not in sight.'
+
+function familiesOf(report: Report): Family[] {
+  const { totals, kernel, descriptors, stalls, ports } = report
+  const heldPorts = ports.reduce((sum, peer) => sum + peer.heldPorts, 0)
+  const oldest = byVerdict(report, (longest, { oldestMs }) => Math.max(longest, oldestMs / 1000))
+  const unread = byVerdict(report, (sum, { unreadBytes }) => sum + unreadBytes)
+  const unsent = byVerdict(report, (sum, { unsentBytes }) => sum + unsentBytes)
+  const standing = STANDING.map((verdict): Sample => [{ verdict }, totals[verdict]])
+  const outcomes = OUTCOMES.map((verdict): Sample => [{ verdict }, totals[verdict]])
+  const forecast = report.limitReachedInMs
   return [
-    family('tracked_sockets', 'gauge', 'Open sockets that the guard tracks.', [[{}, totals.tracked]]),
-    family(
-      'sockets',
+    ['tracked_sockets', 'gauge', 'Open sockets that the guard tracks.', known(totals.tracked)],
+    ['sockets', 'gauge', SOCKETS, standing],
+    ['outcomes_total', 'counter', OUTCOME, outcomes],
+    ['condition_sockets', 'gauge', CONDITION, countConditions(report)],
+    ['oldest_seconds', 'gauge', 'Age of the oldest condition by verdict.', oldest],
+    ['unread_bytes', 'gauge', 'Received bytes that nobody has read, by verdict.', unread],
+    ['unsent_bytes', 'gauge', 'Written bytes that the peer has not taken, by verdict.', unsent],
+    [
+      'leak_growth_per_hour',
       'gauge',
-      'Open sockets by verdict: suspect (grace runs), leaked (grace is over), exempt (declared as meant).',
-      STANDING.map((verdict) => [{ verdict }, totals[verdict]]),
-    ),
-    family(
-      'outcomes_total',
-      'counter',
-      'Sockets since the guard was installed that the application put right (recovered), ' +
-        'that the guard closed (reclaimed), or that were proven dead and closed at once (dead).',
-      OUTCOMES.map((verdict) => [{ verdict }, totals[verdict]]),
-    ),
-    family(
-      'condition_sockets',
-      'gauge',
-      'Open sockets by condition and verdict. A condition that can not be seen on this system is absent.',
-      countConditions(report),
-    ),
-    family(
-      'oldest_seconds',
-      'gauge',
-      'Age of the oldest condition by verdict.',
-      byVerdict(report, (longest, { oldestMs }) => Math.max(longest, oldestMs / 1000)),
-    ),
-    family(
-      'unread_bytes',
-      'gauge',
-      'Received bytes that nobody has read, by verdict.',
-      byVerdict(report, (sum, { unreadBytes }) => sum + unreadBytes),
-    ),
-    family(
-      'unsent_bytes',
-      'gauge',
-      'Written bytes that the peer has not taken, by verdict.',
-      byVerdict(report, (sum, { unsentBytes }) => sum + unsentBytes),
-    ),
-    family('leak_growth_per_hour', 'gauge', 'Leaked minus healed and reclaimed sockets over the last hour.', [
-      [{}, report.growthPerHour],
-    ]),
-    family('open_descriptors', 'gauge', 'Open file descriptors.', known(descriptors.openDescriptors)),
-    family('descriptor_limit', 'gauge', 'The soft limit of open files.', known(descriptors.descriptorLimit)),
-    family(
-      'descriptor_limit_reached_seconds',
-      'gauge',
-      'Until the limit is reached if leaks go on as in the last hour; absent while that is not in sight.',
-      known(seconds(report.limitReachedInMs)),
-    ),
-    family('held_ports', 'gauge', 'Ports of peers that half-closed sockets of ours hold.', [
-      [{}, report.ports.reduce((sum, { heldPorts }) => sum + heldPorts, 0)],
-    ]),
-    family(
+      'Leaked minus healed and reclaimed sockets over the last hour.',
+      known(report.growthPerHour),
+    ],
+    ['open_descriptors', 'gauge', 'Open file descriptors.', known(descriptors.openDescriptors)],
+    ['descriptor_limit', 'gauge', 'The soft limit of open files.', known(descriptors.descriptorLimit)],
+    ['descriptor_limit_reached_seconds', 'gauge', FORECAST, known(forecast && forecast / 1000)],
+    ['held_ports', 'gauge', 'Ports of peers that half-closed sockets of ours hold.', known(heldPorts)],
+    [
       'parted_pairs',
       'gauge',
       'Pairs of connections of which one side has gone and the other goes on.',
-      [[{}, report.partedPairs]],
-    ),
-    family(
+      known(report.partedPairs),
+    ],
+    [
       'event_loop_stalls_total',
       'counter',
       'Times that the event loop was blocked, as the sweep noticed.',
-      [[{}, report.stalls.count]],
-    ),
-    family('event_loop_stall_longest_seconds', 'gauge', 'The longest time that the event loop was blocked.', [
-      [{}, report.stalls.longestMs / 1000],
-    ]),
-    family('kernel_probe_info', 'gauge', 'The view of the kernel in use; none: there is no such view.', [
-      [{ probe: kernel.probe }, 1],
-    ]),
-  ].join('')
+      known(stalls.count),
+    ],
+    [
+      'event_loop_stall_longest_seconds',
+      'gauge',
+      'The longest time that the event loop was blocked.',
+      known(stalls.longestMs / 1000),
+    ],
+    [
+      'kernel_probe_info',
+      'gauge',
+      'The view of the kernel in use; none: there is no such view.',
+      [[{ probe: kernel.probe }, 1]],
+    ],
+  ]
 }
 
 function countConditions({ conditions, kernel }: Report): Sample[] {
@@ -120,15 +114,10 @@ function known(value: number | null): Sample[] {
   return value === null ? [] : [[{}, value]]
 }
 
-function seconds(ms: number | null): number | null {
-  return ms === null ? null : ms / 1000
-}
-
-function family(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {
+function renderFamily([name, type, help, samples]: Family): string {
   if (samples.length === 0) return ''
-  const lines = [`# HELP ${PREFIX}${name} ${help}`, `# TYPE ${PREFIX}${name} ${type}`]
-  for (const [labels, value] of samples) lines.push(`${PREFIX}${name}${formatLabels(labels)} ${value}`)
-  return `${lines.join('\n')}\n`
+  const lines = samples.map(([labels, value]) => `${PREFIX}${name}${formatLabels(labels)} ${value}\n`)
+  return `# HELP ${PREFIX}${name} ${help}\n# TYPE ${PREFIX}${name} ${type}\n${lines.join('')}`
 }
 
 function formatLabels(labels: Labels): string {
