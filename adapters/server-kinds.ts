@@ -1,25 +1,23 @@
-/** Tells the kinds of server apart, so that a mix-up gets an answer that helps. */
+/**
+ * Tells the kinds of server apart by what they can do, so that a mix-up gets an answer that helps. No framework is loaded for
+ * it, and neither are `http` and `https`: whoever mistakes a server for another need not have it.
+ */
 import { EventEmitter } from 'node:events'
-import { Server as HttpServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
-import { SocketLeakGuardError, wrongServer } from '../src/index.js'
+import { SocketLeakGuardError, wrongServer } from '../src/adapter.js'
 
-/** Without the package ws: whoever mistakes a server for another need not have it. */
 export function isWebSocketServer(value: unknown): boolean {
-  if (!(value instanceof EventEmitter)) return false
-  const { handleUpgrade, shouldHandle, options } = value as {
-    handleUpgrade?: unknown
-    shouldHandle?: unknown
-    options?: unknown
-  }
-  return (
-    typeof handleUpgrade === 'function' && typeof shouldHandle === 'function' && typeof options === 'object'
-  )
+  if (!(value instanceof EventEmitter) || !hasMethods(value, ['handleUpgrade', 'shouldHandle'])) return false
+  return typeof (value as { options?: unknown }).options === 'object'
 }
 
+/** Servers of http2 have some of these methods, but serve many requests on each connection. */
 export function isHttpServer(value: unknown): boolean {
-  return value instanceof HttpServer || value instanceof HttpsServer
+  return (
+    value instanceof NetServer &&
+    hasMethods(value, ['closeAllConnections', 'closeIdleConnections']) &&
+    !hasMethods(value, ['updateSettings'])
+  )
 }
 
 export function isFastify(value: unknown): boolean {
@@ -39,11 +37,19 @@ function isApplication(value: unknown): boolean {
   return isKoa(value) || (typeof value === 'function' && hasMethods(value, ['handle', 'listen']))
 }
 
-function hasMethods(value: object | null, names: readonly string[]): boolean {
+function hasMethods(value: unknown, names: readonly string[]): boolean {
   return (
     value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
   )
 }
+
+const OTHERS: readonly (readonly [is: (value: unknown) => boolean, what: string, adapter: string])[] = [
+  [isWebSocketServer, 'a WebSocketServer', 'ws'],
+  [isFastify, 'a Fastify instance', 'fastify'],
+  [isSocketIoServer, 'a Socket.IO server', 'socket.io'],
+  [isHttpServer, 'an HTTP server', 'http'],
+  [(value) => value instanceof NetServer, 'a net.Server', 'net'],
+]
 
 /** @returns the error for a server that this adapter does not guard, with the adapter that does */
 export function refuseServer(expected: string, got: unknown): SocketLeakGuardError {
@@ -54,22 +60,9 @@ export function refuseServer(expected: string, got: unknown): SocketLeakGuardErr
       'pass the server that app.listen() returns',
     )
   }
-  if (isWebSocketServer(got)) {
-    return refuse(expected, 'a WebSocketServer', 'import { guardServer } from "socket-leak-guard/ws"')
-  }
-  if (isFastify(got)) {
-    return refuse(expected, 'a Fastify instance', 'import { guardServer } from "socket-leak-guard/fastify"')
-  }
-  if (isSocketIoServer(got)) {
-    return refuse(expected, 'a Socket.IO server', 'import { guardServer } from "socket-leak-guard/socket.io"')
-  }
-  if (isHttpServer(got)) {
-    return refuse(expected, 'an HTTP server', 'import { guardServer } from "socket-leak-guard/http"')
-  }
-  if (got instanceof NetServer) {
-    return refuse(expected, 'a net.Server', 'import { guardServer } from "socket-leak-guard/net"')
-  }
-  return wrongServer(expected, got)
+  const other = got === undefined ? undefined : OTHERS.find(([is]) => is(got))
+  if (other === undefined) return wrongServer(expected, got)
+  return refuse(expected, other[1], `import { guardServer } from "socket-leak-guard/${other[2]}"`)
 }
 
 export function refuse(expected: string, got: string, advice: string): SocketLeakGuardError {

@@ -1,30 +1,18 @@
 /** The public object over the engine: checks what it is given, asks and tells the engine, and composes reports. */
-import { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
 import type { Report, SnapshotQuery } from './core/report.js'
 import { buildReport } from './core/snapshot.js'
 import { createEstate, startEngine } from './engine.js'
-import { describeValue, SocketLeakGuardError } from './errors.js'
+import { SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
-import {
-  checkedLabel,
-  checkedRemedy,
-  checkedRequest,
-  checkedRoute,
-  checkedSocket,
-  findSocket,
-} from './guard-arguments.js'
-import { Attribution, releaseRequest } from './observe/requests/attribution.js'
+import { createAdapterGuard } from './guard/adapter-guard.js'
+import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './guard-arguments.js'
 import { countParted, describePairs } from './observe/pairs/describe-pairs.js'
-import { describeSocket } from './observe/describe-socket.js'
 import { directionOf } from './observe/socket-fields.js'
 import { RecordRow } from './observe/socket-row.js'
-import { recordOf, TrackedSocket } from './observe/tracked-socket.js'
-import { tellRoute } from './observe/requests/told-routes.js'
-import { applySettings, releaseAll, type SocketSettings } from './observe/tracker.js'
-import { resolvePolicy, type ResolvedOptions } from './options/options.js'
+import { TrackedSocket } from './observe/tracked-socket.js'
+import { releaseAll } from './observe/tracker.js'
+import type { ResolvedOptions } from './options/options.js'
 import { installedGuard, registerGuard } from './registry.js'
-import { checkServerOptions } from './options/check.js'
 import type { ReportEndpoint } from './server/endpoint.js'
 import type { ReportSource } from './server/handler.js'
 import { checkReportAddress, openReportEndpoint } from './server/open-endpoint.js'
@@ -44,12 +32,10 @@ export interface FreshGuard {
 /** @throws as `install()` does; nothing is left behind then */
 export function createGuard(initial: ResolvedOptions): FreshGuard {
   let options = initial
-  const estate = createEstate({
-    get policy() {
-      return options
-    },
-    label: null,
-  })
+  const estate = createEstate(
+    () => options,
+    (policy) => engine.onPolicy(policy),
+  )
   const { ledger, announcer, now } = estate
   checkReportAddress(options.report, options.reportToken)
   let engine = startEngine(options, estate)
@@ -83,11 +69,10 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     }
     options = next
     for (const record of ledger) {
-      if (record.policy === previous) record.policy = next
+      estate.settings.apply(record)
       // Probes and time limits were taken back: they are set anew, by the new options.
       record.selfConnected = null
       if (record.case !== null) record.case = { ...record.case, probing: false }
-      engine.onPolicy(record.policy)
     }
     engine.onPolicy(next)
     if (next.report !== previous.report || next.reportToken !== previous.reportToken) {
@@ -105,11 +90,6 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     const record = engine.tracker.adopt(checked, directionOf(checked))
     // What is already closed takes every call and forgets it.
     return record ?? new TrackedSocket(0, checked, 'inbound', now(), options)
-  }
-
-  function attributionFor(socket: unknown): Attribution {
-    const record = recordFor(socket)
-    return (record.attribution ??= new Attribution())
   }
 
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
@@ -168,63 +148,16 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       return snapshot(query, installed)
     },
     subscribe: announcer.subscribe,
-    exempt(socket) {
-      recordFor(socket).isExempt = true
+    exempt(socket, isExempt = true) {
+      recordFor(socket).isExempt = isExempt
     },
     label(socket, text) {
-      attributionFor(socket).label = checkedLabel(text)
+      estate.settings.label(recordFor(socket), text === null ? null : checkedLabel(text))
     },
     configure(socket, policy) {
-      const record = recordFor(socket)
-      record.policy = resolvePolicy(policy, record.policy)
-      engine.onPolicy(record.policy)
+      estate.settings.configure(recordFor(socket), policy)
     },
-    configureServer(server, serverOptions) {
-      ensureInstalled()
-      if (!(server instanceof EventEmitter)) {
-        throw new SocketLeakGuardError(
-          'SLG_ERR_WRONG_SERVER',
-          `server must be a net.Server, got ${describeValue(server)}`,
-        )
-      }
-      checkServerOptions(serverOptions)
-      const { label, ...policy } = serverOptions
-      const settings: SocketSettings = {
-        policy: resolvePolicy(policy, options),
-        label: label === undefined ? null : checkedLabel(label),
-      }
-      const release = estate.settings.set(server, settings)
-      engine.onPolicy(settings.policy)
-      return release
-    },
-    socketsOf(server) {
-      const sockets: Socket[] = []
-      for (const record of ledger) if (estate.settings.isOf(record, server)) sockets.push(record.socket)
-      return sockets
-    },
-    attribute(socket, { kind, request, response, webSocket, server }) {
-      const record = recordFor(socket)
-      const attribution = (record.attribution ??= new Attribution())
-      if (kind !== undefined) attribution.kind = kind
-      if (request !== undefined) attribution.request = request
-      if (response !== undefined) attribution.response = response
-      if (webSocket !== undefined) attribution.webSocket = webSocket
-      if (server !== undefined) {
-        attribution.server = server
-        applySettings(record, estate.settings.for(record))
-      }
-      // Its request is over where the socket was taken from HTTP: keep the name, let go of the rest.
-      if (attribution.kind !== 'http') releaseRequest(attribution)
-    },
-    nameRoute(request, route) {
-      ensureInstalled()
-      tellRoute(checkedRequest(request), checkedRoute(route))
-    },
-    useOf: (socket) => recordOf(socket)?.attribution ?? null,
-    describe(socket) {
-      const record = recordOf(socket)
-      return record === undefined || record.index === -1 ? null : describeSocket(record, now())
-    },
+    adapter: createAdapterGuard({ estate, ensureInstalled, recordFor }),
     reclaim(id, action = 'end') {
       ensureInstalled()
       const remedy = checkedRemedy(action)

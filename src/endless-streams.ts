@@ -1,19 +1,13 @@
-/** Responses that never end by themselves (event streams of a mounted report): whoever stops a server must end them. */
-interface EndlessStreams {
-  close(): void
+/**
+ * Responses that never end by themselves: the event streams of a mounted report. They are marked, so that whoever stops
+ * their server can end them.
+ */
+const ENDLESS = Symbol.for('socket-leak-guard/endless')
+
+export function markEndless(response: object): void {
+  Object.defineProperty(response, ENDLESS, { value: true })
 }
 
-const open = new Set<EndlessStreams>()
-
-export function rememberEndlessStreams(streams: EndlessStreams): void {
-  open.add(streams)
-}
-
-export function forgetEndlessStreams(streams: EndlessStreams): void {
-  open.delete(streams)
-}
-
-/** Ends them all; a client that still can comes back by itself. */
-export function closeEndlessStreams(): void {
-  for (const streams of open) streams.close()
+export function isEndless(response: object): boolean {
+  return ENDLESS in response
 }

@@ -17,13 +17,13 @@ import { selectKernelProbe } from './kernel/select.js'
 import { observePairs } from './observe/pairs/observe-pairs.js'
 import { prepareOwners } from './observe/owners.js'
 import { isDeath, isGivenUp } from './observe/failures.js'
-import { isKeepAliveOn, isTcp, serverOf } from './observe/socket-fields.js'
+import { isKeepAliveOn, isTcp } from './observe/socket-fields.js'
 import type { TrackedSocket } from './observe/tracked-socket.js'
-import { applySettings, startTracker, type SocketSettings, type Tracker } from './observe/tracker.js'
+import { startTracker, type Tracker } from './observe/tracker.js'
 import { createTurnCounter } from './observe/turns.js'
 import type { ResolvedOptions, SocketPolicy } from './options/options.js'
 import { monotonicMs } from './real-time.js'
-import { keepServerSettings, type ServerSettings } from './server-settings.js'
+import { keepSettings, type Settings } from './guard/settings.js'
 import { ReportSockets } from './server/report-sockets.js'
 import { messageOf, warnOnce } from './warnings.js'
 
@@ -48,7 +48,7 @@ const HURRY_MS = 50
 export interface Estate {
   readonly ledger: Ledger<TrackedSocket>
   readonly announcer: Announcer
-  readonly settings: ServerSettings
+  readonly settings: Settings
   /** Milliseconds since the start, never 0. */
   now(): number
   turn(): number
@@ -57,14 +57,18 @@ export interface Estate {
   readonly reportSockets: ReportSockets
 }
 
-export function createEstate(defaults: SocketSettings): Estate {
+/**
+ * @param defaults what holds where nothing else was given, at this moment
+ * @param onPolicy a policy that may need closer looks than before is in force
+ */
+export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: SocketPolicy) => void): Estate {
   const startedMs = monotonicMs()
   const ledger = new Ledger<TrackedSocket>()
   let lastId = 0
   return {
     ledger,
     announcer: createAnnouncer(),
-    settings: keepServerSettings(ledger, defaults),
+    settings: keepSettings(ledger, defaults, onPolicy),
     // Never 0, which stands for "not yet".
     now: () => Math.trunc(monotonicMs() - startedMs) + 1,
     turn: createTurnCounter(),
@@ -103,7 +107,8 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   const tracker = startTracker({
     ledger,
     nextId,
-    settingsFor: (socket) => settings.of(serverOf(socket)),
+    policy: options,
+    settle: settings.apply,
     now,
     isForeign: (socket) => reportSockets.has(socket),
     isOwnDoing,
@@ -134,7 +139,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       const record = tracker.adopt(socket, 'inbound')
       if (record === null) return
       record.direction = 'inbound'
-      applySettings(record, settings.of(server))
+      settings.apply(record, server)
     },
     onFailure(error) {
       warnOnce('SLG_WARN_INTERNAL', `observing an HTTP server failed: ${messageOf(error)}`)
@@ -190,6 +195,12 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     sweeper.hurry(record.policy.escalateMs)
   }
 
+  function onPolicy({ graceMs }: SocketPolicy): void {
+    if (graceMs >= shortestGraceMs) return
+    shortestGraceMs = graceMs
+    sweeper.hurry(shortestGraceMs / 4)
+  }
+
   /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
   function takeSweepDelayMs(): number {
     books.afterSweep()
@@ -204,10 +215,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     sweeper,
     books,
     reclaim,
-    onPolicy({ graceMs }) {
-      shortestGraceMs = Math.min(shortestGraceMs, graceMs)
-      sweeper.hurry(shortestGraceMs / 4)
-    },
+    onPolicy,
     stop() {
       sweeper.stop()
       unsubscribe()

@@ -2,11 +2,11 @@ import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { GuardListener } from './act/announcer.js'
 import type { LintFinding, Report, SnapshotQuery, SocketReport } from './core/report.js'
-import type { LintOptions } from './core/lint.js'
+import type { LintOptions } from './lint/rules.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options/options.js'
 import type { RequestLike, ResponseLike, WebSocketLike } from './observe/requests/attribution.js'
-import type { ToldRoute } from './observe/requests/told-routes.js'
+import type { RouteOf, ToldRoute } from './observe/requests/told-routes.js'
 
 /** Settings of one server: any of the per-socket options, and a name for the report. */
 export interface ServerOptions extends PolicyOptions {
@@ -25,6 +25,47 @@ export interface SocketUse {
   readonly webSocket?: WebSocketLike | null
   /** The server by whose settings the socket lives from now on, if not by those of the one that accepted it. */
   readonly server?: object | null
+}
+
+/**
+ * The part of the guard that adapters use. After `uninstall()` every call that would change something throws
+ * `SLG_ERR_UNINSTALLED`.
+ */
+export interface AdapterGuard {
+  /**
+   * Settings and a name for every socket that this server has accepted and will accept, its upgraded ones included.
+   * A later call for the same server replaces the earlier one.
+   *
+   * @param server a `net.Server`, or a server above one (a WebSocketServer) whose sockets `attribute()` names
+   * @param routeOf finds the route of a request from what its framework left on it, for the report; see `nameRoute()` for
+   *   frameworks that leave nothing. It is called when a report is made, never on the way
+   * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+   * @returns what takes the settings back
+   */
+  configureServer(server: EventEmitter, options: ServerOptions, routeOf?: RouteOf): () => void
+  /** The open sockets of this server: upgraded ones too, TLS folded with its raw socket. */
+  socketsOf(server: EventEmitter): Socket[]
+  /** What this socket is used for. */
+  attribute(socket: Socket, use: SocketUse): void
+  /**
+   * The route that serves this request, as its framework writes it (`/users/:id`). Only for frameworks that
+   * don't leave it on the request, as Express does. Costs one entry of a WeakMap, and is formatted when a report asks.
+   *
+   * @param request Node's own request (`http.IncomingMessage`), as the server emitted it
+   * @param route the pattern, or a function that finds it later; it is called when a report is made and once when the request is
+   *   over, so it must be quick, and what it throws counts as no route
+   * @throws `SLG_ERR_INVALID_OPTION`
+   * @example
+   * fastify.addHook('onRequest', (request, reply, done) => {
+   *   guard.adapter.nameRoute(request.raw, request.routeOptions.url ?? '')
+   *   done()
+   * })
+   */
+  nameRoute(request: RequestLike, route: ToldRoute): void
+  /** What is known of that, or `null` for a socket that nobody said anything about. */
+  useOf(socket: Socket): SocketUse | null
+  /** The report's entry of one socket, as of now; `null` for one that is closed or not tracked. */
+  describe(socket: Socket): SocketReport | null
 }
 
 /**
@@ -47,44 +88,23 @@ export interface Guard {
   /** Calls `listener` at every verdict change. @returns what unsubscribes it */
   subscribe(listener: GuardListener): () => void
 
-  /** This half-close is meant: no grace runs for this socket. Only proven death is still acted on. */
-  exempt(socket: Socket): void
-  /** A name for the report: what this socket is for. */
-  label(socket: Socket, text: string): void
-  /** Other settings for this socket. @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
-  configure(socket: Socket, options: PolicyOptions): void
   /**
-   * Settings and a name for every socket that this server has accepted and will accept, its upgraded ones included.
-   * A later call for the same server replaces the earlier one.
+   * This half-close is meant: no grace runs for this socket. Only proven death is still acted on.
    *
-   * @param server a `net.Server`, or a server above one (a WebSocketServer) whose sockets `attribute()` names
-   * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
-   * @returns what takes the settings back
+   * @param isExempt `false`: it is judged like any other again. @default true
    */
-  configureServer(server: EventEmitter, options: ServerOptions): () => void
-  /** The open sockets of this server: upgraded ones too, TLS folded with its raw socket. */
-  socketsOf(server: EventEmitter): Socket[]
-  /** For adapters: what this socket is used for. */
-  attribute(socket: Socket, use: SocketUse): void
+  exempt(socket: Socket, isExempt?: boolean): void
+  /** A name for the report: what this socket is for. `null`: as its server is called. */
+  label(socket: Socket, text: string | null): void
   /**
-   * For adapters: the route that serves this request, as its framework writes it (`/users/:id`). Only for frameworks that
-   * don't leave it on the request, as Express does. Costs one entry of a WeakMap, and is formatted when a report asks.
+   * Other settings for this socket, on top of those of earlier calls; `null` takes them all back. They hold whatever its
+   * server is given, before or later.
    *
-   * @param request Node's own request (`http.IncomingMessage`), as the server emitted it
-   * @param route the pattern, or a function that finds it later; it is called when a report is made and once when the request is
-   *   over, so it must be quick, and what it throws counts as no route
-   * @throws `SLG_ERR_INVALID_OPTION`
-   * @example
-   * fastify.addHook('onRequest', (request, reply, done) => {
-   *   guard.nameRoute(request.raw, request.routeOptions.url ?? '')
-   *   done()
-   * })
+   * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
    */
-  nameRoute(request: RequestLike, route: ToldRoute): void
-  /** For adapters: what is known of that, or `null` for a socket that nobody said anything about. */
-  useOf(socket: Socket): SocketUse | null
-  /** The report's entry of one socket, as of now; `null` for one that is closed or not tracked. */
-  describe(socket: Socket): SocketReport | null
+  configure(socket: Socket, options: PolicyOptions | null): void
+  /** What adapters are written against; see `socket-leak-guard/adapter`. */
+  readonly adapter: AdapterGuard
   /**
    * Closes one socket, whatever its verdict, and counts it as reclaimed.
    *

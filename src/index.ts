@@ -1,10 +1,7 @@
 /** The public names, nothing else. */
 export { install } from './install.js'
 export { installedGuard } from './registry.js'
-export type { Guard, ServerOptions, SocketUse } from './guard.js'
-export { drainServer } from './act/drain.js'
-export type { DrainOptions, DrainResult } from './act/drain.js'
-export { drainHttpServer } from './act/drain-http-server.js'
+export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard.js'
 export { reportHandler } from './server/mounted-report.js'
 export type { MountedReportOptions } from './server/mounted-report.js'
 export type {
@@ -53,7 +50,7 @@ export type {
   StallReport,
   Totals,
 } from './core/report.js'
-export type { LintOptions } from './core/lint.js'
+export type { LintOptions } from './lint/rules.js'
 export { ACTIONS, CONDITIONS, EVENT_TYPES, KINDS, VERDICTS } from './core/vocabulary.js'
 export type {
   Action,

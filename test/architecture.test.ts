@@ -50,29 +50,31 @@ const LAYERS: readonly Layer[] = [
     name: 'contract',
     files: /^src\/(guard|registry)\.ts$/,
     uses: ['ground'],
-    knows: ['core', 'kernel', 'observe', 'act', 'settings'],
+    knows: ['core', 'kernel', 'observe', 'act', 'settings', 'lint'],
   },
   { name: 'server', files: /^src\/server\//, uses: ['ground', 'core', 'settings', 'report', 'contract'] },
   {
     name: 'install',
-    files: /^src\/(install|create-guard|engine|server-settings|bookkeeping|guard-arguments)\.ts$/,
-    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'act', 'contract', 'server'],
+    files: /^src\/((install|create-guard|engine|bookkeeping|guard-arguments)\.ts$|guard\/)/,
+    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'act', 'contract', 'server', 'lint'],
   },
   {
     name: 'index',
-    files: /^src\/(index|adapter-kit)\.ts$/,
-    uses: [
-      'ground',
-      'core',
-      'kernel',
-      'report',
-      'settings',
-      'observe',
-      'act',
-      'contract',
-      'server',
-      'install',
-    ],
+    files: /^src\/index\.ts$/,
+    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'contract', 'server', 'install'],
+    knows: ['act', 'lint'],
+  },
+  {
+    name: 'drain',
+    files: /^src\/drain\//,
+    uses: ['ground', 'settings', 'observe'],
+    knows: ['contract'],
+  },
+  { name: 'lint', files: /^src\/lint\//, uses: ['ground', 'core', 'kernel', 'observe'] },
+  {
+    name: 'adapter',
+    files: /^src\/adapter\.ts$/,
+    uses: ['ground', 'settings', 'observe', 'contract', 'server', 'install', 'drain'],
   },
   {
     name: 'testing',
@@ -84,7 +86,7 @@ const LAYERS: readonly Layer[] = [
     files: /^src\/(register\.ts)/,
     uses: ['ground', 'core', 'report', 'settings', 'contract', 'install', 'index'],
   },
-  { name: 'adapters', files: /^adapters\//, uses: ['index'] },
+  { name: 'adapters', files: /^adapters\//, uses: ['adapter'] },
 ]
 
 const sources = readSources('src', 'adapters')
@@ -211,7 +213,7 @@ t.test('what is not pure is recognized', async (t) => {
   t.same(judge('const a = `${console.log(`x ${1}`)}`'), ['console'])
 })
 
-t.test('adapters take the public index, and of what they adapt the types alone', async (t) => {
+t.test('adapters take what others can import too, and of what they adapt the types alone', async (t) => {
   const violations = inLayers('adapters').flatMap(({ path, imports }) =>
     imports
       .filter(({ target, isTypeOnly }) => {

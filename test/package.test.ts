@@ -119,8 +119,6 @@ t.test('the public names are these', async (t) => {
     'KINDS',
     'SocketLeakGuardError',
     'VERDICTS',
-    'drainHttpServer',
-    'drainServer',
     'fromAsyncLocalStorage',
     'fromClsHooked',
     'install',

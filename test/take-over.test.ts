@@ -46,15 +46,15 @@ t.test('sockets and subscribers stay', async (t) => {
   guard.exempt(exempt)
   guard.label(plain, 'kept')
   guard.sweep()
-  const before = guard.describe(plain)!
+  const before = guard.adapter.describe(plain)!
   const leaked = nextEvent(guard, 'leaked')
   install({ graceMs: 100 })
   const { socket } = await leaked
   t.match(socket, { id: before.id, owner: { label: 'kept' }, condition: 'eof-ignored' })
   t.ok(socket.sinceMs >= before.sinceMs, 'and its time goes on')
-  t.equal(guard.describe(exempt)?.verdict, 'exempt')
+  t.equal(guard.adapter.describe(exempt)?.verdict, 'exempt')
   const after = await halfClose(t, guard)
-  t.ok(guard.describe(after)!.id > before.id)
+  t.ok(guard.adapter.describe(after)!.id > before.id)
 })
 
 t.test('the report moves to its new address', async (t) => {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Case } from '../core/lifecycle.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
-import type { SocketPolicy } from '../options/options.js'
+import type { PolicyOptions, SocketPolicy } from '../options/options.js'
 import type { Attribution } from './requests/attribution.js'
 import type { KeepAliveTimes } from '../kernel/probe.js'
 import type { KernelView } from './kernel/view.js'
@@ -16,6 +16,12 @@ export interface GuardProbes {
 export interface SocketEnds {
   readonly local: Endpoint | null
   readonly remote: Endpoint | null
+}
+
+/** What a server or a single socket was given; what is missing is as one level below. */
+export interface GivenSettings {
+  readonly policy: PolicyOptions | null
+  readonly label: string | null
 }
 
 /**
@@ -44,6 +50,8 @@ export class TrackedSocket {
   probes: GuardProbes | null = null
   /** The guard has set TCP_USER_TIMEOUT. */
   hasUserTimeout = false
+  /** What it was given itself, beside what its server was given; `null` for nearly all. */
+  settings: GivenSettings | null = null
   /** What the kernel last said; `null` until it was asked. */
   kernel: KernelView | null = null
   /** Both ends, read once something is odd: a dead connection has no addresses any more. */

@@ -10,22 +10,18 @@ import type { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options/options.js'
-import { Attribution } from './requests/attribution.js'
 import { hearsErrors } from './failures.js'
 import { patchSocketPrototype, type SeamListener } from './seam.js'
 import { directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './socket-fields.js'
 import { attachRecord, detachRecord, recordOf, TrackedSocket } from './tracked-socket.js'
 
-export interface SocketSettings {
-  readonly policy: SocketPolicy
-  readonly label: string | null
-}
-
 export interface TrackerHooks {
   readonly ledger: Ledger<TrackedSocket>
   nextId(): number
-  /** What holds for a socket that is new: its server's settings, or the default. */
-  settingsFor(socket: Socket): SocketSettings
+  /** What holds where no server and no socket was given anything else. */
+  readonly policy: SocketPolicy
+  /** Makes what holds for this socket hold: it is new, or has another server now. */
+  settle(record: TrackedSocket): void
   /** Milliseconds since the guard started. */
   now(): number
   /** Sockets that are none of the application's: the report's own. */
@@ -52,12 +48,6 @@ export interface Tracker {
   forget(record: TrackedSocket): void
   /** Stops listening; the records stay where they are. */
   stop(): void
-}
-
-/** A server without a name leaves a name that is already there. */
-export function applySettings(record: TrackedSocket, { policy, label }: SocketSettings): void {
-  record.policy = policy
-  if (label !== null) (record.attribution ??= new Attribution()).label = label
 }
 
 /** A record that stayed on its socket would be taken for known by the next guard, which does not have it. */
@@ -103,17 +93,17 @@ export function startTracker(hooks: TrackerHooks): Tracker {
   }
 
   function newRecord(socket: Socket, direction: Direction): TrackedSocket {
-    const settings = hooks.settingsFor(socket)
-    const record = new TrackedSocket(hooks.nextId(), socket, direction, hooks.now(), settings.policy)
-    if (settings.label !== null) applySettings(record, settings)
+    const record = new TrackedSocket(hooks.nextId(), socket, direction, hooks.now(), hooks.policy)
+    hooks.settle(record)
     return record
   }
 
   /** One connection, one record: a TLSSocket takes over what was known of the raw socket under it. */
   function foldInto(record: TrackedSocket, outer: Socket): void {
     // Accepted by one server and given to another, as a TCP front end does that sorts out TLS.
-    if (serverOf(outer) !== serverOf(record.socket)) applySettings(record, hooks.settingsFor(outer))
+    const isOfAnother = serverOf(outer) !== serverOf(record.socket)
     record.socket = outer
+    if (isOfAnother) hooks.settle(record)
     record.kernel = null
     attachRecord(outer, record)
   }

@@ -7,6 +7,7 @@
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { GuardEvent } from '../core/report.js'
+import { markEndless } from '../endless-streams.js'
 import { renderEventJson } from '../report/json.js'
 
 export const EVENT_STREAM_HEADERS = {
@@ -107,6 +108,7 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
       if (clients.size === 0) start()
       const client: Client = { response, isBehind: false }
       clients.add(client)
+      markEndless(response)
       response.on('close', function forgetClient() {
         remove(client)
       })

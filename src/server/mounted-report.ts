@@ -1,6 +1,5 @@
 /** The report inside the application's own server. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { forgetEndlessStreams, rememberEndlessStreams } from '../endless-streams.js'
 import { describeValue, SocketLeakGuardError } from '../errors.js'
 import type { Guard } from '../guard.js'
 import { checkNames } from '../options/check.js'
@@ -82,10 +81,8 @@ export function reportHandler(
     if (!isProtected(wanted)) return refuse(response, 403, UNPROTECTED)
     const { createReportHandler } = await loaded
     if (handler === null || madeFor !== wanted) {
-      if (handler !== null) forgetEndlessStreams(handler)
       handler = createReportHandler(INSTALLED, { token: wanted, allow, basePath })
       madeFor = wanted
-      rememberEndlessStreams(handler)
     }
     handler(request, response)
   }

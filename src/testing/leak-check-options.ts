@@ -2,7 +2,15 @@
 import { describeValue } from '../errors.js'
 import type { Guard } from '../guard.js'
 import type { LeakCheckOptions } from '../testing.js'
-import { integer, invalidOption, isOptionBag, oneOf, plain, readFields, type Fields } from '../options/rules.js'
+import {
+  integer,
+  invalidOption,
+  isOptionBag,
+  oneOf,
+  plain,
+  readFields,
+  type Fields,
+} from '../options/rules.js'
 
 export interface ResolvedLeakCheckOptions {
   readonly timeoutMs: number

@@ -14,6 +14,6 @@ export function adoptOpenSockets(guard: Guard): void {
   const { _getActiveHandles } = process as unknown as { _getActiveHandles?: () => unknown[] }
   for (const handle of _getActiveHandles?.call(process) ?? []) {
     // Pipes are left out: a child's stdio is nobody's connection.
-    if (handle instanceof Socket && isTcp(handle) && !handle.destroyed) guard.attribute(handle, {})
+    if (handle instanceof Socket && isTcp(handle) && !handle.destroyed) guard.adapter.attribute(handle, {})
   }
 }

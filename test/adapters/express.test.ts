@@ -8,7 +8,7 @@ import http from 'node:http'
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { guardServer, reportHandler } from '../../adapters/express.js'
+import { guardServer, reportHandler } from '../../adapters/express/index.js'
 import { install, type Guard } from '../../src/index.js'
 import { listen } from '../support/events.js'
 import { inbound } from '../support/report.js'
@@ -187,7 +187,10 @@ for (const { version, express } of VERSIONS) {
     for (const name of ['photos', 'albums', 'broken']) {
       const socket = request(t, port, `GET /users/42/${name}/7`)
       await once(socket, 'data')
-      await until(() => guard.useOf(guard.socketsOf(server)[0]!)?.request === null, 'the request is over')
+      await until(
+        () => guard.adapter.useOf(guard.adapter.socketsOf(server)[0]!)?.request === null,
+        'the request is over',
+      )
       t.equal(inbound(guard)[0]?.owner.site, `GET /users/:id/${name}/:n`)
       socket.destroy()
       await until(() => inbound(guard).length === 0, 'it is gone')

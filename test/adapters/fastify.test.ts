@@ -9,7 +9,7 @@ import http from 'node:http'
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { guardServer, reportHandler } from '../../adapters/fastify.js'
+import { guardServer, reportHandler } from '../../adapters/fastify/index.js'
 import { install, installedGuard, type Guard } from '../../src/index.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { entryWhere, inbound } from '../support/report.js'
@@ -154,7 +154,10 @@ for (const { version, fastify } of VERSIONS) {
     const port = await listen(t, instance)
     const socket = request(t, port, 'GET /done/7')
     await once(socket, 'data')
-    await until(() => guard.useOf(guard.socketsOf(instance.server)[0]!)?.request === null, 'it is over')
+    await until(
+      () => guard.adapter.useOf(guard.adapter.socketsOf(instance.server)[0]!)?.request === null,
+      'it is over',
+    )
     t.equal(inbound(guard)[0]?.owner.site, 'GET /done/:n')
   })
 

@@ -4,7 +4,7 @@ import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { guardServer, reportHandler } from '../../adapters/http.js'
+import { guardServer, reportHandler } from '../../adapters/http/index.js'
 import { install, type Guard } from '../../src/index.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { statesOf } from '../support/descriptors.js'
@@ -61,7 +61,7 @@ async function scene(t: Test, secure = false): Promise<Scene> {
   })
   const port = await listen(server)
   t.teardown(() => {
-    for (const socket of guard.socketsOf(server)) socket.destroy()
+    for (const socket of guard.adapter.socketsOf(server)) socket.destroy()
     server.close()
     guard.uninstall()
   })
@@ -121,12 +121,12 @@ for (const secure of [false, true]) {
     await until(() => waiting.length === 2, 'both requests are being served')
     const slow = await get(port, '/big', { tls, paused: true })
     await until(
-      () => guard.socketsOf(server).some((socket) => socket.writableLength > 1_000_000),
+      () => guard.adapter.socketsOf(server).some((socket) => socket.writableLength > 1_000_000),
       'the response does not fit into the kernel',
     )
     const all = [idle, silent, upgraded, tunnel, inFlight, streaming, slow]
     for (const connection of all) closeInTurn(connection)
-    t.equal(guard.socketsOf(server).length, all.length)
+    t.equal(guard.adapter.socketsOf(server).length, all.length)
     let closed = false
     server.once('close', () => (closed = true))
 
@@ -166,13 +166,16 @@ void t.test('what does not finish is closed by force, and counted', async (t) =>
   const idle = await get(port, '/')
   await answered(idle, 200)
   closeInTurn(idle)
-  await until(() => guard.socketsOf(server).some((socket) => socket.writableLength > 0), 'output is blocked')
+  await until(
+    () => guard.adapter.socketsOf(server).some((socket) => socket.writableLength > 0),
+    'output is blocked',
+  )
   const { port: stuckPort } = await stuck.saw('connected')
 
   const result = await drain({ timeoutMs: 300 })
   t.match(result, { ended: 1, destroyed: 3, remaining: 0 })
   t.ok(result.elapsedMs >= 300)
-  t.same(guard.socketsOf(server), [])
+  t.same(guard.adapter.socketsOf(server), [])
   t.same(
     statesOf(port, stuckPort!),
     [],
@@ -245,7 +248,7 @@ void t.test('a socket that is handed in while the server drains is drained too',
   await late.saw('end')
   t.match(textOf(late), /connection: close/i)
   const silent = await ask(frontPort, '')
-  await until(() => guard.socketsOf(server).length === 2, 'it is there')
+  await until(() => guard.adapter.socketsOf(server).length === 2, 'it is there')
   for (const connection of [busy, silent]) closeInTurn(connection)
   waiting[0]!.end('done')
   t.match(await drained, { ended: 3, destroyed: 0, remaining: 0 })
@@ -255,7 +258,7 @@ void t.test('a socket that is upgraded only while the server drains is ended too
   const { guard, server, port } = await scene(t)
   const { drain } = guardServer(server)
   const late = await ask(port, '')
-  await until(() => guard.socketsOf(server).length === 1, 'it is accepted')
+  await until(() => guard.adapter.socketsOf(server).length === 1, 'it is accepted')
   const drained = drain({ timeoutMs: AMPLE_MS })
   late.do({
     do: 'write',
@@ -290,7 +293,7 @@ void t.test('connections from before the guard are waited for, and closed in the
   const guard = install({ graceMs: 60_000 })
   t.teardown(() => guard.uninstall())
   const { drain } = guardServer(server)
-  t.same(guard.socketsOf(server), [], 'the guard has not seen it')
+  t.same(guard.adapter.socketsOf(server), [], 'the guard has not seen it')
   const result = await drain({ timeoutMs: 200 })
   t.match(result, { ended: 0, destroyed: 1, remaining: 0 })
   t.ok(result.elapsedMs >= 200, 'it had its time')
@@ -308,7 +311,7 @@ void t.test('a server that was never started, or is closed already, drains as we
   closeInTurn(inFlight)
   setTimeout(() => waiting[0]!.end('done'), 50)
   t.match(await drain({ timeoutMs: AMPLE_MS }), { ended: 1, destroyed: 0, remaining: 0 })
-  t.same(guard.socketsOf(server), [])
+  t.same(guard.adapter.socketsOf(server), [])
 })
 
 void t.test("an application's own close() is called, once", async (t) => {

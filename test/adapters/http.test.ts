@@ -5,7 +5,7 @@ import https from 'node:https'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
-import { guardServer, reportHandler } from '../../adapters/http.js'
+import { guardServer, reportHandler } from '../../adapters/http/index.js'
 import {
   install,
   type Guard,
@@ -121,7 +121,7 @@ void t.test('an upgraded TLS connection is one entry, with its request', async (
   t.equal(entry.kind, 'upgrade')
   t.equal(entry.owner.site, 'upgrade /secure')
   t.equal(entry.owner.label, 'secure')
-  t.equal(guard.socketsOf(server).length, 1)
+  t.equal(guard.adapter.socketsOf(server).length, 1)
 })
 
 void t.test('a request body that nobody reads is named by its request', async (t) => {
@@ -217,8 +217,8 @@ void t.test(
         t.equal(entry.direction, 'inbound')
         t.equal(entry.owner.site, 'upgrade /handed')
         t.equal(inbound(guard).length, 1)
-        t.equal(guard.socketsOf(inner).length, 1)
-        for (const socket of guard.socketsOf(inner)) socket.destroy()
+        t.equal(guard.adapter.socketsOf(inner).length, 1)
+        for (const socket of guard.adapter.socketsOf(inner)) socket.destroy()
         server.close()
         guard.uninstall()
       }
@@ -260,14 +260,14 @@ void t.test(
       text: 'GET /first HTTP/1.1\r\nhost: x\r\n\r\nGET /second HTTP/1.1\r\nhost: x\r\n\r\n',
     })
     await until(() => waiting.length === 2, 'both have come')
-    const [socket] = guard.socketsOf(server)
+    const [socket] = guard.adapter.socketsOf(server)
     waiting[0]!.end('one')
     await once(waiting[0]!, 'close')
-    t.equal(guard.useOf(socket!)?.request, waiting[1]!.req)
+    t.equal(guard.adapter.useOf(socket!)?.request, waiting[1]!.req)
     waiting[1]!.end('two')
     await once(waiting[1]!, 'close')
-    t.equal(guard.useOf(socket!)?.request, null, 'nothing is kept of a request that is over')
-    t.equal(guard.useOf(socket!)?.response, null)
+    t.equal(guard.adapter.useOf(socket!)?.request, null, 'nothing is kept of a request that is over')
+    t.equal(guard.adapter.useOf(socket!)?.response, null)
     t.equal(inbound(guard)[0]?.owner.site, 'GET /second')
   },
 )

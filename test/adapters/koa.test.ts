@@ -9,7 +9,7 @@ import http from 'node:http'
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { guardServer, reportHandler } from '../../adapters/koa.js'
+import { guardServer, reportHandler } from '../../adapters/koa/index.js'
 import { install, installedGuard, type Guard } from '../../src/index.js'
 import { entryWhere, inbound } from '../support/report.js'
 import { until } from '../support/until.js'
@@ -154,7 +154,10 @@ for (const { version, Koa } of VERSIONS) {
     guardServer(server, { app })
     const socket = request(t, port, 'GET /v1/done/7')
     await once(socket, 'data')
-    await until(() => guard.useOf(guard.socketsOf(server)[0]!)?.request === null, 'it is over')
+    await until(
+      () => guard.adapter.useOf(guard.adapter.socketsOf(server)[0]!)?.request === null,
+      'it is over',
+    )
     t.equal(inbound(guard)[0]?.owner.site, 'GET /v1/done/:n')
   })
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
-import { guardServer } from '../../adapters/net.js'
+import { guardServer } from '../../adapters/net/index.js'
 import { install, type Guard } from '../../src/index.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { statesOf } from '../support/descriptors.js'
@@ -36,7 +36,7 @@ void t.test('the settings of a server hold for its sockets, the open ones includ
   closed(t, server)
   const port = await listen(server)
   const connection = await peer.connect({ port })
-  await until(() => guard.socketsOf(server).length === 1, 'it is accepted')
+  await until(() => guard.adapter.socketsOf(server).length === 1, 'it is accepted')
   const { release } = guardServer(server, { graceMs: 150, label: 'ingest' })
   connection.do({ do: 'end' })
   const entry = await entryWhere(guard, ({ verdict }) => verdict === 'leaked', 'it leaks')
@@ -75,7 +75,7 @@ void t.test('a drain ends what can be ended and closes the rest by force', async
   await stubborn.saw('end')
   t.same(statesOf(port, stuckPort!), [], 'no orphan is left in the kernel')
   t.notOk(server.listening)
-  t.same(guard.socketsOf(server), [])
+  t.same(guard.adapter.socketsOf(server), [])
 })
 
 void t.test('a tls server drains as well, and each connection counts once', async (t) => {
@@ -91,7 +91,7 @@ void t.test('a tls server drains as well, and each connection counts once', asyn
   await until(() => socket.readableLength > 0, 'something has come')
   // In the middle of its handshake: nothing of TLS is said.
   await peer.connect({ port })
-  await until(() => guard.socketsOf(server).length === 2, 'both are there')
+  await until(() => guard.adapter.socketsOf(server).length === 2, 'both are there')
   void connection.saw('end').then(() => connection.do({ do: 'end' }))
   const result = await drain({ timeoutMs: 400 })
   t.match(result, { ended: 1, destroyed: 1, remaining: 0 })
@@ -107,8 +107,8 @@ void t.test('a TLS handshake under way is finished, and its connection counts on
   const { drain } = guardServer(server)
   const raw = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
   t.teardown(() => raw.destroy())
-  await until(() => guard.socketsOf(server).length === 1, 'it is accepted')
-  const [before] = guard.socketsOf(server)
+  await until(() => guard.adapter.socketsOf(server).length === 1, 'it is accepted')
+  const [before] = guard.adapter.socketsOf(server)
   const drained = drain({ timeoutMs: 15_000 })
   const client = tls.connect({
     socket: raw,
@@ -117,7 +117,7 @@ void t.test('a TLS handshake under way is finished, and its connection counts on
   } as tls.ConnectionOptions)
   client.resume()
   await once(client, 'end')
-  t.not(guard.socketsOf(server)[0], before, 'the TLSSocket has taken the place of the raw socket')
+  t.not(guard.adapter.socketsOf(server)[0], before, 'the TLSSocket has taken the place of the raw socket')
   // Long enough for a drain to look again.
   setTimeout(() => client.end(), 300)
   t.match(await drained, { ended: 1, destroyed: 0, remaining: 0 })

@@ -5,8 +5,8 @@ import net from 'node:net'
 import t, { type Test } from 'tap'
 import { Server, type Socket as ServerSocket } from 'socket.io'
 import { io as connect, type Socket as ClientSocket } from 'socket.io-client'
-import { guardServer as guardHttpServer } from '../../adapters/http.js'
-import { guardServer } from '../../adapters/socket-io.js'
+import { guardServer as guardHttpServer } from '../../adapters/http/index.js'
+import { guardServer } from '../../adapters/socket-io/index.js'
 import { install, type Guard, type InstallOptions } from '../../src/index.js'
 import { listen } from '../support/events.js'
 import { entryWhere, inbound } from '../support/report.js'
@@ -81,9 +81,9 @@ for (const transports of [['websocket'], ['polling', 'websocket']] as const) {
       },
     })
     await entryWhere(guard, ({ owner }) => owner.context.webSocket === 'open', 'its state is known')
-    t.equal(guard.socketsOf(io).length, 1)
+    t.equal(guard.adapter.socketsOf(io).length, 1)
     t.match(
-      guard.describe(guard.socketsOf(io)[0]!)?.diagnosis,
+      guard.adapter.describe(guard.adapter.socketsOf(io)[0]!)?.diagnosis,
       'WebSocket "chat" of /socket.io/ from 127.0.0.1:',
     )
     release()
@@ -100,7 +100,7 @@ void t.test('long polling stays with the HTTP server, whose connections serve ot
   await open(t, port, ['polling'])
   const entry = await entryWhere(guard, ({ owner }) => owner.request?.method === 'GET', 'it polls')
   t.match(entry, { kind: 'http', owner: { site: 'GET /socket.io/', label: 'api' } })
-  t.same(guard.socketsOf(io), [])
+  t.same(guard.adapter.socketsOf(io), [])
 })
 
 void t.test('a WebSocket that is paused and forgotten leaks under its name', async (t) => {
@@ -109,14 +109,14 @@ void t.test('a WebSocket that is paused and forgotten leaks under its name', asy
   guardServer(io, { label: 'chat', graceMs: 200 })
   const client = await openDeaf(t, port)
   await entryWhere(guard, ({ owner }) => owner.context.webSocket === 'open', 'it is known')
-  const [socket] = guard.socketsOf(io)
-  const webSocket = guard.useOf(socket!)!.webSocket as unknown as { pause(): void; resume(): void }
+  const [socket] = guard.adapter.socketsOf(io)
+  const webSocket = guard.adapter.useOf(socket!)!.webSocket as unknown as { pause(): void; resume(): void }
   webSocket.pause()
   client.end(frame('unread'))
   const entry = await entryWhere(guard, ({ verdict }) => verdict === 'leaked', 'it leaks')
   t.match(entry, { kind: 'websocket', owner: { site: 'upgrade /socket.io/', label: 'chat' } })
   webSocket.resume()
-  await until(() => guard.socketsOf(io).length === 0, 'it closes once it is read')
+  await until(() => guard.adapter.socketsOf(io).length === 0, 'it closes once it is read')
 })
 
 void t.test(
@@ -160,7 +160,7 @@ void t.test('drain: clients are told, requests in flight finish, everything ends
   ]
   const answer = fetch(`http://127.0.0.1:${port}/wait`)
   await until(() => waiting.length === 1, 'it is being served')
-  await until(() => io.engine.clientsCount === 3 && guard.socketsOf(io).length === 2, 'all are there')
+  await until(() => io.engine.clientsCount === 3 && guard.adapter.socketsOf(io).length === 2, 'all are there')
   const drained = drain({ timeoutMs: AMPLE_MS })
   await until(() => clients.every((client) => client.reasons.length === 1), 'they are told')
   // After 'io server disconnect' they would not come back.
@@ -213,7 +213,7 @@ void t.test('closeTimeoutMs bounds a closing where the peer ended first and read
   socket.emit('much', 'x'.repeat(10_000_000))
   client.end()
   await until(() => guard.snapshot().totals.reclaimed === 1, 'it is reclaimed')
-  t.same(guard.socketsOf(io), [])
+  t.same(guard.adapter.socketsOf(io), [])
 })
 
 void t.test('what can not be guarded is refused, and told what can be done', async (t) => {

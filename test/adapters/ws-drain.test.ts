@@ -5,8 +5,8 @@ import http from 'node:http'
 import net from 'node:net'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { guardServer as guardHttpServer } from '../../adapters/http.js'
-import { guardServer } from '../../adapters/ws.js'
+import { guardServer as guardHttpServer } from '../../adapters/http/index.js'
+import { guardServer } from '../../adapters/ws/index.js'
 import { install, type Guard } from '../../src/index.js'
 import { listen } from '../support/events.js'
 import { until } from '../support/until.js'
@@ -97,7 +97,7 @@ for (const mode of ['port', 'server', 'noServer'] as const) {
       t.equal(code, 1001)
       t.equal(reason.toString(), 'restarting')
     }
-    t.same(guard.socketsOf(wss), [])
+    t.same(guard.adapter.socketsOf(wss), [])
     if (server === null) t.equal(await statusOf(port), 'ECONNREFUSED')
     else t.equal(await statusOf(port), 200, 'the HTTP server is not ours to stop')
     t.match(await drain(), { ended: 0, destroyed: 0 }, 'there is nothing left to do')

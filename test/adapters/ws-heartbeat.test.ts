@@ -5,7 +5,7 @@ import type net from 'node:net'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { guardServer, type WebSocketServerOptions } from '../../adapters/ws.js'
+import { guardServer, type WebSocketServerOptions } from '../../adapters/ws/index.js'
 import { install } from '../../src/index.js'
 import { until } from '../support/until.js'
 

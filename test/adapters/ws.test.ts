@@ -5,8 +5,8 @@ import https from 'node:https'
 import net from 'node:net'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { guardServer as guardHttpServer } from '../../adapters/http.js'
-import { guardServer, type WebSocketServerOptions } from '../../adapters/ws.js'
+import { guardServer as guardHttpServer } from '../../adapters/http/index.js'
+import { guardServer, type WebSocketServerOptions } from '../../adapters/ws/index.js'
 import { install, type Guard, type GuardEvent, type InstallOptions } from '../../src/index.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { listen } from '../support/events.js'
@@ -155,7 +155,7 @@ void t.test('a WebSocket over TLS is one entry', async (t) => {
   const entries = inbound(guard)
   t.equal(entries.length, 1)
   t.match(entries[0], { kind: 'websocket', owner: { site: 'upgrade /secure', label: 'secure chat' } })
-  t.equal(guard.socketsOf(wss).length, 1)
+  t.equal(guard.adapter.socketsOf(wss).length, 1)
   client.terminate()
 })
 

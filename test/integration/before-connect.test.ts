@@ -28,8 +28,8 @@ t.test('exempt, label and configure', async (t) => {
   await once(plain, 'close')
   t.notOk(exempt.destroyed)
   t.notOk(patient.destroyed)
-  t.match(guard.describe(exempt), { verdict: 'exempt', direction: 'outbound' })
-  t.match(guard.describe(patient), { owner: { label: 'long poll' } })
+  t.match(guard.adapter.describe(exempt), { verdict: 'exempt', direction: 'outbound' })
+  t.match(guard.adapter.describe(patient), { owner: { label: 'long poll' } })
 })
 
 t.test('a guard that has gone takes its settings along', async (t) => {

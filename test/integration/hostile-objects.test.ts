@@ -91,7 +91,7 @@ t.test('what an adapter has told', async (t) => {
       throw new Error('no')
     },
   })
-  guard.attribute(served.get('/spoilt')!, { kind: 'websocket', webSocket, request: webSocket as object })
+  guard.adapter.attribute(served.get('/spoilt')!, { kind: 'websocket', webSocket, request: webSocket as object })
   const told = inboundOf({ guard }).find(({ kind }) => kind === 'websocket')
   t.match(told?.owner, {
     context: { webSocket: 'unreadable' },

@@ -34,7 +34,7 @@ for (const options of [{ readable: false }, { writable: false }]) {
       beside.oneWay.resume()
       beside.other.end()
       t.equal((await leaked).socket.condition, 'eof-ignored')
-      t.match(guard.describe(oneWay), { verdict: 'none', condition: null, phase: 'open' })
+      t.match(guard.adapter.describe(oneWay), { verdict: 'none', condition: null, phase: 'open' })
       t.notOk(oneWay.destroyed)
     })
   }

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import http, { type RequestListener } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import express from 'express'
-import { guardServer } from '../../adapters/http.js'
+import { guardServer } from '../../adapters/http/index.js'
 import { install, installedGuard, type ContextProvider, type SocketReport } from '../../src/index.js'
 
 const [how = 'preloaded', context, stacks] = process.argv.slice(2)

@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocket, WebSocketServer } from 'ws'
-import { guardServer } from '../../adapters/ws.js'
+import { guardServer } from '../../adapters/ws/index.js'
 
 const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
 guardServer(wss, { heartbeat: { intervalMs: 60_000 }, closeTimeoutMs: 60_000 })

@@ -5,8 +5,7 @@
 import { readField, readText } from '../../core/foreign.js'
 import type { RequestInfo } from '../../core/report.js'
 import type { Kind } from '../../core/vocabulary.js'
-import { findRoutePattern } from './route-pattern.js'
-import { toldRouteOf } from './told-routes.js'
+import { routeFinderFor, toldRouteOf, type RoutedRequest, type RouteOf } from './told-routes.js'
 
 /** The part of an IncomingMessage, as Node, Express and others leave it, that names a request. */
 export interface RequestLike {
@@ -53,6 +52,7 @@ export class Attribution {
   app: unknown = null
   /** The pattern that an adapter told; an empty string where none did. */
   toldRoute = ''
+  routeFinder: RouteOf | null = null
   /** The server by whose settings it lives, where that is not the one that accepted it: a WebSocketServer. */
   server: object | null = null
   webSocket: WebSocketLike | null = null
@@ -68,6 +68,7 @@ export function releaseRequest(attribution: Attribution): void {
   attribution.method = readText(request, 'method') ?? ''
   attribution.path = pathOf(request)
   attribution.toldRoute = toldRouteOf(request)
+  attribution.routeFinder = routeFinderFor(request)
   attribution.baseUrl = baseUrlOf(request)
   attribution.route = readField(request, 'route')
   attribution.app = readField(request, 'app')
@@ -91,7 +92,22 @@ export function routePatternOf(attribution: Attribution): string {
   const baseUrl = request === null ? attribution.baseUrl : baseUrlOf(request)
   if (baseUrl === '' && (route === undefined || route === null)) return ''
   const path = withoutQuery(request === null ? attribution.path : pathOf(request))
-  return findRoutePattern({ route, app, baseUrl, path })
+  const finder = request === null ? attribution.routeFinder : routeFinderFor(request)
+  return routeFrom({ route, app, baseUrl, path }, finder)
+}
+
+/** Without an adapter: what Express and its kin leave on the request, with the values of the path above the route. */
+function routeFrom(request: RoutedRequest, finder: RouteOf | null): string {
+  try {
+    const found = finder?.(request) ?? ''
+    if (found !== '') return found
+  } catch {
+    // The adapter is somebody else's.
+  }
+  const { path } = (request.route ?? {}) as { path?: unknown }
+  if (typeof path !== 'string') return ''
+  const above = request.baseUrl.replace(/\/$/, '')
+  return path === '/' && above !== '' ? above : above + path
 }
 
 function pathOf(request: RequestLike): string {

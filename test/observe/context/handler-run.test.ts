@@ -87,7 +87,7 @@ t.test('a handler within a handler, and one that throws', async (t) => {
   open(`to 127.0.0.1:${port}`)
   for (const [name, socket] of opened) {
     await once(socket, 'connect')
-    const { site } = guard.describe(socket)!.owner
+    const { site } = guard.adapter.describe(socket)!.owner
     t.equal(site.replace(/ → .*/, ''), name)
   }
 })

@@ -1,4 +1,4 @@
-/** The route of a request as an adapter tells it: `guard.nameRoute()`. */
+/** The route of a request as an adapter tells it: `guard.adapter.nameRoute()`. */
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
@@ -36,7 +36,10 @@ async function serve(t: Test, tell: (guard: Guard, request: http.IncomingMessage
 async function finish({ guard, server, client, response }: Scene): Promise<void> {
   response.end('done')
   await once(client, 'data')
-  await until(() => guard.useOf(guard.socketsOf(server)[0]!)?.request === null, 'the request is over')
+  await until(
+    () => guard.adapter.useOf(guard.adapter.socketsOf(server)[0]!)?.request === null,
+    'the request is over',
+  )
 }
 
 const siteOf = (guard: Guard): string | undefined => inbound(guard)[0]?.owner.site
@@ -59,7 +62,7 @@ const TOLD: readonly (readonly [what: string, route: ToldRoute, site: string])[]
 
 for (const [what, route, site] of TOLD) {
   t.test(`${what}, during the request and after it`, async (t) => {
-    const scene = await serve(t, (guard, request) => guard.nameRoute(request, route))
+    const scene = await serve(t, (guard, request) => guard.adapter.nameRoute(request, route))
     t.equal(siteOf(scene.guard), site)
     await finish(scene)
     t.equal(siteOf(scene.guard), site)
@@ -73,7 +76,7 @@ t.test(
     let route = '/first'
     let asked = 0
     const scene = await serve(t, (guard, request) => {
-      guard.nameRoute(request, () => {
+      guard.adapter.nameRoute(request, () => {
         asked += 1
         return route
       })
@@ -92,14 +95,14 @@ t.test(
 
 t.test('what was told last counts', async (t) => {
   const { guard } = await serve(t, (guard, request) => {
-    guard.nameRoute(request, '/first')
-    guard.nameRoute(request, '/second')
+    guard.adapter.nameRoute(request, '/first')
+    guard.adapter.nameRoute(request, '/second')
   })
   t.equal(siteOf(guard), 'GET /second')
 })
 
 t.test('the next request on the connection has no route of the one before', async (t) => {
-  const scene = await serve(t, (guard, request) => guard.nameRoute(request, '/users/:id'))
+  const scene = await serve(t, (guard, request) => guard.adapter.nameRoute(request, '/users/:id'))
   await finish(scene)
   scene.client.write('GET /other HTTP/1.1\r\nhost: x\r\n\r\n')
   const entry = await entryWhere(scene.guard, ({ owner }) => owner.request?.path === '/other', 'it is there')
@@ -109,7 +112,7 @@ t.test('the next request on the connection has no route of the one before', asyn
 t.test("Node's request is not written to", async (t) => {
   await serve(t, (guard, request) => {
     const before = Reflect.ownKeys(request)
-    guard.nameRoute(request, '/users/:id')
+    guard.adapter.nameRoute(request, '/users/:id')
     t.same(Reflect.ownKeys(request), before)
   })
 })
@@ -117,17 +120,17 @@ t.test("Node's request is not written to", async (t) => {
 t.test('mistakes are told at once', async (t) => {
   const guard = install()
   for (const request of [null, undefined, '/users/7', 7]) {
-    t.throws(() => guard.nameRoute(request as never, '/users/:id'), {
+    t.throws(() => guard.adapter.nameRoute(request as never, '/users/:id'), {
       code: 'SLG_ERR_INVALID_OPTION',
       message: /^request must be an http\.IncomingMessage, got /,
     })
   }
   for (const route of [null, undefined, 7, /users/, {}]) {
-    t.throws(() => guard.nameRoute({}, route as never), {
+    t.throws(() => guard.adapter.nameRoute({}, route as never), {
       code: 'SLG_ERR_INVALID_OPTION',
       message: /^route must be a string or a function that returns one, got /,
     })
   }
   guard.uninstall()
-  t.throws(() => guard.nameRoute({}, '/users/:id'), { code: 'SLG_ERR_UNINSTALLED' })
+  t.throws(() => guard.adapter.nameRoute({}, '/users/:id'), { code: 'SLG_ERR_UNINSTALLED' })
 })

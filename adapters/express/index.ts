@@ -1,0 +1,53 @@
+/**
+ * Guards the server that runs an Express application (4 or 5).
+ *
+ * Nothing has to be mounted for the report to name the route: it is read from the request when a report is made, so a
+ * request pays nothing for it. Routers mounted under a pattern are named by that pattern, not by the values in the path:
+ * `GET /users/:id/photos/:n`.
+ */
+import type { RequestHandler } from 'express'
+import type { Server } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import {
+  drainHttpServer,
+  install,
+  installedGuard,
+  reportHandler as createReportHandler,
+  type DrainOptions,
+  type DrainResult,
+  type GuardedServer,
+  type MountedReportOptions,
+  type ServerOptions,
+} from '../../src/adapter.js'
+import { isHttpServer, refuseServer } from '../server-kinds.js'
+import { routeOf } from './internals.js'
+
+export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, ServerOptions }
+
+/**
+ * Guards every socket of this server; see `socket-leak-guard/http`.
+ *
+ * @param server what `app.listen()` returns, or any `http.Server` or `https.Server` that runs the application
+ * @param options per-server options; what is left out is as given to `install()`
+ * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * const guarded = guardServer(app.listen(3000), { graceMs: 30_000, label: 'api' })
+ * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ */
+export function guardServer(server: Server | HttpsServer, options: ServerOptions = {}): GuardedServer {
+  if (!isHttpServer(server)) throw refuseServer('an http.Server or https.Server', server)
+  const guard = installedGuard() ?? install()
+  const release = guard.adapter.configureServer(server, options, routeOf)
+  return { drain: (drainOptions) => drainHttpServer(guard, server, drainOptions), release }
+}
+
+/**
+ * The report as a handler to be mounted; see `socket-leak-guard/http`.
+ *
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * app.use('/leaks', reportHandler({ token: process.env.LEAKS_TOKEN }))
+ */
+export function reportHandler(options: MountedReportOptions = {}): RequestHandler {
+  return createReportHandler(options)
+}

@@ -1,0 +1,195 @@
+/**
+ * Guards a Fastify instance (4.10 or later, or 5).
+ *
+ * Fastify keeps the route on a request of its own, which can't be reached from Node's; so one `onRequest` hook of the root
+ * tells the guard. Its types name no type of Fastify's, so that instances with any server, logger or type provider fit.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import {
+  checkServerOptions,
+  drainHttpServer,
+  install,
+  installedGuard,
+  reportHandler as createReportHandler,
+  SocketLeakGuardError,
+  type DrainOptions,
+  type DrainResult,
+  type GuardedServer,
+  type MountedReportOptions,
+  type ServerOptions,
+} from '../../src/adapter.js'
+import { withTarget, wildcardTarget } from '../mounted-target.js'
+import { isFastify, isHttpServer, refuse, refuseServer } from '../server-kinds.js'
+import { furtherServersOf } from './internals.js'
+
+export type { DrainOptions, DrainResult, MountedReportOptions, ServerOptions }
+
+/** The part of a Fastify instance that is used. */
+export interface FastifyLike {
+  readonly server: Server | HttpsServer
+  readonly version?: string | undefined
+  // Of any instance, whatever its types are: a parameter of a type of ours would not fit all of them.
+  addHook(name: 'onRequest', hook: (request: any, reply: any, done: () => void) => void): unknown
+}
+
+/** The part of a Fastify request that is used. */
+export interface FastifyRequestLike {
+  readonly raw: IncomingMessage
+  readonly params: unknown
+  readonly routeOptions: { readonly url?: string | undefined }
+}
+
+/** The part of a Fastify reply that is used. */
+export interface FastifyReplyLike {
+  readonly raw: ServerResponse
+  hijack(): unknown
+}
+
+/**
+ * What the hook of an instance serves; there is one hook, however often the instance is guarded. Kept on the instance, so
+ * that nothing of it outlives the instance.
+ */
+interface Hook {
+  onRequest: ((raw: IncomingMessage, route: string) => void) | null
+}
+
+const HOOK = Symbol.for('socket-leak-guard/fastify-hook')
+
+/**
+ * Guards every socket of this instance, and names the route of each request as Fastify writes it (`/users/:id`), prefixes
+ * of plugins included. Call it first, before plugins and hooks are registered and before `listen()` or `ready()`: a request
+ * that an earlier hook holds up is named by its path. Installs a guard with default options when the process has none yet.
+ * A second call for the same instance replaces the first.
+ *
+ * Costs one hook and one entry of a WeakMap per request.
+ *
+ * `drain` stops the servers of the instance gracefully, as that of `socket-leak-guard/http` does; what else `fastify.close()`
+ * does is left to it. `release` leaves the hook, which Fastify can't remove, and which does nothing then.
+ *
+ * @param fastify an instance over HTTP/1.1, with or without TLS
+ * @param options per-server options; what is left out is as given to `install()`
+ * @throws `SLG_ERR_WRONG_SERVER`, also where the instance has started; `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * const fastify = Fastify()
+ * const guarded = guardServer(fastify, { graceMs: 30_000, label: 'api' })
+ * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }).then(() => fastify.close()))
+ */
+export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): GuardedServer {
+  if (!isFastify(fastify)) throw refuseServer('a Fastify instance, 4.10 or later', fastify)
+  checkVersion(fastify)
+  const { server } = fastify
+  if (!isHttpServer(server)) {
+    throw refuse(
+      'a Fastify instance over HTTP/1.1',
+      'one with another server (http2)',
+      'guard fastify.server with "socket-leak-guard/net", and stop it with fastify.close()',
+    )
+  }
+  checkServerOptions(options)
+  // All that can throw comes before anything that would have to be undone. A hook without a guard does nothing.
+  const hook = hookInto(fastify)
+  const guard = installedGuard() ?? install()
+  const releases = new Map<Server | HttpsServer, () => void>([
+    [server, guard.adapter.configureServer(server, options)],
+  ])
+
+  const further = furtherServersOf(fastify)
+  let seen = 0
+
+  function guardFurtherServers(): void {
+    seen = further.length
+    for (const each of further) {
+      if (isServer(each) && !releases.has(each))
+        releases.set(each, guard.adapter.configureServer(each, options))
+    }
+  }
+
+  function onRequest(raw: IncomingMessage, route: string): void {
+    if (installedGuard() !== guard) return
+    if (route !== '') guard.adapter.nameRoute(raw, route)
+    // They are made while the instance begins to listen, and announced by nothing.
+    if (further.length !== seen) guardFurtherServers()
+  }
+
+  guardFurtherServers()
+  hook.onRequest = onRequest
+  return {
+    async drain(drainOptions) {
+      const servers = [server, ...further.filter(isServer)]
+      return sumOf(await Promise.all(servers.map((each) => drainHttpServer(guard, each, drainOptions))))
+    },
+    release() {
+      if (hook.onRequest === onRequest) hook.onRequest = null
+      for (const undo of releases.values()) undo()
+    },
+  }
+}
+
+/** `request.routeOptions`, which names the route, came with 4.10. @throws `SLG_ERR_WRONG_SERVER` */
+function checkVersion({ version }: FastifyLike): void {
+  const [, major, minor] = /^(\d+)\.(\d+)\./.exec(version ?? '') ?? []
+  if (major === undefined || Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 10)) return
+  throw refuse('a Fastify instance, 4.10 or later', `one of version ${version}`, 'update the package fastify')
+}
+
+/** @throws `SLG_ERR_WRONG_SERVER` */
+function hookInto(fastify: FastifyLike): Hook {
+  // The instance of a plugin inherits from its parent, but has hooks of its own.
+  const found = Object.getOwnPropertyDescriptor(fastify, HOOK)
+  if (found !== undefined) return found.value as Hook
+  const hook: Hook = { onRequest: null }
+  try {
+    fastify.addHook('onRequest', function nameRoute(request: FastifyRequestLike, _reply, done) {
+      hook.onRequest?.(request.raw, request.routeOptions.url ?? '')
+      done()
+    })
+  } catch (cause) {
+    throw new SocketLeakGuardError(
+      'SLG_ERR_WRONG_SERVER',
+      'server must be a Fastify instance that has not started; call guardServer() before listen() or ready(), or guard ' +
+        'fastify.server with "socket-leak-guard/http", which names paths instead of routes',
+      { cause },
+    )
+  }
+  Object.defineProperty(fastify, HOOK, { value: hook })
+  return hook
+}
+
+function isServer(value: unknown): value is Server | HttpsServer {
+  return isHttpServer(value)
+}
+
+function sumOf(results: readonly DrainResult[]): DrainResult {
+  const sum = (field: keyof DrainResult): number => results.reduce((total, each) => total + each[field], 0)
+  return {
+    ended: sum('ended'),
+    destroyed: sum('destroyed'),
+    remaining: sum('remaining'),
+    elapsedMs: Math.max(...results.map(({ elapsedMs }) => elapsedMs)),
+  }
+}
+
+/**
+ * The report as a handler; see `socket-leak-guard/http`. It answers below its route: `/` for a route without wildcard, what the
+ * wildcard matches otherwise. Fastify's hooks run before it, those that wait for the response to be sent do not.
+ *
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * const report = reportHandler({ token: process.env.LEAKS_TOKEN })
+ * fastify.get('/leaks', report)
+ * fastify.get('/leaks/*', report)
+ */
+export function reportHandler(
+  options: MountedReportOptions = {},
+): (request: FastifyRequestLike, reply: FastifyReplyLike) => void {
+  const report = createReportHandler(options)
+  const isMounted = options.basePath === undefined
+
+  return function serveReport(request, reply) {
+    reply.hijack()
+    const { raw, params } = request
+    const rest = (params as { '*'?: unknown } | null | undefined)?.['*']
+    report(isMounted ? withTarget(raw, wildcardTarget(rest)) : raw, reply.raw)
+  }
+}

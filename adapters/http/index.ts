@@ -1,0 +1,41 @@
+/** Guards an `http` or `https` server: settings of its own, a name in the report, and a graceful stop. */
+import type { Server } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import {
+  drainHttpServer,
+  install,
+  installedGuard,
+  reportHandler,
+  type DrainOptions,
+  type DrainResult,
+  type GuardedServer,
+  type MountedReportOptions,
+  type ServerOptions,
+} from '../../src/adapter.js'
+import { isHttpServer, refuseServer } from '../server-kinds.js'
+
+export { reportHandler }
+export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, ServerOptions }
+
+/**
+ * Guards every socket of this server, upgraded and CONNECT sockets included, for which the report names the request;
+ * those already open as well, if a guard was installed before they were accepted. Installs a guard with default
+ * options when the process has none yet. Costs nothing per request beyond what the guard itself costs.
+ *
+ * `drain` lets requests in flight finish, with `connection: close` in their responses; closes idle connections; and ends
+ * upgraded and CONNECT sockets, which `server.close()` waits for without end. WebSockets get a close frame if the
+ * adapter for ws knows them.
+ *
+ * @param server an `http.Server` or `https.Server`
+ * @param options per-server options; what is left out is as given to `install()`
+ * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * const guarded = guardServer(http.createServer(onRequest), { graceMs: 30_000, label: 'public API' })
+ * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ */
+export function guardServer(server: Server | HttpsServer, options: ServerOptions = {}): GuardedServer {
+  if (!isHttpServer(server)) throw refuseServer('an http.Server or https.Server', server)
+  const guard = installedGuard() ?? install()
+  const release = guard.adapter.configureServer(server, options)
+  return { drain: (drainOptions) => drainHttpServer(guard, server, drainOptions), release }
+}

@@ -1,0 +1,127 @@
+/**
+ * Guards the server that runs a Koa application (2 or 3).
+ *
+ * Its types name no type of Koa's, so that applications with any state and context fit.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import {
+  checkServerOptions,
+  describeValue,
+  drainHttpServer,
+  install,
+  installedGuard,
+  invalidOption,
+  reportHandler as createReportHandler,
+  type DrainOptions,
+  type DrainResult,
+  type GuardedServer,
+  type MountedReportOptions,
+  type ServerOptions,
+} from '../../src/adapter.js'
+import { withTarget, wildcardTarget } from '../mounted-target.js'
+import { isHttpServer, isKoa, refuseServer } from '../server-kinds.js'
+import { routeOf, watchContexts } from './internals.js'
+
+export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, ServerOptions }
+
+export interface KoaServerOptions extends ServerOptions {
+  /**
+   * The Koa application that the server runs, so that the report names routes (`GET /users/:id`) instead of paths. For
+   * `@koa/router` and `koa-router`, which leave the route on Koa's context. Costs one closure and one entry of a WeakMap per
+   * request.
+   * @default none
+   */
+  app?: object | undefined
+}
+
+/** The part of a Koa context that is used. */
+export interface KoaContextLike {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  respond?: boolean | undefined
+  /** What the parameters of a router's route have matched, by name and in order. */
+  readonly params?: unknown
+  readonly captures?: unknown
+}
+
+/**
+ * Guards every socket of this server; see `socket-leak-guard/http`. The application is given beside it, because it can't be
+ * reached from the server. `release()` takes back what was put on the application, too.
+ *
+ * @param server what `app.listen()` returns, or any `http.Server` or `https.Server` with `app.callback()`
+ * @param options per-server options, and the application
+ * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * const server = app.listen(3000)
+ * const guarded = guardServer(server, { app, graceMs: 30_000, label: 'api' })
+ * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ */
+export function guardServer(server: Server | HttpsServer, options: KoaServerOptions = {}): GuardedServer {
+  if (!isHttpServer(server)) throw refuseServer('an http.Server or https.Server', server)
+  checkServerOptions(options, ['app'])
+  const { app, ...settings } = options
+  if (app !== undefined && !isKoa(app)) throw invalidOption('app', 'a Koa application', describeValue(app))
+  const guard = installedGuard() ?? install()
+  const undo = guard.adapter.configureServer(server, settings)
+  const stopWatching =
+    app === undefined
+      ? null
+      : watchContexts(app, function onContext(request, route) {
+          if (installedGuard() === guard) guard.adapter.nameRoute(request, route)
+        })
+  return {
+    drain: (drainOptions) => drainHttpServer(guard, server, drainOptions),
+    release() {
+      stopWatching?.()
+      undo()
+    },
+  }
+}
+
+/**
+ * The report as middleware; see `socket-leak-guard/http`. On its own it needs `basePath` and passes on what is not below
+ * that; below a router it takes what the wildcard at the end of its route matches; koa-mount takes the path off by itself.
+ *
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * app.use(reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN }))
+ */
+export function reportHandler(
+  options: MountedReportOptions = {},
+): (context: KoaContextLike, next: () => Promise<unknown>) => Promise<void> {
+  const report = createReportHandler(options)
+  const base = options.basePath?.replace(/\/+$/, '') ?? ''
+
+  return async function serveReport(context, next) {
+    const { req, res } = context
+    if (base !== '' && !isBelow(base, req.url ?? '')) {
+      await next()
+      return
+    }
+    // Koa keeps its hands off the response (lib/application.js `respond`); what was set on it before stays.
+    context.respond = false
+    report(base === '' ? targetOf(context) : req, res)
+  }
+}
+
+function isBelow(base: string, target: string): boolean {
+  return target.startsWith(base) && /^(?:[/?#]|$)/.test(target.slice(base.length))
+}
+
+/** What the pattern of a route may end with: `/*rest`, `{/*rest}`, `/:rest*`, `/(.*)`. */
+const WILDCARD = /\*(?<named>\w+)\}?$|:(?<repeated>\w+)\*$|\(\.\*\)$/
+
+/** Below a router's route the whole path is still there. */
+function targetOf(context: KoaContextLike): IncomingMessage {
+  const route = routeOf(context)
+  if (route === '') return context.req
+  const { groups } = WILDCARD.exec(route) ?? {}
+  return withTarget(context.req, wildcardTarget(groups === undefined ? null : restOf(context, groups)))
+}
+
+function restOf({ params, captures }: KoaContextLike, { named, repeated }: Record<string, string>): unknown {
+  const name = named ?? repeated
+  if (name !== undefined) return (params as Record<string, unknown> | undefined)?.[name]
+  return Array.isArray(captures) ? captures.at(-1) : null
+}

@@ -1,0 +1,35 @@
+/** Guards a `net` or `tls` server: settings of its own, a name in the report, and a graceful stop. */
+import { Server } from 'node:net'
+import {
+  drainServer,
+  install,
+  installedGuard,
+  type DrainOptions,
+  type DrainResult,
+  type GuardedServer,
+  type ServerOptions,
+} from '../../src/adapter.js'
+import { isHttpServer, refuseServer } from '../server-kinds.js'
+
+export type { DrainOptions, DrainResult, GuardedServer, ServerOptions }
+
+/**
+ * Guards every socket of this server; those already open as well, if a guard was installed before they were accepted.
+ * Installs a guard with default options when the process has none yet. `drain` ends every socket with `socket.end()`.
+ *
+ * @param server a `net.Server` or `tls.Server`
+ * @param options per-server options; what is left out is as given to `install()`
+ * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * const guarded = guardServer(net.createServer(onConnection), { graceMs: 30_000, label: 'ingest' })
+ * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ */
+export function guardServer(server: Server, options: ServerOptions = {}): GuardedServer {
+  // Ending the sockets of an HTTP server would cut its responses.
+  if (!(server instanceof Server) || isHttpServer(server)) {
+    throw refuseServer('a net.Server or tls.Server', server)
+  }
+  const guard = installedGuard() ?? install()
+  const release = guard.adapter.configureServer(server, options)
+  return { drain: (drainOptions) => drainServer(guard, server, drainOptions), release }
+}

@@ -1,0 +1,61 @@
+/** The one file that reads what Socket.IO and Engine.IO keep to themselves, each behind a check. */
+import { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
+import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { WebSocketLike } from '../../src/adapter.js'
+import { isHttpServer } from '../server-kinds.js'
+
+/** Rests on `sockets` and `eio` (lib/index.js of socket.io 2 and 3); `disconnectSockets` came with 4. */
+export function isOlderSocketIo(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const io = value as Record<string, unknown>
+  return (
+    typeof io['attach'] === 'function' &&
+    typeof io['of'] === 'function' &&
+    typeof io['disconnectSockets'] !== 'function'
+  )
+}
+
+/**
+ * Engine.IO under a Socket.IO server, once it is attached to an HTTP server.
+ * Rests on `engine` (socket.io 4.1 to 4.8, documented).
+ */
+export function engineOf(io: object): EventEmitter | null {
+  const { engine } = io as { engine?: unknown }
+  return engine instanceof EventEmitter ? engine : null
+}
+
+/** Rests on `httpServer` (socket.io 4.1 to 4.8). */
+export function httpServerOf(io: object): HttpServer | null {
+  const { httpServer } = io as { httpServer?: unknown }
+  return isHttpServer(httpServer) ? (httpServer as HttpServer) : null
+}
+
+/**
+ * The WebSocket that an upgrade has led to, a turn after Engine.IO has emitted `'headers'` for it.
+ * Rests on lib/server.js `onWebSocket` (engine.io 5.1 to 6.6).
+ */
+export function webSocketFor(request: IncomingMessage): WebSocketLike | null {
+  const { websocket } = request as { websocket?: unknown }
+  return isWebSocket(websocket) ? websocket : null
+}
+
+/**
+ * The clients that are connected by WebSocket now.
+ * Rests on lib/server.js `clients`, lib/socket.js `transport` and lib/transports/websocket.js `socket` (engine.io 5.1 to 6.6), and
+ * on lib/websocket.js `setSocket` of ws (7.4 to 8.23).
+ */
+export function* webSocketsOf(engine: EventEmitter): Generator<[WebSocketLike, Socket]> {
+  const { clients } = engine as { clients?: unknown }
+  if (typeof clients !== 'object' || clients === null) return
+  for (const client of Object.values(clients)) {
+    const { transport } = client as { transport?: { name?: unknown; socket?: unknown } }
+    if (transport?.name !== 'websocket' || !isWebSocket(transport.socket)) continue
+    const { _socket: socket } = transport.socket as { _socket?: unknown }
+    if (socket instanceof Socket) yield [transport.socket, socket]
+  }
+}
+
+function isWebSocket(value: unknown): value is WebSocketLike {
+  return value instanceof EventEmitter && typeof (value as Partial<WebSocketLike>).close === 'function'
+}

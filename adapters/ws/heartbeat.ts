@@ -1,0 +1,150 @@
+/**
+ * Pings all clients of a server, and terminates those from which nothing has come back in time.
+ *
+ * Whether a client lives is read from the byte counters of its socket, so no `'pong'` listener is needed: any byte that came
+ * in is a sign of life, and so is blocked output that moves again, because a pong can't come before the ping has got
+ * through what was queued ahead of it. A WebSocket that is not being read can't be judged, and is left alone.
+ */
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import {
+  bytesAccepted,
+  checkedMs,
+  checkNames,
+  closeByForce,
+  describeValue,
+  hasBlockedOutput,
+  invalidOption,
+  isOptionBag,
+  setImmediate,
+  SocketLeakGuardError,
+  type Guard,
+} from '../../src/adapter.js'
+import { repeat, type Connections } from '../websockets.js'
+
+export interface HeartbeatOptions {
+  /** Milliseconds between two pings, 1 to 2147483647. @default 30000 */
+  intervalMs?: number | undefined
+  /**
+   * Milliseconds that a client has to answer, 1 to `intervalMs`; where the ping can't leave because the client does not
+   * read what was sent before it, `intervalMs` more.
+   * @default 10000
+   */
+  timeoutMs?: number | undefined
+}
+
+interface HeartbeatTimes {
+  readonly intervalMs: number
+  readonly timeoutMs: number
+}
+
+const INTERVAL_MS = 30_000
+const TIMEOUT_MS = 10_000
+const OPEN = 1
+
+/** @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
+export function readHeartbeat(value: unknown): HeartbeatTimes | null {
+  if (value === undefined || value === false || value === null || value === 'off') return null
+  if (value !== true && !isOptionBag(value)) {
+    throw invalidOption(
+      'heartbeat',
+      'true, false or an object with intervalMs and timeoutMs',
+      describeValue(value),
+    )
+  }
+  const given: HeartbeatOptions = value === true ? {} : value
+  checkNames(given, ['intervalMs', 'timeoutMs'])
+  const intervalMs = checkedMs('heartbeat.intervalMs', given.intervalMs ?? INTERVAL_MS, 1)
+  const timeoutMs = checkedMs('heartbeat.timeoutMs', given.timeoutMs ?? Math.min(TIMEOUT_MS, intervalMs), 1)
+  if (timeoutMs > intervalMs) {
+    throw new SocketLeakGuardError(
+      'SLG_ERR_INVALID_OPTION',
+      `heartbeat.timeoutMs must be at most heartbeat.intervalMs, got ${timeoutMs} and ${intervalMs}`,
+    )
+  }
+  return { intervalMs, timeoutMs }
+}
+
+type Round = ReadonlyMap<WebSocket, Sign>
+
+/** @returns what stops it */
+export function startHeartbeat(
+  guard: Guard,
+  connections: Connections<WebSocket>,
+  times: HeartbeatTimes | null,
+): () => void {
+  if (times === null) return () => {}
+  const { intervalMs, timeoutMs } = times
+  let pinged: Round | null = null
+  let earlier: Round = new Map()
+
+  function pingAll(): Round {
+    const signs = new Map<WebSocket, Sign>()
+    for (const [webSocket, socket] of connections()) {
+      if (!canBeJudged(webSocket, socket)) continue
+      signs.set(webSocket, readSign(socket))
+      webSocket.ping()
+    }
+    return signs
+  }
+
+  return repeat(guard, intervalMs, function beat() {
+    if (pinged === null) {
+      pinged = pingAll()
+      return timeoutMs
+    }
+    judgeAfterPoll(pinged, earlier)
+    earlier = pinged
+    pinged = null
+    return intervalMs - timeoutMs
+  })
+}
+
+/**
+ * Had the event loop been blocked, the answers would still lie in the kernel, so it must poll anew before. The first
+ * immediate may come before the next poll has ended, the second can't.
+ */
+function judgeAfterPoll(round: Round, earlier: Round): void {
+  setImmediate(() => setImmediate(judge, round, earlier).unref()).unref()
+}
+
+function judge(round: Round, earlier: Round): void {
+  for (const [webSocket, sign] of round) {
+    if (!canBeJudged(webSocket, sign.socket) || !isSilent(sign, earlier.get(webSocket))) continue
+    if (hasBlockedOutput(sign.socket)) closeByForce(sign.socket)
+    else webSocket.terminate()
+  }
+}
+
+function canBeJudged(webSocket: WebSocket, socket: Socket): boolean {
+  return webSocket.readyState === OPEN && !webSocket.isPaused && !socket.isPaused()
+}
+
+/** The counters of a socket just before it is pinged. */
+interface Sign {
+  readonly socket: Socket
+  readonly received: number
+  readonly accepted: number
+  /** Output was waiting already, so that the ping is stuck behind it. */
+  readonly isBlocked: boolean
+}
+
+function readSign(socket: Socket): Sign {
+  return {
+    socket,
+    received: socket.bytesRead,
+    accepted: bytesAccepted(socket),
+    isBlocked: hasBlockedOutput(socket),
+  }
+}
+
+/**
+ * Where output was blocked, the kernel's buffer was full, so that output which moves means a peer that acknowledges; and as
+ * the ping has not left yet, silence counts from the ping before this one.
+ */
+function isSilent(sign: Sign, earlier: Sign | undefined): boolean {
+  if (sign.socket.bytesRead > sign.received) return false
+  if (!sign.isBlocked) return true
+  if (earlier === undefined || bytesAccepted(sign.socket) > sign.accepted) return false
+  return earlier.accepted === sign.accepted && earlier.received === sign.received
+}

@@ -1,0 +1,182 @@
+/**
+ * The graceful stop of an HTTP server:
+ *
+ * - requests in flight may finish; where their headers are not sent yet, the response gets `connection: close`
+ * - idle keep-alive connections are closed at once, new ones that have not asked for anything a moment later
+ * - upgraded and CONNECT sockets, which `server.close()` waits for without end, get `socket.end()`, and WebSockets that
+ *   the guard knows a close frame
+ */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { Server, Socket } from 'node:net'
+import { isEndless } from '../endless-streams.js'
+import type { Guard } from '../guard.js'
+import { hasBlockedOutput } from '../observe/socket-fields.js'
+import { clearInterval, monotonicMs, setImmediate, setInterval } from '../real-time.js'
+import { endSocket } from './closing.js'
+import { drain, type DrainOptions, type DrainPlan, type DrainResult } from './drain.js'
+
+interface ExchangeMessage {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly socket: Socket
+  readonly server: Server
+}
+
+/** RFC 6455, section 7.4.1: going away. */
+const GOING_AWAY = 1001
+/** A connection that was just opened most likely carries a request soon. */
+const FIRST_REQUEST_MS = 1000
+/** How often to look for connections that have become idle without our being told: a request that was still coming in. */
+const IDLE_LOOK_MS = 200
+
+/**
+ * @param server an `http.Server` or `https.Server`
+ * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ */
+export function drainHttpServer(
+  guard: Guard,
+  server: HttpServer,
+  options?: DrainOptions,
+): Promise<DrainResult> {
+  return drain(planHttpDrain(guard, server), options)
+}
+
+export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): DrainPlan {
+  const silentSinceMs = new WeakMap<Socket, number>()
+  const farewelled = new WeakSet<Socket>()
+  let looks: NodeJS.Timeout | undefined
+  let meet: (socket: Socket) => void = () => {}
+
+  /** What is idle, what never asked for anything, and what would never end. */
+  function closeIdle(): void {
+    const sockets = guard.socketsOf(server)
+    sparingBusy(sockets, () => {
+      if (server.listening) server.close()
+      else server.closeIdleConnections()
+    })
+    for (const socket of sockets.filter(isHttp)) {
+      endEndless(socket)
+      closeSilent(socket)
+    }
+  }
+
+  /** And what was upgraded only now. */
+  function lookAgain(): void {
+    closeIdle()
+    for (const socket of guard.socketsOf(server)) if (!isHttp(socket)) finish(socket)
+  }
+
+  /** Never asked for anything, and had the time to. */
+  function closeSilent(socket: Socket): void {
+    if (socket.bytesRead > 0) return
+    const nowMs = monotonicMs()
+    const sinceMs = silentSinceMs.get(socket) ?? nowMs
+    silentSinceMs.set(socket, sinceMs)
+    if (nowMs - sinceMs >= FIRST_REQUEST_MS) socket.destroy()
+  }
+
+  function responseOn(socket: Socket): ServerResponse | null {
+    return (guard.useOf(socket)?.response ?? null) as ServerResponse | null
+  }
+
+  /** The client of an event stream comes back by itself, to another process. */
+  function endEndless(socket: Socket): void {
+    const response = responseOn(socket)
+    if (response !== null && isEndless(response)) response.end()
+  }
+
+  function isHttp(socket: Socket): boolean {
+    return (guard.useOf(socket)?.kind ?? 'http') === 'http'
+  }
+
+  function finish(socket: Socket): void {
+    if (isHttp(socket)) {
+      announceEnd(responseOn(socket))
+    } else if (!farewelled.has(socket)) {
+      farewelled.add(socket)
+      const webSocket = guard.useOf(socket)?.webSocket
+      if (webSocket) webSocket.close(GOING_AWAY)
+      else endSocket(socket)
+    }
+  }
+
+  function onRequestStart(message: unknown): void {
+    const { response, socket, server: theirs } = message as ExchangeMessage
+    if (theirs !== server) return
+    announceEnd(response)
+    meet(socket)
+  }
+
+  function onResponseFinish(message: unknown): void {
+    const { request, socket, server: theirs } = message as ExchangeMessage
+    if (theirs !== server) return
+    // Node first does what it does at the end of a response, and may have the next one to send.
+    if (request.complete) setImmediate(closeUnlessServing, socket)
+    // A close with input still coming in is a reset, which may overtake the response.
+    else request.once('close', () => setImmediate(closeUnlessServing, socket))
+  }
+
+  function closeUnlessServing(socket: Socket): void {
+    const isServing = (guard.useOf(socket)?.request ?? null) !== null
+    if (!isServing && !socket.destroyed) socket.destroySoon()
+  }
+
+  return {
+    server,
+    sockets: () => guard.socketsOf(server),
+    stop(meetLate) {
+      meet = meetLate
+      subscribe('http.server.request.start', onRequestStart)
+      subscribe('http.server.response.finish', onResponseFinish)
+      closeIdle()
+      looks = setInterval(lookAgain, IDLE_LOOK_MS)
+    },
+    finish,
+    closeRest: () => server.closeAllConnections(),
+    cleanUp() {
+      unsubscribe('http.server.request.start', onRequestStart)
+      unsubscribe('http.server.response.finish', onResponseFinish)
+      clearInterval(looks)
+    },
+  }
+}
+
+/** Tells the client, where that is still possible, that this connection takes no further request. */
+function announceEnd(response: ServerResponse | null): void {
+  if (response === null || response.headersSent || response.writableEnded) return
+  try {
+    response.setHeader('connection', 'close')
+  } catch {
+    // The application has replaced the method. The connection is closed after the response all the same.
+  }
+}
+
+/**
+ * Runs something of Node's that destroys idle connections, and keeps it from those that are not idle in truth.
+ *
+ * `server.close()` and `closeIdleConnections()` (lib/_http_server.js) take a connection for idle as soon as
+ * `response.end()` was called and destroy it, even while megabytes of that response are still to be sent: the client gets
+ * a cut response (seen on Node 20.20, 22.23, 24.21 and 26.10). Node 26 also destroys connections that were just opened
+ * and whose first request may be on its way.
+ */
+function sparingBusy(sockets: readonly Socket[], run: () => void): void {
+  const spared = sockets
+    .filter((socket) => hasBlockedOutput(socket) || socket.bytesRead === 0)
+    .map((socket) => ({ socket, own: Object.getOwnPropertyDescriptor(socket, 'destroy') }))
+  for (const { socket } of spared) {
+    Object.defineProperty(socket, 'destroy', { value: returnThis, configurable: true })
+  }
+  try {
+    run()
+  } finally {
+    for (const { socket, own } of spared) {
+      if (own === undefined) delete (socket as { destroy?: unknown }).destroy
+      else Object.defineProperty(socket, 'destroy', own)
+    }
+  }
+}
+
+function returnThis(this: Socket): Socket {
+  return this
+}
