@@ -15,7 +15,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { createNamespace } from 'cls-hooked'
 import { fromClsHooked, install } from '../src/index.js'
-import { usesAsyncContextFrame } from '../src/observe/context/async-context-frame.js'
+import { usesAsyncContextFrame } from '../src/owner/context/async-context-frame.js'
 import type { ContextChoice } from '../src/options/options.js'
 
 const SOURCES = ['off', 'off again', 'auto', 'async-local-storage', 'cls-hooked'] as const

@@ -23,8 +23,8 @@ export type { DrainOptions, DrainResult }
 export { install } from './install.js'
 export { installedGuard } from './registry.js'
 export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard.js'
-export type { RequestLike, ResponseLike, WebSocketLike } from './observe/requests/attribution.js'
-export type { RoutedRequest, RouteOf, ToldRoute } from './observe/requests/told-routes.js'
+export type { RequestLike, ResponseLike, WebSocketLike } from './owner/request-name.js'
+export type { RoutedRequest, RouteOf, ToldRoute } from './owner/request-name.js'
 export { reportHandler } from './server/mounted-report.js'
 export type { MountedReportOptions } from './server/mounted-report.js'
 
@@ -41,7 +41,7 @@ export type { DrainPlan } from './drain/drain.js'
 export { drainHttpServer, planHttpDrain } from './drain/http.js'
 
 // What a socket's own fields say.
-export { bytesAccepted, hasBlockedOutput } from './observe/socket-fields.js'
+export { bytesAccepted, hasBlockedOutput } from './socket/fields.js'
 
 // Time that no fake clock has replaced.
 export { clearTimeout, monotonicMs, setImmediate, setTimeout } from './real-time.js'

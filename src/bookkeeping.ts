@@ -16,14 +16,14 @@ import type { Action } from './core/vocabulary.js'
 import { watchKeepAlive } from './lint/ignored-keep-alive.js'
 import { createDescriptorCounter } from './kernel/descriptors.js'
 import { createOrphanWatch } from './kernel/orphans.js'
-import { descriptorOf } from './observe/socket-fields.js'
+import { descriptorOf } from './socket/fields.js'
 import { watchServers } from './lint/servers.js'
-import type { TrackedSocket } from './observe/tracked-socket.js'
+import type { SocketRecord } from './socket/record.js'
 import type { LogFunction } from './options/options.js'
 import type { ReportSockets } from './server/report-sockets.js'
 
 export interface BookkeepingHooks {
-  readonly ledger: Ledger<TrackedSocket>
+  readonly ledger: Ledger<SocketRecord>
   readonly pressure: PressureSettings | null
   /** Where the log of leaks goes, and the least time between two lines about one site. */
   readonly log: 'stderr' | LogFunction | null
@@ -31,15 +31,17 @@ export interface BookkeepingHooks {
   now(): number
   /** None of the application's. */
   readonly reportSockets: ReportSockets
-  reclaim(record: TrackedSocket, action: Action): void
+  /** The line that opened or last touched a socket, where that was recorded. */
+  placeOf(record: SocketRecord, which: 'created' | 'touched'): string | null
+  reclaim(record: SocketRecord, action: Action): void
 }
 
 export interface Bookkeeping {
   onEvent(event: GuardEvent): void
   /** @param args what `connect()` was called with */
-  onOpened(record: TrackedSocket, args: readonly unknown[]): void
-  onReleased(record: TrackedSocket): void
-  onHandedOver(record: TrackedSocket): void
+  onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
+  onReleased(record: SocketRecord): void
+  onHandedOver(record: SocketRecord): void
   onStall(blockedMs: number): void
   afterSweep(): void
   /** The grace that holds right now. */
@@ -56,8 +58,8 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const { ledger, now } = hooks
   const stalls = createStallLog()
   const history = createSiteHistory()
-  const servers = watchServers()
-  const keepAlives = watchKeepAlive()
+  const servers = watchServers((record) => hooks.placeOf(record, 'touched'))
+  const keepAlives = watchKeepAlive((record) => hooks.placeOf(record, 'created'))
   const countDescriptors = createDescriptorCounter()
   const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
   const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })

@@ -1,16 +1,16 @@
 /** The public object over the engine: checks what it is given, asks and tells the engine, and composes reports. */
 import type { Report, SnapshotQuery } from './core/report.js'
 import { buildReport } from './core/snapshot.js'
-import { createEstate, startEngine } from './engine.js'
 import { SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
+import { createEstate, startEngine } from './guard/engine.js'
 import { createAdapterGuard } from './guard/adapter-guard.js'
 import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './guard-arguments.js'
-import { countParted, describePairs } from './observe/pairs/describe-pairs.js'
-import { directionOf } from './observe/socket-fields.js'
-import { RecordRow } from './observe/socket-row.js'
-import { TrackedSocket } from './observe/tracked-socket.js'
-import { releaseAll } from './observe/tracker.js'
+import { countParted, describePairs } from './pairs/describe-pairs.js'
+import { directionOf } from './socket/fields.js'
+import { RecordRow } from './guard/row.js'
+import { SocketRecord } from './socket/record.js'
+import { releaseAll } from './socket/tracker.js'
 import type { ResolvedOptions } from './options/options.js'
 import { installedGuard, registerGuard } from './registry.js'
 import type { ReportEndpoint } from './server/endpoint.js'
@@ -84,21 +84,22 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
   }
 
-  function recordFor(socket: unknown): TrackedSocket {
+  function recordFor(socket: unknown): SocketRecord {
     ensureInstalled()
     const checked = checkedSocket(socket)
     const record = engine.tracker.adopt(checked, directionOf(checked))
     // What is already closed takes every call and forgets it.
-    return record ?? new TrackedSocket(0, checked, 'inbound', now(), options)
+    return record ?? new SocketRecord(0, checked, 'inbound', now(), options)
   }
 
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
     const at = now()
+    const look = engine.look()
     const { all = false, unsettled = false } = query
     const rows: RecordRow[] = []
     for (const record of ledger) {
       const isOdd = record.case !== null && (unsettled || record.case.verdict !== 'none')
-      if (all || record.isExempt || isOdd) rows.push(new RecordRow(record, at, unsettled))
+      if (all || record.isExempt || isOdd) rows.push(new RecordRow(record, look, unsettled))
     }
     return buildReport(
       {
@@ -113,8 +114,9 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         kept: engine.books.kept(looksForOrphans),
         tracked: ledger.size,
         counts: ledger.counts,
-        partedPairs: countParted(ledger, at),
-        pairs: (limit) => describePairs(ledger, at, { all, limit }),
+        partedPairs: countParted(look.pairs, at),
+        pairs: (limit) =>
+          describePairs(ledger, look.pairs, at, { all, limit }, (record) => look.identify(record)),
         rows,
       },
       query,
@@ -157,7 +159,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     configure(socket, policy) {
       estate.settings.configure(recordFor(socket), policy)
     },
-    adapter: createAdapterGuard({ estate, ensureInstalled, recordFor }),
+    adapter: createAdapterGuard({ estate, engine: () => engine, ensureInstalled, recordFor }),
     reclaim(id, action = 'end') {
       ensureInstalled()
       const remedy = checkedRemedy(action)

@@ -3,8 +3,8 @@ import { Socket } from 'node:net'
 import type { Ledger } from './core/ledger.js'
 import { ACTIONS, type Action } from './core/vocabulary.js'
 import { describeValue, SocketLeakGuardError } from './errors.js'
-import type { ToldRoute } from './observe/requests/told-routes.js'
-import type { TrackedSocket } from './observe/tracked-socket.js'
+import type { ToldRoute } from './owner/request-name.js'
+import type { SocketRecord } from './socket/record.js'
 
 export function checkedSocket(socket: unknown): Socket {
   if (socket instanceof Socket) return socket
@@ -47,7 +47,7 @@ export function checkedRemedy(action: unknown): Action {
   )
 }
 
-export function findSocket(ledger: Ledger<TrackedSocket>, id: unknown): TrackedSocket {
+export function findSocket(ledger: Ledger<SocketRecord>, id: unknown): SocketRecord {
   for (const record of ledger) if (record.id === id) return record
   throw new SocketLeakGuardError(
     'SLG_ERR_NO_SUCH_SOCKET',

@@ -5,8 +5,7 @@ import type { LintFinding, Report, SnapshotQuery, SocketReport } from './core/re
 import type { LintOptions } from './lint/rules.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options/options.js'
-import type { RequestLike, ResponseLike, WebSocketLike } from './observe/requests/attribution.js'
-import type { RouteOf, ToldRoute } from './observe/requests/told-routes.js'
+import type { RequestLike, ResponseLike, RouteOf, ToldRoute, WebSocketLike } from './owner/request-name.js'
 
 /** Settings of one server: any of the per-socket options, and a name for the report. */
 export interface ServerOptions extends PolicyOptions {

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { createGuard, type FreshGuard } from './create-guard.js'
 import { SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
-import { hasReadableFields } from './observe/socket-fields.js'
+import { hasReadableFields } from './socket/fields.js'
 import { resolveOptions, sameOptions, type InstallOptions, type ResolvedOptions } from './options/options.js'
 import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from './registry.js'
 

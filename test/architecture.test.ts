@@ -39,7 +39,12 @@ const LAYERS: readonly Layer[] = [
     uses: ['ground', 'core'],
     knows: ['observe', 'kernel'],
   },
-  { name: 'observe', files: /^src\/observe\//, uses: ['ground', 'core', 'kernel'], knows: ['settings'] },
+  {
+    name: 'observe',
+    files: /^src\/(observe|socket|owner|pairs)\//,
+    uses: ['ground', 'core', 'kernel'],
+    knows: ['settings'],
+  },
   {
     name: 'act',
     files: /^src\/act\//,
@@ -55,7 +60,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'server', files: /^src\/server\//, uses: ['ground', 'core', 'settings', 'report', 'contract'] },
   {
     name: 'install',
-    files: /^src\/((install|create-guard|engine|bookkeeping|guard-arguments)\.ts$|guard\/)/,
+    files: /^src\/((install|create-guard|bookkeeping|guard-arguments)\.ts$|guard\/)/,
     uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'act', 'contract', 'server', 'lint'],
   },
   {
@@ -248,7 +253,7 @@ t.test('nothing is loaded from outside but Node, and what is optional only when 
   allow(t, withoutPrefix, 'modules of Node have the prefix node:')
 })
 
-const SOCKET_FIELDS = 'src/observe/socket-fields.ts'
+const SOCKET_FIELDS = 'src/socket/fields.ts'
 
 /** What lib/net.js, lib/_http_*.js, lib/internal/tls and the streams keep on a socket for themselves. */
 const PRIVATE_FIELDS = [
@@ -275,7 +280,7 @@ t.test('the private fields of sockets are known in one file', async (t) => {
   const violations = sources
     .filter(({ path }) => path !== SOCKET_FIELDS)
     .flatMap(({ path, bare }) => [...bare.matchAll(PRIVATE_FIELD)].map(([found]) => `${path}: ${found}`))
-  allow(t, violations, 'the capability checks of socket-fields.ts guard them')
+  allow(t, violations, 'the capability checks of fields.ts guard them')
   const { bare } = sources.find(({ path }) => path === SOCKET_FIELDS)!
   t.match(bare, /\._handle\b/, 'and there they are')
 })

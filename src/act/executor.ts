@@ -6,8 +6,8 @@ import type { Deed } from '../core/policy.js'
 import { armKeepAlive, disarmKeepAlive, mayFail } from './keep-alive.js'
 import type { Socket } from 'node:net'
 import type { KernelProbe, KeepAliveTimes } from '../kernel/probe.js'
-import { descriptorOf, resetSocket } from '../observe/socket-fields.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import { descriptorOf, resetSocket } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
 
 /** What the kernel can be told that Node has no call for; see `KernelProbe`. */
 export type KernelSettings = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive' | 'setUserTimeout'>
@@ -16,10 +16,10 @@ export interface Executor {
   isActing(): boolean
   perform(socket: Socket, deed: Deed): void
   /** @param times `null`: as it was before the guard */
-  setKeepAlive(record: TrackedSocket, times: KeepAliveTimes | null): void
-  setUserTimeout(record: TrackedSocket, ms: number): void
+  setKeepAlive(record: SocketRecord, times: KeepAliveTimes | null): void
+  setUserTimeout(record: SocketRecord, ms: number): void
   /** Takes back what was set. */
-  restore(record: TrackedSocket): void
+  restore(record: SocketRecord): void
 }
 
 /** @param onFailure told what a deed threw; nothing is ever thrown into the host */

@@ -15,21 +15,23 @@ import type { ActionChooser } from '../core/policy.js'
 import type { SocketReport } from '../core/report.js'
 import { ACTIONS, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../errors.js'
-import { policyOf as rulesFor } from '../observe/pairs/left.js'
-import { isTcp } from '../observe/socket-fields.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import type { SocketPolicy } from '../options/options.js'
+import { isTcp } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
 import { messageOf, warnOnce } from '../warnings.js'
 import type { Announcer } from './announcer.js'
 import type { Executor } from './executor.js'
 
 export interface JudgeHooks {
-  readonly ledger: Ledger<TrackedSocket>
+  readonly ledger: Ledger<SocketRecord>
   readonly executor: Executor
   readonly announcer: Announcer
   now(): number
-  describe(record: TrackedSocket): SocketReport
+  /** The rules for this connection, which may be those of the one that left it behind. */
+  policyOf(record: SocketRecord): SocketPolicy
+  describe(record: SocketRecord): SocketReport
   /** Its grace is over: its like deserve a closer look from now on. */
-  onLeaked?(record: TrackedSocket): void
+  onLeaked?(record: SocketRecord): void
   /** The grace that holds right now, which pressure may have shortened. */
   effectiveGraceMs(graceMs: number): number
   /** Something falls due in so many milliseconds: the next sweep should not be later. */
@@ -40,14 +42,14 @@ export interface JudgeHooks {
 const CONFIRM_DEATH_MS = 50
 
 export interface Judge {
-  apply(record: TrackedSocket, event: LifecycleEvent): void
-  setKeepAlive(record: TrackedSocket, on: boolean): void
+  apply(record: SocketRecord, event: LifecycleEvent): void
+  setKeepAlive(record: SocketRecord, on: boolean): void
 }
 
 export function createJudge(hooks: JudgeHooks): Judge {
   const { executor, announcer, ledger } = hooks
 
-  function apply(record: TrackedSocket, event: LifecycleEvent): void {
+  function apply(record: SocketRecord, event: LifecycleEvent): void {
     const policy = policyOf(record)
     const { state, effects } = step(record.case, event, policy)
     // Before the effects: a deed comes back through the seam at once.
@@ -70,13 +72,13 @@ export function createJudge(hooks: JudgeHooks): Judge {
     hooks.urge(isNewlyDead ? Math.min(dueMs, CONFIRM_DEATH_MS) : dueMs)
   }
 
-  function policyOf(record: TrackedSocket): JudgementPolicy {
-    const policy = rulesFor(record)
+  function policyOf(record: SocketRecord): JudgementPolicy {
+    const policy = hooks.policyOf(record)
     const { isExempt } = record
     return { ...policy, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
   }
 
-  function carryOut(record: TrackedSocket, effect: Effect): void {
+  function carryOut(record: SocketRecord, effect: Effect): void {
     switch (effect.type) {
       case 'announce':
         ledger.count(effect.event)
@@ -102,13 +104,13 @@ export function createJudge(hooks: JudgeHooks): Judge {
     }
   }
 
-  function actionFor(record: TrackedSocket): Action {
-    const { action } = rulesFor(record)
+  function actionFor(record: SocketRecord): Action {
+    const { action } = hooks.policyOf(record)
     return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
   }
 
   /** The application's own keep-alive stays as it is; ours goes when the suspicion goes. */
-  function setKeepAlive(record: TrackedSocket, on: boolean): void {
+  function setKeepAlive(record: SocketRecord, on: boolean): void {
     const { keepAlive } = record.policy
     const { socket } = record
     if (keepAlive === false || socket.destroyed || socket.connecting || !isTcp(socket)) return

@@ -4,18 +4,12 @@
  */
 import { EventEmitter } from 'node:events'
 import type { KeepAliveTimes, KernelProbe } from '../kernel/probe.js'
-import {
-  clientRequestOf,
-  descriptorOf,
-  isHttp2,
-  isKeepAliveOn,
-  writeKeepAlive,
-} from '../observe/socket-fields.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import { clientRequestOf, descriptorOf, isHttp2, isKeepAliveOn, writeKeepAlive } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
 
 type KernelTimes = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive'>
 
-export function armKeepAlive(record: TrackedSocket, times: KeepAliveTimes, kernel: KernelTimes): void {
+export function armKeepAlive(record: SocketRecord, times: KeepAliveTimes, kernel: KernelTimes): void {
   const { socket } = record
   if (record.probes !== null || isKeepAliveOn(socket) || !mayFail(record)) return
   const fd = descriptorOf(socket)
@@ -32,13 +26,13 @@ export function armKeepAlive(record: TrackedSocket, times: KeepAliveTimes, kerne
  * May the guard bring about an error here? Not where Node's own listener passes it on to an emitter on which nobody listens: an
  * HTTP/2 session, or an HTTP request that the application sends.
  */
-export function mayFail({ socket, direction }: TrackedSocket): boolean {
+export function mayFail({ socket, direction }: SocketRecord): boolean {
   if (isHttp2(socket)) return false
   const request = direction === 'outbound' ? clientRequestOf(socket) : null
   return !(request instanceof EventEmitter) || request.listenerCount('error') > 0
 }
 
-export function disarmKeepAlive(record: TrackedSocket, kernel: KernelTimes): void {
+export function disarmKeepAlive(record: SocketRecord, kernel: KernelTimes): void {
   const { socket, probes } = record
   if (probes === null) return
   record.probes = null

@@ -12,7 +12,7 @@ import {
 } from '../core/pressure.js'
 import type { PressureReport } from '../core/report.js'
 import type { Action } from '../core/vocabulary.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import type { SocketRecord } from '../socket/record.js'
 
 export interface DescriptorLoad {
   readonly open: number
@@ -28,9 +28,9 @@ export interface PressureWatch {
 }
 
 export interface PressureHooks {
-  readonly ledger: Ledger<TrackedSocket>
+  readonly ledger: Ledger<SocketRecord>
   countDescriptors(): DescriptorLoad | null
-  reclaim(record: TrackedSocket, action: Action): void
+  reclaim(record: SocketRecord, action: Action): void
 }
 
 /** Under pressure nobody waits for a graceful end: the descriptor is what is missing. */
@@ -46,7 +46,7 @@ export function createPressureWatch(settings: PressureSettings | null, hooks: Pr
     return { open: counted?.open ?? null, limit: counted?.softLimit ?? null }
   }
 
-  function suspects(): TrackedSocket[] {
+  function suspects(): SocketRecord[] {
     return [...hooks.ledger].filter(
       (record) =>
         !record.isExempt &&
@@ -56,7 +56,7 @@ export function createPressureWatch(settings: PressureSettings | null, hooks: Pr
     )
   }
 
-  function load(found: readonly TrackedSocket[]): {
+  function load(found: readonly SocketRecord[]): {
     usage: number | null
     limit: number | null
     suspects: number
@@ -91,11 +91,11 @@ export function createPressureWatch(settings: PressureSettings | null, hooks: Pr
   }
 }
 
-function byUrgency(a: TrackedSocket, b: TrackedSocket): number {
+function byUrgency(a: SocketRecord, b: SocketRecord): number {
   return reclaimOrder(urgencyOf(a), urgencyOf(b))
 }
 
-function urgencyOf({ case: kase }: TrackedSocket): Parameters<typeof reclaimOrder>[0] {
+function urgencyOf({ case: kase }: SocketRecord): Parameters<typeof reclaimOrder>[0] {
   return {
     condition: kase?.condition ?? null,
     disconnected: (kase?.deadTurn ?? -1) !== -1,

@@ -7,34 +7,34 @@
  */
 import type { Ledger } from '../core/ledger.js'
 import type { KernelProbe, ProbeRun } from '../kernel/probe.js'
-import { believedOf, KernelView } from '../observe/kernel/view.js'
-import { endsOf } from '../observe/describe-socket.js'
+import { believedOf, KernelView } from '../socket/kernel-view.js'
 import {
   hasNoHandle,
   isDisconnected,
   isOdd,
   isSelfConnected,
   isTcp,
+  readAddresses,
   readFacts,
-} from '../observe/socket-fields.js'
-import { abandonmentOf, leftOf } from '../observe/pairs/left.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+} from '../socket/fields.js'
+import type { Pairs } from '../pairs/pairs.js'
+import type { SocketRecord } from '../socket/record.js'
 import { messageOf, warnOnce } from '../warnings.js'
 import type { Judge } from './judge.js'
 import type { Pass } from './sweeper.js'
 
 export interface SweepHooks {
-  readonly ledger: Ledger<TrackedSocket>
+  readonly ledger: Ledger<SocketRecord>
   readonly judge: Judge
   readonly probe: KernelProbe
   now(): number
   turn(): number
+  readonly pairs: Pairs
   /** Once for every connection, as soon as it stands. */
-  onFirstLook(record: TrackedSocket): void
-  /** What is odd was looked at. */
-  onObserved(record: TrackedSocket): void
+  onFirstLook(record: SocketRecord): void
+  onLook(record: SocketRecord): void
   /** A socket that left by another door: handed to a child process, or gone without `destroy()`. */
-  forget(record: TrackedSocket): void
+  forget(record: SocketRecord): void
 }
 
 const KERNEL_SLICE_MS = 0.5
@@ -42,9 +42,9 @@ const SOCKETS_A_STEP = 32
 
 /** @param asksKernel false: a quick look for a report that somebody waits for; what the kernel said last still holds */
 export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
-  const { ledger, judge, probe } = hooks
+  const { ledger, judge, probe, pairs } = hooks
   let cursor = ledger.size - 1
-  let asked: TrackedSocket[] = []
+  let asked: SocketRecord[] = []
   let run: ProbeRun | null = null
 
   function walk(): boolean {
@@ -59,7 +59,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     return true
   }
 
-  function look(record: TrackedSocket): void {
+  function look(record: SocketRecord): void {
     const { socket } = record
     if (socket.destroyed || hasNoHandle(socket)) {
       hooks.forget(record)
@@ -77,9 +77,8 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       record.selfConnected = record.direction === 'outbound' && isSelfConnected(socket)
       hooks.onFirstLook(record)
     }
-    const left = leftOf(record)
-    if (left !== null) record.origin?.flow?.look(socket, hooks.now())
-    const odd = isOdd(socket) || record.selfConnected || left?.propagates === true
+    hooks.onLook(record)
+    const odd = isOdd(socket) || record.selfConnected || pairs.leftOf(record)?.propagates === true
     if (!odd) {
       if (record.case !== null) observe(record, null)
       if (record.case?.verdict === 'none' && record.case.acted === 'no') record.case = null
@@ -87,10 +86,10 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     }
     if (record.case !== null && isWorthAsking(record)) asked.push(record)
     else observe(record, isDisconnected(socket))
-    endsOf(record)
+    keepAddresses(record)
   }
 
-  function isWorthAsking({ socket }: TrackedSocket): boolean {
+  function isWorthAsking({ socket }: SocketRecord): boolean {
     return asksKernel && probe.name !== 'none' && isTcp(socket)
   }
 
@@ -121,11 +120,11 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     return true
   }
 
-  function lookAgain(record: TrackedSocket): void {
+  function lookAgain(record: SocketRecord): void {
     observe(record, isDisconnected(record.socket))
   }
 
-  function observe(record: TrackedSocket, disconnected: boolean | null): void {
+  function observe(record: SocketRecord, disconnected: boolean | null): void {
     const { socket } = record
     judge.apply(record, {
       type: 'observed',
@@ -136,12 +135,12 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
         record.selfConnected === true,
         disconnected,
         believedOf(record, disconnected),
-        abandonmentOf(record),
+        pairs.abandonmentOf(record),
       ),
       endedMs: endedMsOf(record),
-      abandonedMs: leftOf(record)?.sinceMs ?? null,
+      abandonedMs: pairs.leftOf(record)?.sinceMs ?? null,
     })
-    hooks.onObserved(record)
+    pairs.onObserved(record)
   }
 
   return {
@@ -163,7 +162,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
 }
 
 /** One socket that can't be read must not keep the others from being looked at. */
-function shielded(look: (record: TrackedSocket) => void, record: TrackedSocket): void {
+function shielded(look: (record: SocketRecord) => void, record: SocketRecord): void {
   try {
     look(record)
   } catch (error) {
@@ -171,13 +170,20 @@ function shielded(look: (record: TrackedSocket) => void, record: TrackedSocket):
   }
 }
 
-function viewOf(record: TrackedSocket): KernelView {
+/** While something is odd: a dead connection has no addresses any more. */
+function keepAddresses(record: SocketRecord): void {
+  if (record.addresses !== null || record.case === null) return
+  const addresses = readAddresses(record.socket)
+  if (addresses.remote !== null) record.addresses = addresses
+}
+
+function viewOf(record: SocketRecord): KernelView {
   record.kernel ??= new KernelView(record.socket)
   return record.kernel
 }
 
 /** When the condition can have begun: with the second end when both sides have ended. */
-function endedMsOf({ peerEndedMs, localEndedMs }: TrackedSocket): number | null {
+function endedMsOf({ peerEndedMs, localEndedMs }: SocketRecord): number | null {
   const ended = Math.max(peerEndedMs, localEndedMs)
   return ended === 0 ? null : ended
 }

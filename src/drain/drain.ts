@@ -9,7 +9,7 @@
  */
 import type { Server, Socket } from 'node:net'
 import type { Guard } from '../guard.js'
-import { isTls, rawSocketOf } from '../observe/socket-fields.js'
+import { isTls, rawSocketOf } from '../socket/fields.js'
 import { checkedMs, checkNames } from '../options/check.js'
 import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
 import { messageOf, warnOnce } from '../warnings.js'

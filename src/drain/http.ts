@@ -11,7 +11,7 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import type { Server, Socket } from 'node:net'
 import { isEndless } from '../endless-streams.js'
 import type { Guard } from '../guard.js'
-import { hasBlockedOutput } from '../observe/socket-fields.js'
+import { hasBlockedOutput } from '../socket/fields.js'
 import { clearInterval, monotonicMs, setImmediate, setInterval } from '../real-time.js'
 import { endSocket } from './closing.js'
 import { drain, type DrainOptions, type DrainPlan, type DrainResult } from './drain.js'

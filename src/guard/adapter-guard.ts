@@ -1,25 +1,30 @@
 /** The part of the guard that adapters use: checks what it is given, then tells the engine. */
 import { EventEmitter } from 'node:events'
-import type { Estate } from '../engine.js'
+import type { Engine, Estate } from './engine.js'
 import { wrongServer } from '../errors.js'
 import type { AdapterGuard } from '../guard.js'
 import { checkedLabel, checkedRequest, checkedRoute } from '../guard-arguments.js'
-import { describeSocket } from '../observe/describe-socket.js'
-import { Attribution, releaseRequest } from '../observe/requests/attribution.js'
-import { tellRoute, tellRouteOf } from '../observe/requests/told-routes.js'
-import { recordOf, type TrackedSocket } from '../observe/tracked-socket.js'
+import { nameRequest, type ResponseLike, type WebSocketLike } from '../owner/request-name.js'
+import { isServedByHttp, requestOn, responseOn } from '../socket/fields.js'
+import { hintOf, recordOf, type SocketRecord } from '../socket/record.js'
 import { checkServerOptions } from '../options/check.js'
 
 export interface AdapterGuardHooks {
   readonly estate: Estate
+  engine(): Engine
   /** @throws `SLG_ERR_UNINSTALLED` */
   ensureInstalled(): void
   /** @throws `SLG_ERR_UNINSTALLED`, `SLG_ERR_NOT_A_SOCKET` */
-  recordFor(socket: unknown): TrackedSocket
+  recordFor(socket: unknown): SocketRecord
 }
 
-export function createAdapterGuard({ estate, ensureInstalled, recordFor }: AdapterGuardHooks): AdapterGuard {
-  const { ledger, settings, now } = estate
+export function createAdapterGuard({
+  estate,
+  engine,
+  ensureInstalled,
+  recordFor,
+}: AdapterGuardHooks): AdapterGuard {
+  const { ledger, settings, routes } = estate
   return {
     configureServer(server, options, routeOf) {
       ensureInstalled()
@@ -28,10 +33,10 @@ export function createAdapterGuard({ estate, ensureInstalled, recordFor }: Adapt
       const { label, ...policy } = options
       const given = { policy, label: label === undefined ? null : checkedLabel(label) }
       const release = settings.configureServer(server, given)
-      if (routeOf !== undefined) tellRouteOf(server, routeOf)
+      if (routeOf !== undefined) routes.tellFinder(server, routeOf)
       return function releaseServer() {
         release()
-        if (routeOf !== undefined) tellRouteOf(server, null)
+        if (routeOf !== undefined) routes.tellFinder(server, null)
       }
     },
     socketsOf(server) {
@@ -39,28 +44,36 @@ export function createAdapterGuard({ estate, ensureInstalled, recordFor }: Adapt
         .filter((record) => settings.isOf(record, server))
         .map(({ socket }) => socket)
     },
-    attribute(socket, { kind, request, response, webSocket, server }) {
+    attribute(socket, { kind, request, webSocket, server }) {
       const record = recordFor(socket)
-      const attribution = (record.attribution ??= new Attribution())
-      if (kind !== undefined) attribution.kind = kind
-      if (request !== undefined) attribution.request = request
-      if (response !== undefined) attribution.response = response
-      if (webSocket !== undefined) attribution.webSocket = webSocket
+      const hint = hintOf(record)
+      if (kind !== undefined) hint.kind = kind
+      if (request !== undefined) hint.request = request === null ? null : nameRequest(request, routes)
+      if (webSocket !== undefined) hint.webSocket = webSocket
       if (server !== undefined) {
-        attribution.server = server
+        hint.server = server
         settings.apply(record)
       }
-      // Its request is over where the socket was taken from HTTP: keep the name, let go of the rest.
-      if (attribution.kind !== 'http') releaseRequest(attribution)
     },
     nameRoute(request, route) {
       ensureInstalled()
-      tellRoute(checkedRequest(request), checkedRoute(route))
+      routes.tell(checkedRequest(request), checkedRoute(route))
     },
-    useOf: (socket) => recordOf(socket)?.attribution ?? null,
+    useOf(socket) {
+      const record = recordOf(socket)
+      if (record === undefined) return null
+      const { hint } = record
+      return {
+        kind: hint?.kind ?? (isServedByHttp(record.socket) ? 'http' : null),
+        request: requestOn(record.socket),
+        response: responseOn(record.socket) as ResponseLike | null,
+        webSocket: (hint?.webSocket ?? null) as WebSocketLike | null,
+        server: hint?.server ?? null,
+      }
+    },
     describe(socket) {
       const record = recordOf(socket)
-      return record === undefined || record.index === -1 ? null : describeSocket(record, now())
+      return record === undefined || record.index === -1 ? null : engine().look().describe(record)
     },
   }
 }

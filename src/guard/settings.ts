@@ -2,9 +2,8 @@
  * What holds for a socket: what it was given itself, else what the server above it was given (a WebSocketServer), else the
  * server that accepted it, else the process. The order of the calls does not matter, and each has a way back.
  */
-import { Attribution } from '../observe/requests/attribution.js'
-import { serverOf } from '../observe/socket-fields.js'
-import type { GivenSettings, TrackedSocket } from '../observe/tracked-socket.js'
+import { serverOf } from '../socket/fields.js'
+import type { GivenSettings, SocketRecord } from '../socket/record.js'
 import { isOptionBag } from '../options/rules.js'
 import { resolvePolicy, type PolicyOptions, type SocketPolicy } from '../options/options.js'
 
@@ -14,13 +13,13 @@ export interface Settings {
    *
    * @param server the one that accepted it, where the socket does not say so yet
    */
-  apply(record: TrackedSocket, server?: object | null): void
+  apply(record: SocketRecord, server?: object | null): void
   /** Is it a socket of this server, be it the one that accepted it or the one above? */
-  isOf(record: TrackedSocket, server: object): boolean
+  isOf(record: SocketRecord, server: object): boolean
   /** Other settings for one socket, on top of those that it was given before; `null` takes them all back. */
-  configure(record: TrackedSocket, policy: PolicyOptions | null): void
+  configure(record: SocketRecord, policy: PolicyOptions | null): void
   /** `null`: as its server is called. */
-  label(record: TrackedSocket, label: string | null): void
+  label(record: SocketRecord, label: string | null): void
   /** From now on, for the open sockets too. @returns what takes the settings back */
   configureServer(server: object, given: GivenSettings): () => void
 }
@@ -36,11 +35,13 @@ const NOTHING: GivenSettings = { policy: null, label: null }
 
 /** @param onPolicy a policy that may need closer looks than before is in force */
 export function keepSettings(
-  ledger: Iterable<TrackedSocket>,
+  ledger: Iterable<SocketRecord>,
   defaults: () => SocketPolicy,
   onPolicy: (policy: SocketPolicy) => void,
 ): Settings {
   const servers = new WeakMap<object, ServerEntry>()
+  /** Until a server has settings of its own, a new socket pays a few comparisons. */
+  let isAnySet = false
 
   function policyOf(entry: ServerEntry | undefined, below: SocketPolicy): SocketPolicy {
     if (entry === undefined || entry.given.policy === null) return below
@@ -51,21 +52,22 @@ export function keepSettings(
     return entry.resolved
   }
 
-  function apply(record: TrackedSocket, server: object | null = serverOf(record.socket)): void {
-    const { attribution, settings } = record
+  function apply(record: SocketRecord, server: object | null = serverOf(record.socket)): void {
+    const { hint, settings } = record
+    const own = defaults()
+    if (!isAnySet && settings === null && record.policy === own) return
     const accepting = server === null ? undefined : servers.get(server)
-    const above = attribution?.server ? servers.get(attribution.server) : undefined
-    let policy = policyOf(above, policyOf(accepting, defaults()))
+    const above = hint?.server ? servers.get(hint.server) : undefined
+    let policy = policyOf(above, policyOf(accepting, own))
     if (settings?.policy) policy = resolvePolicy(settings.policy, policy)
-    const label = settings?.label ?? above?.given.label ?? accepting?.given.label ?? null
-    if (label !== (attribution?.label ?? null)) (record.attribution ??= new Attribution()).label = label
+    record.label = settings?.label ?? above?.given.label ?? accepting?.given.label ?? null
     if (policy === record.policy) return
     record.policy = policy
     onPolicy(policy)
   }
 
-  function isOf({ socket, attribution }: TrackedSocket, server: object): boolean {
-    return serverOf(socket) === server || attribution?.server === server
+  function isOf({ socket, hint }: SocketRecord, server: object): boolean {
+    return serverOf(socket) === server || hint?.server === server
   }
 
   return {
@@ -86,13 +88,14 @@ export function keepSettings(
       if (given.policy !== null) resolvePolicy(given.policy, defaults())
       const entry: ServerEntry = { given, below: null, resolved: null }
       servers.set(server, entry)
+      isAnySet = true
       for (const record of ledger) if (isOf(record, server)) apply(record)
       return function releaseServer() {
         if (servers.get(server) !== entry) return
         servers.delete(server)
         for (const record of ledger) {
           if (!isOf(record, server)) continue
-          if (record.attribution?.server === server) record.attribution.server = null
+          if (record.hint?.server === server) record.hint!.server = null
           apply(record)
         }
       }

@@ -5,22 +5,20 @@
  * reads it). Measured with getsockopt.
  */
 import { formatEndpoint } from '../core/endpoint.js'
-import { endsOf } from '../observe/describe-socket.js'
-import { isHeldByAgent, isKeepAliveKnownOff } from '../observe/socket-fields.js'
-import { siteOfPlaces } from '../observe/stacks/places.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import { addressesOf, isHeldByAgent, isKeepAliveKnownOff } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
 import type { LostKeepAlive } from './rules.js'
 
 export interface KeepAliveWatch {
   /** @param args what `connect()` was called with */
-  onOpened(record: TrackedSocket, args: readonly unknown[]): void
-  onReleased(record: TrackedSocket): void
+  onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
+  onReleased(record: SocketRecord): void
   /** One entry for each remote end. */
   lost(): LostKeepAlive[]
 }
 
-export function watchKeepAlive(): KeepAliveWatch {
-  const asked = new Set<TrackedSocket>()
+export function watchKeepAlive(openedAt: (record: SocketRecord) => string | null): KeepAliveWatch {
+  const asked = new Set<SocketRecord>()
   return {
     onOpened(record, args) {
       if (asksForKeepAlive(args) && isKeepAliveKnownOff(record.socket)) asked.add(record)
@@ -34,29 +32,32 @@ export function watchKeepAlive(): KeepAliveWatch {
         // It was handed to another process.
         if (record.index === -1) asked.delete(record)
         // The agents of node:http switch it on themselves, once a request is done.
-        else if (isLost(record)) add(byRemote, record)
+        else if (isLost(record)) add(byRemote, record, openedAt)
       }
       return [...byRemote.values()]
     },
   }
 }
 
-function asksForKeepAlive(args: readonly unknown[]): boolean {
+function asksForKeepAlive(args: ArrayLike<unknown>): boolean {
   // `net.connect()` and `tls.connect()` hand over `[options, callback]`.
   const options: unknown = Array.isArray(args[0]) ? args[0][0] : args[0]
   return (options as { keepAlive?: unknown } | null | undefined)?.keepAlive === true
 }
 
-function isLost({ socket }: TrackedSocket): boolean {
+function isLost({ socket }: SocketRecord): boolean {
   return !socket.connecting && isKeepAliveKnownOff(socket) && !isHeldByAgent(socket)
 }
 
-function add(byRemote: Map<string, LostKeepAlive>, record: TrackedSocket): void {
-  const { remote } = endsOf(record)
+function add(
+  byRemote: Map<string, LostKeepAlive>,
+  record: SocketRecord,
+  openedAt: (record: SocketRecord) => string | null,
+): void {
+  const { remote } = addressesOf(record)
   if (remote === null) return
   const key = formatEndpoint(remote)
   const known = byRemote.get(key)
-  const where =
-    known?.where ?? siteOfPlaces(record.origin?.accesses?.latest(['created', 'assigned'])?.places() ?? [])
+  const where = known?.where ?? openedAt(record)
   byRemote.set(key, { remote: key, connections: (known?.connections ?? 0) + 1, where })
 }

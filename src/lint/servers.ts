@@ -10,24 +10,24 @@ import type { Server } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 import { CpuShare } from '../kernel/cpu-share.js'
 import { monotonicMs } from '../real-time.js'
-import { serverOf } from '../observe/socket-fields.js'
+import { serverOf } from '../socket/fields.js'
 import { placesOf, siteOfPlaces } from '../observe/stacks/places.js'
 import { captureError } from '../observe/stacks/stacks.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import type { SocketRecord } from '../socket/record.js'
 import { addUp, NOTHING_UNHEARD, type ServerFacts, type Unheard } from './rules.js'
-import { handlerOf, isHttpServer, isUpgraded, serverOfUnheard, wasUnheard } from './unheard-ends.js'
+import { isHttpServer, isUpgraded, serverOfUnheard, wasUnheard } from './unheard-ends.js'
 
 const LISTEN = 'tracing:net.server.listen:asyncStart'
 
 export interface ServerWatch {
-  onReleased(record: TrackedSocket): void
+  onReleased(record: SocketRecord): void
   /** @param mayRest what was seen last will do while another look would take more than 1 % of one CPU */
   facts(look: Look, mayRest: boolean): ServerFacts[]
   stop(): void
 }
 
 export interface Look {
-  readonly open: Iterable<TrackedSocket>
+  readonly open: Iterable<SocketRecord>
   readonly nowMs: number
   isForeign(server: Server): boolean
 }
@@ -47,7 +47,7 @@ interface Seen {
   open: Ends
 }
 
-export function watchServers(): ServerWatch {
+export function watchServers(handlerOf: (record: SocketRecord) => string | null): ServerWatch {
   const seen = new WeakMap<Server, Seen>()
   const known = new Set<WeakRef<Server>>()
   const share = new CpuShare(monotonicMs)
@@ -74,7 +74,7 @@ export function watchServers(): ServerWatch {
     for (const record of open) {
       const server = serverOfUnheard(record, nowMs)
       const entry = server === null ? undefined : seen.get(server)
-      if (entry !== undefined) count(entry.open, record)
+      if (entry !== undefined) count(entry.open, record, handlerOf)
     }
     share.spend(startedMs)
   }
@@ -85,7 +85,7 @@ export function watchServers(): ServerWatch {
       if (record.case === null || !wasUnheard(record)) return
       const server = serverOf(record.socket)
       const entry = server === null ? undefined : seen.get(server)
-      if (entry !== undefined) count(entry.past, record)
+      if (entry !== undefined) count(entry.past, record, handlerOf)
     },
     facts(what, mayRest) {
       const servers = listening(what.isForeign)
@@ -102,7 +102,7 @@ function noEnds(): Ends {
   return { plain: NOTHING_UNHEARD, upgraded: NOTHING_UNHEARD }
 }
 
-function count(ends: Ends, record: TrackedSocket): void {
+function count(ends: Ends, record: SocketRecord, handlerOf: (record: SocketRecord) => string | null): void {
   const which = isUpgraded(record) ? 'upgraded' : 'plain'
   const { connections, handler } = ends[which]
   ends[which] = { connections: connections + 1, handler: handler ?? handlerOf(record) }

@@ -8,9 +8,8 @@ import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket, type Server } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
-import { isTls, serverOf } from '../observe/socket-fields.js'
-import { siteOfPlaces } from '../observe/stacks/places.js'
-import type { TrackedSocket } from '../observe/tracked-socket.js'
+import { isServedByHttp, isTls, serverOf } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
 
 /** A handler may well attach its listeners a little later; after this long it won't. */
 const SETTLED_MS = 1000
@@ -25,20 +24,20 @@ export function isHttpServer(server: Server): server is HttpServer {
 }
 
 /** The HTTP server has let go of it. */
-export function isUpgraded({ attribution }: TrackedSocket): boolean {
-  return attribution !== null && attribution.handedOverMs !== 0
+export function isUpgraded({ hint }: SocketRecord): boolean {
+  return hint !== null && hint.handedOverMs !== 0
 }
 
 /** The server whose connection it is, if nobody listens for its end; `null` too where that can't be told, or not yet. */
-export function serverOfUnheard(record: TrackedSocket, nowMs: number): Server | null {
+export function serverOfUnheard(record: SocketRecord, nowMs: number): Server | null {
   // Of tens of thousands nearly all are done with here: first what the record itself tells.
-  const { direction, attribution, socket } = record
+  const { direction, hint, socket } = record
   if (direction !== 'inbound' || record.isExempt) return null
-  if (attribution !== null && attribution.kind === 'http' && attribution.handedOverMs === 0) return null
+  if (isServedByHttp(socket)) return null
   if (!socket.allowHalfOpen || socket.writableEnded || socket.destroyed) return null
   const server = serverOf(socket)
   if (server === null || isServedByNode(server, record) || !isUnheard(socket)) return null
-  const handedOverMs = attribution?.handedOverMs ?? 0
+  const handedOverMs = hint?.handedOverMs ?? 0
   const quietMs = nowMs - Math.max(record.firstSeenMs, handedOverMs, record.peerEndedMs)
   if (isRead(socket)) {
     // `read()` returns null at the end, so who uses it may have heard it all the same.
@@ -50,19 +49,14 @@ export function serverOfUnheard(record: TrackedSocket, nowMs: number): Server | 
 }
 
 /** One that the guard had to close, because nobody else did. */
-export function wasUnheard({ socket, peerEndedMs, case: kase }: TrackedSocket): boolean {
+export function wasUnheard({ socket, peerEndedMs, case: kase }: SocketRecord): boolean {
   return (
     kase !== null && kase.acted !== 'no' && peerEndedMs !== 0 && socket.allowHalfOpen && isUnheard(socket)
   )
 }
 
-/** Where the handler last touched it, if its stacks are recorded. */
-export function handlerOf({ origin }: TrackedSocket): string | null {
-  return siteOfPlaces(origin?.accesses?.latest(['reader', 'wrote', 'paused'])?.places() ?? [])
-}
-
 /** Node itself sees to the end, or the application has the TLSSocket above and not this one. */
-function isServedByNode(server: Server, record: TrackedSocket): boolean {
+function isServedByNode(server: Server, record: SocketRecord): boolean {
   if (isUpgraded(record)) return false
   if (isHttpServer(server)) return true
   const isHttp2 = typeof (server as { updateSettings?: unknown }).updateSettings === 'function'

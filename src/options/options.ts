@@ -5,7 +5,7 @@
 import type { ActionChooser } from '../core/policy.js'
 import type { Action, Tie } from '../core/vocabulary.js'
 import { describeValue } from '../errors.js'
-import type { ContextProvider } from '../observe/context/provider.js'
+import type { ContextProvider } from '../owner/context/provider.js'
 import type { KeepAliveTimes, KernelProbe } from '../kernel/probe.js'
 import { asOptionError, invalidOption, isOptionBag, readFields, type Fields } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'

@@ -12,7 +12,11 @@ export class ReportSockets {
   }
 
   has(socket: Socket): boolean {
-    return this.#sockets.has(socket)
+    // Its server speaks of a socket before the endpoint does.
+    return (
+      this.#sockets.has(socket) ||
+      (this.server !== null && (socket as { server?: unknown }).server === this.server)
+    )
   }
 
   /** Those that are open now. */

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import type { Guard } from '../guard.js'
-import { isTcp } from '../observe/socket-fields.js'
+import { isTcp } from '../socket/fields.js'
 
 /**
  * Makes the guard know the connections that were open before it came. Otherwise they would be met at their next byte,

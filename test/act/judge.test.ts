@@ -6,7 +6,7 @@ import type { Executor } from '../../src/act/executor.js'
 import { createJudge } from '../../src/act/judge.js'
 import { Ledger } from '../../src/core/ledger.js'
 import type { ActionChooser } from '../../src/core/policy.js'
-import { TrackedSocket } from '../../src/observe/tracked-socket.js'
+import { SocketRecord } from '../../src/socket/record.js'
 import { DEFAULTS } from '../../src/options/options.js'
 import { HEALTHY } from '../core/story.js'
 import { sampleSocket } from '../core/sample-socket.js'
@@ -20,7 +20,7 @@ interface Scene {
 
 /** A socket whose end was seen a minute ago is looked at: it is called suspect and leaked in one step. */
 function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scene) => void): Scene {
-  const ledger = new Ledger<TrackedSocket>()
+  const ledger = new Ledger<SocketRecord>()
   const announcer = createAnnouncer()
   const deeds: string[] = []
   const executor: Executor = {
@@ -36,13 +36,14 @@ function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scen
     executor,
     announcer,
     now: () => nowMs,
+    policyOf: ({ policy }) => policy,
     describe: () => sampleSocket(),
     effectiveGraceMs: (graceMs) => graceMs,
     urge: () => {},
   })
   const socket = new Socket()
   t.teardown(() => socket.destroy())
-  const record = new TrackedSocket(1, socket, 'inbound', 1, { ...DEFAULTS, action })
+  const record = new SocketRecord(1, socket, 'inbound', 1, { ...DEFAULTS, action })
   const scene: Scene = {
     told: [],
     deeds,

@@ -167,36 +167,6 @@ for (const { version, express } of VERSIONS) {
     }
   })
 
-  void t.test(`Express ${version}: the pattern is still known once the request is over`, async (t) => {
-    const guard = guarded(t)
-    const app = express()
-    const users = express.Router()
-    users.get('/photos/:n', (_request, response) => void response.json({}))
-    // Goes on although it has answered, whereupon Express forgets what it had mounted where.
-    users.get('/albums/:n', (_request, response, next) => {
-      response.json({})
-      next()
-    })
-    users.get('/broken/:n', () => {
-      throw new Error('broken on purpose')
-    })
-    app.set('env', 'test')
-    app.use('/users/:id', users)
-    const { server, port } = await serve(t, app)
-    guardServer(server)
-    for (const name of ['photos', 'albums', 'broken']) {
-      const socket = request(t, port, `GET /users/42/${name}/7`)
-      await once(socket, 'data')
-      await until(
-        () => guard.adapter.useOf(guard.adapter.socketsOf(server)[0]!)?.request === null,
-        'the request is over',
-      )
-      t.equal(inbound(guard)[0]?.owner.site, `GET /users/:id/${name}/:n`)
-      socket.destroy()
-      await until(() => inbound(guard).length === 0, 'it is gone')
-    }
-  })
-
   void t.test(`Express ${version}: naming a route leaves no trace in the router`, async (t) => {
     const guard = guarded(t)
     const app = express()

@@ -59,7 +59,7 @@ function destroyRest(t: Test, guard: Guard): void {
 }
 
 t.test('http-proxy waits for an upstream whose client has left: shown, and left alone', async (t) => {
-  const guard = install({ graceMs: 300, action: 'destroy', context: 'off' })
+  const guard = install({ graceMs: 300, action: 'destroy' })
   destroyRest(t, guard)
   const events: GuardEvent[] = []
   guard.subscribe((event) => void events.push(event))
@@ -68,7 +68,7 @@ t.test('http-proxy waits for an upstream whose client has left: shown, and left 
   await upstream.connection.saw('data')
   t.same(pairs(guard), [], 'both are there')
   t.match(guard.snapshot({ all: true }).pairs, [
-    { by: 'pipe', sides: [{ state: 'open' }, { state: 'open' }] },
+    { by: 'context', sides: [{ state: 'open' }, { state: 'open' }] },
   ])
   client.do({ do: 'end' })
   await until(() => pairs(guard).length === 1, 'the pair is shown')
@@ -84,13 +84,13 @@ t.test('http-proxy waits for an upstream whose client has left: shown, and left 
   t.ok(gone.sinceMs! >= 1000, 'an abort that is passed on within a second is no news')
   t.match(
     pair!.line,
-    /^Client 127\.0\.0\.1:\d+ left \d+ s ago, upstream .* is still open.* \(GET \/feed, tied by a pipe\)\./,
+    /^Client 127\.0\.0\.1:\d+ left \d+ s ago, upstream .* is still open.* \(GET \/feed, tied by the request that it serves\)\./,
   )
   t.notMatch(JSON.stringify(pair), 'secret')
   await sleep(400)
   t.same(events, [], 'by default nothing follows from it')
   t.match(guard.snapshot({ all: true }).sockets, [
-    { verdict: 'none', condition: null, partner: { id: gone.id, state: 'closed', by: 'pipe' } },
+    { verdict: 'none', condition: null, partner: { id: gone.id, state: 'closed', by: 'context' } },
   ])
 })
 
@@ -361,7 +361,7 @@ t.test('where the client has only ended its side, the upstream comes into grace 
 t.test('the pass-through is invisible, and goes without a trace', async (t) => {
   const before = PassThrough.prototype.pipe
   {
-    using guard = install()
+    using guard = install({ propagateAbort: true })
     t.ok(guard)
     const { pipe } = PassThrough.prototype
     t.not(pipe, before)

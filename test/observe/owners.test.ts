@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { SocketReport } from '../../src/index.js'
-import { usesAsyncContextFrame } from '../../src/observe/context/async-context-frame.js'
+import { usesAsyncContextFrame } from '../../src/owner/context/async-context-frame.js'
 import { PACKAGE_ROOT, REGISTER } from '../support/package-root.js'
 import { runNode } from '../support/run-node.js'
 

@@ -4,7 +4,7 @@ import t from 'tap'
 import { SocketLeakGuardError } from '../../src/errors.js'
 import type { ErrorCode } from '../../src/errors.js'
 import type { KernelProbe, ProbeRun } from '../../src/kernel/probe.js'
-import type { ContextProvider } from '../../src/observe/context/provider.js'
+import type { ContextProvider } from '../../src/owner/context/provider.js'
 import { OPTION_NAMES, OPTIONS } from '../../src/options/table.js'
 import {
   DEFAULTS,

@@ -8,7 +8,7 @@ import net, { type AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { install } from '../../src/index.js'
-import { recordOf } from '../../src/observe/tracked-socket.js'
+import { recordOf } from '../../src/socket/record.js'
 
 const SOCKETS = Number(process.argv[2])
 const CONNECTIONS = 1000

@@ -13,10 +13,10 @@
  */
 import type { AddressInfo } from 'node:net'
 import type { StacksChoice } from '../../options/options.js'
-import { originOf } from '../origin.js'
-import { hostNameOf, readEnds, serverOf } from '../socket-fields.js'
-import { placesOf, type ShownPlace } from './places.js'
-import type { TrackedSocket } from '../tracked-socket.js'
+import { hostNameOf, readAddresses, serverOf } from '../../socket/fields.js'
+import type { AccessStacks } from '../../core/report.js'
+import { describePlace, placesOf, siteOfPlaces, type ShownPlace } from './places.js'
+import type { SocketRecord } from '../../socket/record.js'
 
 const SAMPLE_ONE_IN = 64
 /** Of an outgoing request Node's own frames alone are about ten, of a `fetch()` forty. */
@@ -88,6 +88,7 @@ export class Accesses {
 export class StackRecorder {
   readonly #choice: Exclude<StacksChoice, 'off'>
   readonly #hotSites = new Set<string>()
+  readonly #accesses = new WeakMap<SocketRecord, Accesses>()
   #seen = 0
   #captures = 0
 
@@ -95,34 +96,51 @@ export class StackRecorder {
     this.#choice = choice
   }
 
-  onAdopted(record: TrackedSocket): void {
+  onAdopted(record: SocketRecord): void {
     const isDrawn = this.#choice === 'always' || this.#seen++ % SAMPLE_ONE_IN === 0
-    if (isDrawn || this.#isHotListener(record)) originOf(record).accesses = new Accesses()
+    if (isDrawn || this.#isHotListener(record)) this.#accesses.set(record, new Accesses())
   }
 
   /** @param args what `connect()` was called with */
-  onOpened(record: TrackedSocket, args: readonly unknown[]): void {
-    if (this.#hotSites.size > 0 && this.#hotSites.has(targetOf(args)))
-      originOf(record).accesses ??= new Accesses()
+  onOpened(record: SocketRecord, args: ArrayLike<unknown>): void {
+    if (this.#hotSites.size > 0 && this.#hotSites.has(targetOf(args)) && !this.#accesses.has(record))
+      this.#accesses.set(record, new Accesses())
     this.onAccess(record, 'created')
   }
 
   /** An agent has given the socket to a request. */
-  onAssigned(record: TrackedSocket): void {
-    const accesses = record.origin?.accesses
+  onAssigned(record: SocketRecord): void {
+    const accesses = this.#accesses.get(record)
     if (accesses === null || accesses === undefined) return
     accesses.forgetUser()
     accesses.note('assigned', this.#capture())
   }
 
-  onAccess(record: TrackedSocket, kind: AccessKind): void {
-    const accesses = record.origin?.accesses
+  onAccess(record: SocketRecord, kind: AccessKind): void {
+    const accesses = this.#accesses.get(record)
     if (accesses !== null && accesses !== undefined) accesses.note(kind, this.#capture())
   }
 
   /** A request came in over a connection that may have served others. */
-  onRequestReceived(record: TrackedSocket): void {
-    record.origin?.accesses?.forgetUser()
+  onRequestReceived(record: SocketRecord): void {
+    this.#accesses.get(record)?.forgetUser()
+  }
+
+  /** @param which the stack that matters: of the opening, of whoever touched it last, or this one */
+  describe(record: SocketRecord, which: Capture | 'created' | 'touched' | null): StackReading {
+    const accesses = this.#accesses.get(record) ?? null
+    const capture =
+      which === 'touched'
+        ? (accesses?.latest(['reader', 'paused', 'wrote', 'ended']) ?? null)
+        : which === 'created'
+          ? (accesses?.latest(['created', 'assigned']) ?? null)
+          : which
+    const places = capture?.places() ?? []
+    const stack = linesOf(capture)
+    const site = siteOfPlaces(places)
+    if (accesses === null) return { stack, site }
+    const described = Object.fromEntries(ACCESS_KINDS.map((kind) => [kind, linesOf(accesses.get(kind))]))
+    return { stack, site, accesses: described as unknown as AccessStacks }
   }
 
   /** A request that has no socket yet. `null` when only a sample is recorded, and this is none of it. */
@@ -133,9 +151,9 @@ export class StackRecorder {
   }
 
   /** From now on, every socket of this site. */
-  onLeaked(record: TrackedSocket): void {
+  onLeaked(record: SocketRecord): void {
     if (this.#choice === 'always' || this.#hotSites.size >= MOST_HOT_SITES) return
-    const { local, remote } = record.ends ?? readEnds(record.socket)
+    const { local, remote } = record.addresses ?? readAddresses(record.socket)
     if (record.direction === 'inbound') {
       if (local !== null) this.#hotSites.add(`:${local.port}`)
       return
@@ -146,7 +164,7 @@ export class StackRecorder {
     if (name !== null) this.#hotSites.add(`${name}:${remote.port}`)
   }
 
-  #isHotListener(record: TrackedSocket): boolean {
+  #isHotListener(record: SocketRecord): boolean {
     if (record.direction !== 'inbound' || this.#hotSites.size === 0) return false
     const address = serverOf(record.socket)?.address() as AddressInfo | string | null | undefined
     return typeof address === 'object' && address !== null && this.#hotSites.has(`:${address.port}`)
@@ -155,6 +173,18 @@ export class StackRecorder {
   #capture(): Capture {
     return new Capture(this.#captures++, captureError())
   }
+}
+
+/** What the recorded stacks tell of one socket. */
+export interface StackReading {
+  readonly stack: readonly string[] | null
+  readonly accesses?: AccessStacks
+  readonly site: string | null
+}
+
+function linesOf(capture: Capture | null): string[] | null {
+  const places = capture?.places() ?? []
+  return places.length === 0 ? null : places.map(describePlace)
 }
 
 /** An Error as deep as is needed, whatever the application has set. */
@@ -176,8 +206,8 @@ export function captureError(): Error {
 }
 
 /** `host:port` as it was asked for: `connect(options)`, `connect(port, host)`, or what `net.connect()` makes of them. */
-function targetOf(args: readonly unknown[]): string {
-  const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : args
+function targetOf(args: ArrayLike<unknown>): string {
+  const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : Array.from(args)
   if (typeof first === 'object' && first !== null) {
     const { host, port } = first as { host?: unknown; port?: unknown }
     return `${typeof host === 'string' ? host : 'localhost'}:${String(port)}`

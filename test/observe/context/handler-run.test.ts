@@ -4,24 +4,8 @@ import http from 'node:http'
 import net from 'node:net'
 import t, { type Test } from 'tap'
 import { install } from '../../../src/index.js'
-import { usesAsyncContextFrame } from '../../../src/observe/context/async-context-frame.js'
-import { HandlerRun } from '../../../src/observe/context/handler-run.js'
-import type { ServedRequest } from '../../../src/observe/context/served-request.js'
+import { usesAsyncContextFrame } from '../../../src/owner/context/async-context-frame.js'
 import { listen } from '../../support/events.js'
-
-t.test('a store is made once, and only where something is opened', async (t) => {
-  const handlers = new HandlerRun()
-  const told: [event: string | symbol, served: ServedRequest][] = []
-  handlers.onServed = (event, _request, served) => void told.push([event, served])
-  t.equal(handlers.current(), null, 'no handler runs')
-  handlers.event = 'request'
-  handlers.request = { method: 'GET', url: '/a' }
-  t.same(told, [])
-  const served = handlers.current()
-  t.equal(served?.name(), 'GET /a')
-  t.equal(handlers.current(), served)
-  t.same(told, [['request', served]])
-})
 
 function close(t: Test, server: http.Server): void {
   t.teardown(() => {

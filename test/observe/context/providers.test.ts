@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createNamespace, destroyNamespace } from 'cls-hooked'
 import t, { type Test } from 'tap'
 import { fromAsyncLocalStorage, fromClsHooked, install, type ContextProvider } from '../../../src/index.js'
-import { usesAsyncContextFrame } from '../../../src/observe/context/async-context-frame.js'
+import { usesAsyncContextFrame } from '../../../src/owner/context/async-context-frame.js'
 import { moduleUrl, PACKAGE_ROOT } from '../../support/package-root.js'
 import { listen } from '../../support/events.js'
 import { runNode } from '../../support/run-node.js'
@@ -183,7 +183,7 @@ t.test('is AsyncLocalStorage carried by V8? Told by what it does', async (t) => 
       name.startsWith('--no-') === usesAsyncContextFrame(),
   )
   if (flag === undefined) return
-  const source = `import { usesAsyncContextFrame } from '${moduleUrl('src/observe/context/async-context-frame.js')}'
+  const source = `import { usesAsyncContextFrame } from '${moduleUrl('src/owner/context/async-context-frame.js')}'
     console.log(usesAsyncContextFrame())`
   const { stdout, code, stderr } = await runNode([flag, '--input-type=module', '--eval', source])
   t.same({ stdout, code }, { stdout: `${!usesAsyncContextFrame()}\n`, code: 0 }, `${flag} ${stderr}`)

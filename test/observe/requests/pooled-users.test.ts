@@ -131,6 +131,7 @@ t.test("a connection that works on after its request was answered is not that re
   client.write('GET /first HTTP/1.1\r\nhost: x\r\n\r\n')
   await once(client, 'data')
   t.equal(site(), `GET /first → 127.0.0.1:${port}`, 'as long as nothing has moved')
+  guard.sweep()
   client.write('GET /second HTTP/1.1\r\nhost: x\r\n\r\n')
   await once(client, 'data')
   t.equal(site(), `to 127.0.0.1:${port}`)

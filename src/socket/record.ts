@@ -1,19 +1,17 @@
 import type { Socket } from 'node:net'
 import type { Case } from '../core/lifecycle.js'
-import type { Endpoint } from '../core/report.js'
-import type { Direction } from '../core/vocabulary.js'
-import type { PolicyOptions, SocketPolicy } from '../options/options.js'
-import type { Attribution } from './requests/attribution.js'
+import type { Endpoint } from '../core/endpoint.js'
+import type { Direction, Kind } from '../core/vocabulary.js'
 import type { KeepAliveTimes } from '../kernel/probe.js'
-import type { KernelView } from './kernel/view.js'
-import type { Origin } from './origin.js'
+import type { PolicyOptions, SocketPolicy } from '../options/options.js'
+import type { KernelView } from './kernel-view.js'
 
 export interface GuardProbes {
   /** The kernel's times before, where they could be read: they are put back. */
   readonly before: KeepAliveTimes | null
 }
 
-export interface SocketEnds {
+export interface Addresses {
   readonly local: Endpoint | null
   readonly remote: Endpoint | null
 }
@@ -24,11 +22,32 @@ export interface GivenSettings {
   readonly label: string | null
 }
 
+/** What only somebody else can tell of a socket: Node in a rare turn (an upgrade, a CONNECT), an adapter, `guard.label()`. */
+export class Hint {
+  kind: Kind | null = null
+  /** The request that took the socket from HTTP, or that an adapter told; a name, not the request itself. */
+  request: RequestName | null = null
+  webSocket: object | null = null
+  /** The server by whose settings the socket lives, where that is not the one that accepted it. */
+  server: object | null = null
+  /** When the HTTP server let go of the socket; 0 while it has not. */
+  handedOverMs = 0
+}
+
+/** A request in three strings: it may be kept for as long as a connection lives. */
+export interface RequestName {
+  readonly method: string
+  /** Without its query. */
+  readonly path: string
+  /** The pattern of its route; an empty string where none is known. */
+  readonly route: string
+}
+
 /**
  * The record of one socket: small and always of the same shape, because every healthy socket carries one.
  * Times are whole milliseconds since the guard started (small integers, stored without a box), 0 for "not yet".
  */
-export class TrackedSocket {
+export class SocketRecord {
   readonly id: number
   /** The socket that the application sees: the TLSSocket, not the raw one under it. */
   socket: Socket
@@ -41,21 +60,21 @@ export class TrackedSocket {
   index = -1
   /** What is odd about it; `null` for a healthy socket. */
   case: Case | null = null
-  /** Who uses it; `null` until somebody says. */
-  attribution: Attribution | null = null
-  /** In whose work it was opened and touched; `null` while nobody wants to know. */
-  origin: Origin | null = null
   isExempt = false
+  label: string | null = null
+  /** What this socket itself was given, which wins over its server's settings; `null` for nothing. */
+  settings: GivenSettings | null = null
+  hint: Hint | null = null
+  /** In whose work an outgoing socket was opened; `null` where nobody can tell. */
+  opener: object | null = null
   /** The guard's own keep-alive probes; `null` while it has switched none on. */
   probes: GuardProbes | null = null
   /** The guard has set TCP_USER_TIMEOUT. */
   hasUserTimeout = false
-  /** What it was given itself, beside what its server was given; `null` for nearly all. */
-  settings: GivenSettings | null = null
   /** What the kernel last said; `null` until it was asked. */
   kernel: KernelView | null = null
   /** Both ends, read once something is odd: a dead connection has no addresses any more. */
-  ends: SocketEnds | null = null
+  addresses: Addresses | null = null
   /** Checked for having connected to itself: only once. */
   selfConnected: boolean | null = null
 
@@ -81,26 +100,30 @@ class Given {
  * add a hidden property. A field can't be taken off again, so a socket without a record may hold `undefined` in it.
  */
 class Carrier extends Given {
-  #record: TrackedSocket | undefined
+  #record: SocketRecord | undefined
 
-  static read(socket: object): TrackedSocket | undefined {
+  static read(socket: object): SocketRecord | undefined {
     return #record in socket ? socket.#record : undefined
   }
 
-  static write(socket: object, record: TrackedSocket | undefined): void {
+  static write(socket: object, record: SocketRecord | undefined): void {
     const carrier = #record in socket ? socket : new Carrier(socket)
     carrier.#record = record
   }
 }
 
-export function recordOf(socket: Socket): TrackedSocket | undefined {
+export function recordOf(socket: Socket): SocketRecord | undefined {
   return Carrier.read(socket)
 }
 
-export function attachRecord(socket: Socket, record: TrackedSocket): void {
+export function attachRecord(socket: Socket, record: SocketRecord): void {
   Carrier.write(socket, record)
 }
 
 export function detachRecord(socket: Socket): void {
   if (Carrier.read(socket) !== undefined) Carrier.write(socket, undefined)
+}
+
+export function hintOf(record: SocketRecord): Hint {
+  return (record.hint ??= new Hint())
 }

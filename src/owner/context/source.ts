@@ -1,31 +1,25 @@
 /** Where context comes from in this process: the option `context`, made usable inside the host's callbacks. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ContextChoice } from '../../options/options.js'
-import { withoutQuery, type RequestLike } from '../requests/attribution.js'
+import type { RequestRunner, RequestScope } from '../../socket/patches.js'
+import { readText } from '../../core/foreign.js'
+import { withoutQuery, type ToldRoutes } from '../request-name.js'
 import { usesAsyncContextFrame } from './async-context-frame.js'
 import { boundedValues } from './bounded-values.js'
 import { fromRunningClsHooked } from './cls-hooked.js'
-import { whileHandlerRuns, type HandlerRun } from './handler-run.js'
 import type { ContextProvider } from './provider.js'
-import { ServedRequest } from './served-request.js'
+import { Work } from './work.js'
 
 /** What was running: in words, or as a request that is named when a report asks. */
-export type Context = Readonly<Record<string, string>> | ServedRequest
-
-/**
- * Runs `fn`, exactly once and at once, as the work of this request; returns or throws what `fn` does. `onServed` gets
- * the store, where the guard keeps one, before anything is opened in it.
- */
-export type Serve = <T>(request: RequestLike, fn: () => T, onServed: (served: ServedRequest) => void) => T
+export type Context = Readonly<Record<string, string>> | Work
 
 export interface ContextSource {
-  readonly name: string
   /** Never throws. */
   current(): Context | null
-  /** `null` for a source that only reads. */
-  readonly serve: Serve | null
-  /** Of a source that is fed by being told what runs. */
-  readonly handlers?: HandlerRun
+  /** How it is told which request is being handled; `null` for a source that only reads. */
+  readonly scope: RequestScope | RequestRunner | null
+  /** It also knows what goes on after a handler's first `await`. */
+  readonly isAsync: boolean
   stop(): void
 }
 
@@ -39,6 +33,7 @@ export interface ContextSource {
 export function selectContext(
   choice: ContextChoice | ContextProvider,
   isStackAlwaysTaken: boolean,
+  routes: ToldRoutes,
   onFailure: (provider: string, error: unknown) => void,
 ): ContextSource | null {
   if (typeof choice === 'object') return fromProvider(choice, onFailure)
@@ -46,23 +41,62 @@ export function selectContext(
     case 'off':
       return null
     case 'auto':
-      return isStackAlwaysTaken || usesAsyncContextFrame() ? ownStorage() : whileHandlerRuns()
+      return isStackAlwaysTaken || usesAsyncContextFrame() ? ownStorage(routes) : whileHandlersRun(routes)
     case 'async-local-storage':
-      return ownStorage()
+      return ownStorage(routes)
     case 'cls-hooked':
       return fromProvider(fromRunningClsHooked(), onFailure)
   }
 }
 
-function ownStorage(): ContextSource {
-  const storage = new AsyncLocalStorage<ServedRequest>()
+/**
+ * The request whose handlers run at this moment, known for as long as they run without a break: what they open before their
+ * first `await` or callback is opened in its work. Rests on no async hook, and allocates for what opens something.
+ */
+function whileHandlersRun(routes: ToldRoutes): ContextSource {
+  interface Run {
+    readonly event: string
+    readonly request: object
+    work: Work | null
+  }
+  let running: Run | null = null
   return {
-    name: 'async-local-storage',
+    isAsync: false,
+    current() {
+      if (running === null) return null
+      return (running.work ??= new Work(running.request, running.event, routes))
+    },
+    scope: {
+      enter(event, request) {
+        const outer = running
+        running = { event, request, work: null }
+        return outer
+      },
+      leave(outer) {
+        running = outer as Run | null
+      },
+    },
+    stop() {
+      running = null
+    },
+  }
+}
+
+/** `enterWith()` and not `run()`, which would add two frames to every stack of the application. */
+function ownStorage(routes: ToldRoutes): ContextSource {
+  const storage = new AsyncLocalStorage<Work | undefined>()
+  return {
+    isAsync: true,
     current: () => storage.getStore() ?? null,
-    serve(request, fn, onServed) {
-      const served = new ServedRequest(request)
-      onServed(served)
-      return storage.run(served, fn)
+    scope: {
+      enter(event, request) {
+        const outer = storage.getStore()
+        storage.enterWith(new Work(request, event, routes))
+        return outer
+      },
+      leave(outer) {
+        storage.enterWith(outer as Work | undefined)
+      },
     },
     stop: () => storage.disable(),
   }
@@ -74,7 +108,7 @@ function fromProvider(
 ): ContextSource {
   const name = String(provider.name)
   return {
-    name,
+    isAsync: true,
     current() {
       try {
         return provider.current()
@@ -83,22 +117,18 @@ function fromProvider(
         return null
       }
     },
-    serve:
+    scope:
       provider.run === undefined
         ? null
-        : (request, fn) => runOnce(provider, describeRequest(request), fn, (error) => onFailure(name, error)),
+        : (_event, request, handlers) =>
+            runOnce(provider, describeRequest(request), handlers, (error) => onFailure(name, error)),
     stop: () => {},
   }
 }
 
 /** The path, not the route: a provider of the application's wants strings, and no router has run yet. */
-function describeRequest(request: RequestLike): string {
-  try {
-    return `${request.method ?? ''} ${withoutQuery(request.url ?? '')}`
-  } catch {
-    // Not one of Node's: the application emitted something of its own.
-    return ''
-  }
+function describeRequest(request: object): string {
+  return `${readText(request, 'method') ?? ''} ${withoutQuery(readText(request, 'url') ?? '')}`
 }
 
 /** The host's own work runs once, whatever the provider does around it, and what it throws stays its own. */
@@ -131,7 +161,7 @@ function runOnce<T>(
 
 /** As the report shows it. */
 export function valuesOf(context: Context | null): Readonly<Record<string, string>> | null {
-  if (!(context instanceof ServedRequest)) return boundedValues(context)
+  if (!(context instanceof Work)) return boundedValues(context)
   const request = context.name()
   return request === null ? null : { request }
 }

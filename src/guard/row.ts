@@ -2,41 +2,42 @@
 import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../core/snapshot.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'
-import { describeSocket, endsOf, identifySocket } from './describe-socket.js'
-import { believedOf } from './kernel/view.js'
-import type { SocketEnds, TrackedSocket } from './tracked-socket.js'
+import { addressesOf } from '../socket/fields.js'
+import { believedOf } from '../socket/kernel-view.js'
+import type { Addresses, SocketRecord } from '../socket/record.js'
+import type { Look } from './look.js'
 
 export class RecordRow implements SocketRow {
   readonly id: number
-  readonly direction: TrackedSocket['direction']
+  readonly direction: SocketRecord['direction']
   readonly verdict: Verdict
   readonly condition: Condition | null
   readonly sinceMs: number
   readonly isDisconnected: boolean
-  readonly #record: TrackedSocket
-  readonly #nowMs: number
+  readonly #record: SocketRecord
+  readonly #look: Look
   readonly #unsettled: boolean
 
   /** @param unsettled name a condition even while it is too young for a verdict */
-  constructor(record: TrackedSocket, nowMs: number, unsettled: boolean) {
+  constructor(record: SocketRecord, look: Look, unsettled: boolean) {
     const { case: kase } = record
     this.id = record.id
     this.direction = record.direction
     this.verdict = record.isExempt ? 'exempt' : (kase?.verdict ?? 'none')
     this.condition = kase === null || (kase.verdict === 'none' && !unsettled) ? null : kase.condition
-    this.sinceMs = Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs))
+    this.sinceMs = Math.round(look.nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs))
     this.isDisconnected = kase !== null && kase.deadTurn !== -1
     this.#record = record
-    this.#nowMs = nowMs
+    this.#look = look
     this.#unsettled = unsettled
   }
 
   site(): string {
-    return identifySocket(this.#record).site
+    return this.#look.resolve(this.#record).owner.site
   }
 
-  ends(): SocketEnds {
-    return endsOf(this.#record)
+  ends(): Addresses {
+    return addressesOf(this.#record)
   }
 
   waiting(): { unreadBytes: number; unsentBytes: number } {
@@ -49,6 +50,6 @@ export class RecordRow implements SocketRow {
   }
 
   describe(): SocketReport {
-    return describeSocket(this.#record, this.#nowMs, this.#unsettled)
+    return this.#look.describe(this.#record, this.#unsettled)
   }
 }

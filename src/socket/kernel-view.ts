@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import { descriptorOf } from '../socket-fields.js'
-import type { KernelSample, ProbeTarget } from '../../kernel/probe.js'
+import { descriptorOf } from './fields.js'
+import type { KernelSample, ProbeTarget } from '../kernel/probe.js'
 
 /**
  * What the kernel said about one socket, over time. One sample may catch a connection in the middle of a change, so a

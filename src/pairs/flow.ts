@@ -1,6 +1,6 @@
 /** How fast bytes move on a connection, between two looks at it. Only of connections whose partner is in trouble. */
 import type { Socket } from 'node:net'
-import { bytesAccepted } from '../socket-fields.js'
+import { bytesAccepted } from '../socket/fields.js'
 
 /** Closer looks would tell more of the event loop than of the connection. */
 const SHORTEST_LOOK_MS = 250

@@ -12,6 +12,8 @@
  *   `tickOnSocket`, lib/_http_agent.js `Agent` on `'free'`, which also listens for `'agentRemove'` as long as it has the socket)
  * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
  * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
+ * - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until its body has been read and it is answered
+ * - undici's symbols `client`, `queue`, `running index` (lib/core/symbols.js, lib/dispatcher/client.js, as Node bundles them)
  * - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; where a stream is piped to at this moment
  * - `kSetKeepAlive`: lib/net.js `Socket` and `setKeepAlive`, a symbol; a TLS handle forwards `setKeepAlive` to `_parent`
  * - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; the response, once its head is there
@@ -25,7 +27,7 @@ import { readField } from '../core/foreign.js'
 import type { Facts, KernelFacts } from '../core/facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
-import type { SocketEnds } from './tracked-socket.js'
+import type { Addresses } from './record.js'
 
 /** What is used of a TCP, Pipe or TLS handle; everything may be missing. */
 interface Handle {
@@ -49,6 +51,7 @@ interface PeerName {
 
 interface SocketFields {
   readonly _httpMessage?: object | null
+  readonly parser?: { readonly incoming?: object | null } | null
   readonly _host?: unknown
   readonly _handle?: Handle | null
   readonly _parent?: Socket | null
@@ -129,6 +132,17 @@ export function responseTo(request: object): object | null {
 export function pipesOf(stream: object): readonly unknown[] {
   const pipes = readField(readField(stream, '_readableState') ?? {}, 'pipes')
   return Array.isArray(pipes) ? pipes : []
+}
+
+/** Something is piped into it: `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
+export function hasSource(stream: { listenerCount(event: string): number }): boolean {
+  return stream.listenerCount('unpipe') > 0
+}
+
+/** Its end ends what it is piped to: `pipe()` listens for it with `onend`, and with `unpipe` where it must not. */
+export function isPipedToItsEnd(stream: object): boolean {
+  const { listeners } = stream as { listeners?(event: string): readonly { readonly name?: string }[] }
+  return listeners?.call(stream, 'end').some(({ name }) => name === 'onend') ?? false
 }
 
 /** An agent of `node:http` has it; one that was upgraded or taken over belongs to none. */
@@ -231,12 +245,23 @@ export function isKeepAliveKnownOff(socket: Socket): boolean {
  * Both ends, asked of the handle: `socket.remoteAddress` would cache the answer on the socket, where the application
  * would then still find it after the close.
  */
-export function readEnds(socket: Socket): SocketEnds {
+export function readAddresses(socket: Socket): Addresses {
   const handle = handleOf(socket)
-  return { local: readEnd(handle, 'getsockname'), remote: readEnd(handle, 'getpeername') }
+  return { local: readAddress(handle, 'getsockname'), remote: readAddress(handle, 'getpeername') }
 }
 
-function readEnd(handle: Handle | null, question: 'getsockname' | 'getpeername'): Endpoint | null {
+/** Both ends: as they were when something became odd, because a dead connection has none any more. */
+export function addressesOf({
+  addresses,
+  socket,
+}: {
+  addresses: Addresses | null
+  socket: Socket
+}): Addresses {
+  return addresses ?? readAddresses(socket)
+}
+
+function readAddress(handle: Handle | null, question: 'getsockname' | 'getpeername'): Endpoint | null {
   const name: PeerName = {}
   if (handle?.[question]?.(name) !== 0 || name.address === undefined) return null
   return { address: name.address, port: name.port ?? null }
@@ -247,11 +272,49 @@ export function bytesMoved({ bytesRead, bytesWritten }: Socket): number {
   return bytesRead + (bytesWritten ?? 0)
 }
 
-/** The request whose answer is on its way; with pipelining others may have come after it (lib/_http_server.js). */
-export function requestBeingAnswered(socket: Socket): object | null {
-  const response = fieldsOf(socket)._httpMessage
+/** The response that is being sent on an accepted socket, or whose turn it is. */
+export function responseOn(socket: Socket): object | null {
+  return fieldsOf(socket)._httpMessage ?? null
+}
+
+/**
+ * The request that holds an accepted HTTP connection. Of pipelined ones the first in line keeps the others waiting; one whose
+ * body has not come whole holds it by itself.
+ */
+export function requestOn(socket: Socket): object | null {
+  const { parser, _httpMessage: response } = fieldsOf(socket)
+  const incoming = parser?.incoming ?? null
+  if (incoming !== null && readField(incoming, 'complete') === false) return incoming
   const request = response == null ? null : readField(response, 'req')
-  return typeof request === 'object' ? request : null
+  return typeof request === 'object' && request !== null ? request : incoming
+}
+
+/** The HTTP server has it: it has a parser and no other use. */
+export function isServedByHttp(socket: Socket): boolean {
+  return fieldsOf(socket).parser != null && serverOf(socket) !== null
+}
+
+/** The request of undici, and with it of `fetch()`, that an outgoing socket carries right now. */
+export function undiciRequestOn(socket: Socket): object | null {
+  const client = bySymbol(socket, 'client')
+  if (typeof client !== 'object' || client === null) return null
+  const queue = bySymbol(client, 'queue')
+  const running = bySymbol(client, 'running index')
+  const pending = bySymbol(client, 'pending index')
+  if (!Array.isArray(queue) || typeof running !== 'number' || running === pending) return null
+  return (queue[running] as object | null | undefined) ?? null
+}
+
+/** It belongs to a client of undici, whether it carries a request or not. */
+export function isHeldByUndici(socket: Socket): boolean {
+  return bySymbol(socket, 'client') !== undefined
+}
+
+function bySymbol(object: object, description: string): unknown {
+  for (const symbol of Object.getOwnPropertySymbols(object)) {
+    if (symbol.description === description) return (object as Record<symbol, unknown>)[symbol]
+  }
+  return undefined
 }
 
 /** Bytes that the kernel has accepted from us. */

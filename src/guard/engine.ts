@@ -1,0 +1,289 @@
+/**
+ * The wiring: sensors, judgement, deeds and books. Everything that listens, times or acts is made here and taken down here
+ * again. What is made later is named in closures only, which run when all of it stands.
+ */
+import { createAnnouncer, type Announcer } from '../act/announcer.js'
+import { createExecutor } from '../act/executor.js'
+import { createJudge } from '../act/judge.js'
+import { beginSweepPass } from '../act/sweep-pass.js'
+import { startSweeper, type Sweeper } from '../act/sweeper.js'
+import { keepBooks, type Bookkeeping } from '../bookkeeping.js'
+import { Ledger } from '../core/ledger.js'
+import type { Action } from '../core/vocabulary.js'
+import type { KernelProbe } from '../kernel/probe.js'
+import { selectKernelProbe } from '../kernel/select.js'
+import type { ResolvedOptions, SocketPolicy } from '../options/options.js'
+import { startOwnerSensors, type OwnerSensors } from '../owner/sensors.js'
+import { ToldRoutes } from '../owner/request-name.js'
+import { Pairs } from '../pairs/pairs.js'
+import { monotonicMs, setImmediate } from '../real-time.js'
+import { ReportSockets } from '../server/report-sockets.js'
+import { isDeath, isGivenUp, hearsErrors } from '../socket/failures.js'
+import { isKeepAliveOn, isTcp } from '../socket/fields.js'
+import { applyPatches, serverPatch, serverPrototypes, socketPatches } from '../socket/patches.js'
+import { hintOf, type SocketRecord } from '../socket/record.js'
+import { createTracker, type Tracker } from '../socket/tracker.js'
+import { messageOf, warnOnce } from '../warnings.js'
+import { Look } from './look.js'
+import { keepSettings, type Settings } from './settings.js'
+
+export interface Engine {
+  readonly probe: KernelProbe
+  readonly tracker: Tracker
+  readonly sweeper: Sweeper
+  readonly books: Bookkeeping
+  readonly owners: OwnerSensors
+  look(): Look
+  /** Closes a socket now, whatever its verdict. */
+  reclaim(record: SocketRecord, action: Action): void
+  /** A policy that may need closer looks than before is in force. */
+  onPolicy(policy: SocketPolicy): void
+  /** Takes out what listens and times; the sockets stay in the ledger. */
+  stop(): void
+}
+
+/** What outlives a change of options: the sockets, who subscribed, what was said of servers, and the clocks. */
+export interface Estate {
+  readonly ledger: Ledger<SocketRecord>
+  readonly announcer: Announcer
+  readonly settings: Settings
+  /** What adapters have told of routes. */
+  readonly routes: ToldRoutes
+  /** Milliseconds since the start, never 0. */
+  now(): number
+  turn(): number
+  nextId(): number
+  /** Those of its own endpoint. */
+  readonly reportSockets: ReportSockets
+}
+
+const SHORTEST_SWEEP_MS = 10
+/** A connection whose partner has left is looked at this soon, not at the next regular sweep. A burst of them is one look. */
+const HURRY_MS = 50
+
+/**
+ * @param defaults what holds where nothing else was given, at this moment
+ * @param onPolicy a policy that may need closer looks than before is in force
+ */
+export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: SocketPolicy) => void): Estate {
+  const startedMs = monotonicMs()
+  const ledger = new Ledger<SocketRecord>()
+  let lastId = 0
+  return {
+    ledger,
+    announcer: createAnnouncer(),
+    settings: keepSettings(ledger, defaults, onPolicy),
+    routes: new ToldRoutes(),
+    now: () => Math.trunc(monotonicMs() - startedMs) + 1,
+    turn: createTurnCounter(),
+    nextId: () => (lastId += 1),
+    reportSockets: new ReportSockets(),
+  }
+}
+
+/** @throws `SLG_ERR_MISSING_PEER`, before anything is patched */
+export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
+  const { ledger, announcer, settings, now, turn, nextId, reportSockets, routes } = estate
+  let isActive = true
+  // First of what can throw: nothing is patched yet.
+  const owners = startOwnerSensors(options, routes, {
+    isActive: () => isActive,
+    isActing: () => executor.isActing(),
+    recordOf: (socket) => tracker.adoptOnTheWay(socket),
+    onFailure: (error) => fail('observing the owner of a socket', error),
+  })
+  const probe = selectKernelProbe(options.kernel, (reason) => {
+    warnOnce('SLG_WARN_KERNEL', reason)
+  })
+  const executor = createExecutor(probe, (error) => fail('closing a socket', error))
+  const pairs = new Pairs({
+    records: ledger,
+    makers: owners.sources.makers,
+    now,
+    identify: (record) => look().identify(record),
+    defaults: options,
+    onFailure: (error) => fail('observing a pipe', error),
+  })
+  pairs.onPolicy(options)
+  let shortestGraceMs = options.graceMs
+  let urgentMs = Infinity
+
+  function fail(what: string, error: unknown): void {
+    warnOnce('SLG_WARN_INTERNAL', `${what} failed: ${messageOf(error)}`)
+  }
+
+  function look(): Look {
+    return new Look(now(), owners.sources, pairs)
+  }
+
+  const judge = createJudge({
+    ledger,
+    executor,
+    announcer,
+    now,
+    policyOf: (record) => pairs.policyOf(record),
+    describe: (record) => look().describe(record),
+    onLeaked: owners.onLeaked,
+    effectiveGraceMs: (graceMs) => books.graceMs(graceMs),
+    urge(delayMs) {
+      urgentMs = Math.min(urgentMs, delayMs)
+    },
+  })
+  const tracker = createTracker({
+    ledger,
+    policy: options,
+    nextId,
+    now,
+    isForeign: (socket) => reportSockets.has(socket),
+    settle: settings.apply,
+    onAdopted: owners.onAdopted,
+    onOpened(record, args) {
+      owners.onOpened(record, args)
+      books.onOpened(record, args)
+    },
+    onPeerEnded: (record) => pairs.onPeerEnded(record),
+    onLocalEnded: owners.onLocalEnded,
+    onHandedOver(record, kind, request) {
+      const hint = hintOf(record)
+      hint.kind = kind
+      hint.handedOverMs = now()
+      hint.request = owners.nameRequest(request)
+    },
+    onReleasing(record) {
+      if (pairs.onReleasing(record)) sweeper.hurry(HURRY_MS)
+    },
+    onReleased(record, error) {
+      books.onReleased(record)
+      const isOurs = isOwnDoing(record, error)
+      const died = isOurs || (record.case?.verdict === 'leaked' && isDeath(error))
+      if (record.case !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
+      return isOurs && !hearsErrors(record.socket) ? undefined : error
+    },
+    onFailure: (error) => fail('observing a socket', error),
+  })
+  const unpatch = applyPatches([
+    ...socketPatches(tracker.observer, () => isActive),
+    ...serverPrototypes().map((prototype) =>
+      serverPatch(prototype, tracker.observer, () => isActive, owners.scope),
+    ),
+    ...owners.patches,
+  ])
+  tracker.adoptPresent()
+  const books = keepBooks({
+    ledger,
+    pressure: options.pressure,
+    log: options.log,
+    logIntervalMs: options.logIntervalMs,
+    now,
+    reportSockets,
+    placeOf: (record, which) => owners.sources.readStacks?.(record, which).site ?? null,
+    reclaim,
+  })
+  const unsubscribe = announcer.subscribe(books.onEvent)
+  const sweeper = startSweeper({
+    begin: (asksKernel) =>
+      beginSweepPass(
+        {
+          ledger,
+          judge,
+          probe,
+          now,
+          turn,
+          pairs,
+          onFirstLook,
+          onLook: owners.onLook,
+          forget,
+        },
+        asksKernel,
+      ),
+    nextDelayMs: takeSweepDelayMs,
+    onStall(blockedMs) {
+      books.onStall(blockedMs)
+      for (const record of ledger)
+        if (record.case !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
+    },
+    onFailure: (error) => fail('a sweep', error),
+  })
+
+  function forget(record: SocketRecord): void {
+    tracker.forget(record)
+    pairs.onForgotten(record)
+    if (!record.socket.destroyed) books.onHandedOver(record)
+  }
+
+  /** The probes or the time limit found out that the peer has vanished; without them nothing would have failed yet. */
+  function isOwnDoing({ socket, probes, hasUserTimeout }: SocketRecord, error: unknown): boolean {
+    const isProbing = probes !== null && !isKeepAliveOn(socket)
+    return (isProbing || hasUserTimeout) && isGivenUp(error)
+  }
+
+  function onFirstLook(record: SocketRecord): void {
+    if (options.userTimeoutMs !== null && isTcp(record.socket))
+      executor.setUserTimeout(record, options.userTimeoutMs)
+  }
+
+  function reclaim(record: SocketRecord, action: Action): void {
+    const localEnded = record.socket.writableEnded
+    judge.apply(record, { type: 'decided', nowMs: now(), action, localEnded })
+    sweeper.hurry(record.policy.escalateMs)
+  }
+
+  /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
+  function takeSweepDelayMs(): number {
+    pairs.refresh()
+    books.afterSweep()
+    const delayMs = Math.min(options.sweepMs, shortestGraceMs / 4, urgentMs)
+    urgentMs = Infinity
+    return Math.max(SHORTEST_SWEEP_MS, Math.ceil(delayMs))
+  }
+
+  return {
+    probe,
+    tracker,
+    sweeper,
+    books,
+    owners,
+    look,
+    reclaim,
+    onPolicy(policy) {
+      pairs.onPolicy(policy)
+      if (policy.graceMs >= shortestGraceMs) return
+      shortestGraceMs = policy.graceMs
+      sweeper.hurry(shortestGraceMs / 4)
+    },
+    stop() {
+      isActive = false
+      sweeper.stop()
+      unsubscribe()
+      for (const record of ledger) executor.restore(record)
+      unpatch()
+      owners.stop()
+      pairs.stop()
+      books.stop()
+      probe.close?.()
+    },
+  }
+}
+
+/**
+ * Counts turns of the event loop, but only while somebody asks: two looks with the same number may have been taken
+ * before libuv had a chance to deliver what it already knew.
+ */
+function createTurnCounter(): () => number {
+  let turn = 0
+  let counting = false
+
+  function onNextTurn(): void {
+    turn += 1
+    counting = false
+  }
+
+  return function currentTurn(): number {
+    if (!counting) {
+      counting = true
+      // Two immediates apart lies one whole poll phase.
+      setImmediate(() => setImmediate(onNextTurn).unref()).unref()
+    }
+    return turn
+  }
+}

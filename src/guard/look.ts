@@ -1,0 +1,129 @@
+/**
+ * One look at what is tracked: who owns what, who belongs to whom, and how a socket stands in the report. What was found once is
+ * kept for as long as the look takes; a look changes nothing.
+ */
+import { diagnose } from '../core/diagnose.js'
+import { phaseOf, type Facts } from '../core/facts.js'
+import { isNamed } from '../core/pairs.js'
+import { judgePeer } from '../core/peer.js'
+import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core/report.js'
+import type { Sensor } from '../core/vocabulary.js'
+import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
+import type { Pairs } from '../pairs/pairs.js'
+import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
+import { believedOf } from '../socket/kernel-view.js'
+import type { SocketRecord } from '../socket/record.js'
+
+export class Look {
+  readonly nowMs: number
+  readonly pairs: Pairs
+  readonly #sources: OwnerSources
+  readonly #resolved = new Map<SocketRecord, Resolved>()
+
+  constructor(nowMs: number, sources: OwnerSources, pairs: Pairs) {
+    this.nowMs = nowMs
+    this.#sources = sources
+    this.pairs = pairs
+  }
+
+  resolve(record: SocketRecord): Resolved {
+    let resolved = this.#resolved.get(record)
+    if (resolved === undefined) {
+      resolved = resolveOwner(record, addressesOf(record), this.#sources, () => this.#siteServed(record))
+      this.#resolved.set(record, resolved)
+    }
+    return resolved
+  }
+
+  /** Who it is, for its partner: a few words that outlive it. */
+  identify(record: SocketRecord): PartnerName {
+    const { id, direction } = record
+    return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).owner.site }
+  }
+
+  /** @param unsettled name a condition even while it is too young for a verdict */
+  describe(record: SocketRecord, unsettled = false): SocketReport {
+    const { nowMs } = this
+    const { socket, case: kase } = record
+    const disconnected = kase !== null && kase.deadTurn !== -1
+    const kernel = believedOf(record, disconnected)
+    const abandoned = this.pairs.abandonmentOf(record)
+    const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned)
+    const { local, remote } = addressesOf(record)
+    const { kind, owner } = this.resolve(record)
+    const idleMs = Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.progressMs))
+    const undiagnosed = {
+      id: record.id,
+      direction: record.direction,
+      kind,
+      local,
+      remote,
+      phase: phaseOf(facts),
+      condition: kase?.verdict === 'none' && !unsettled ? null : (kase?.condition ?? null),
+      verdict: record.isExempt ? ('exempt' as const) : (kase?.verdict ?? 'none'),
+      kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
+      seenBy: kase?.seenBy ?? ('stream' as Sensor),
+      sinceMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs)),
+      idleMs,
+      unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
+      unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
+      owner,
+      evidence: evidenceOf(record, facts, idleMs),
+      partner: this.#partnerOf(record),
+    }
+    return { ...undiagnosed, diagnosis: diagnose(undiagnosed) }
+  }
+
+  /** Which request or upgrade an outgoing connection is piped to or from; nobody's name for what many share. */
+  #siteServed(record: SocketRecord): string | null {
+    const left = this.pairs.leftOf(record)
+    if (left !== null)
+      return left.who.direction === 'inbound' && isNamed(left.who.site) ? left.who.site : null
+    const ties = this.pairs.ties()
+    const [partner] = ties.of(record)
+    if (partner === undefined || partner.record.direction !== 'inbound') return null
+    const { own, end, by, isEnded } = partner
+    if (by === 'pipe' && !ties.isThereFor(partner.record, { record, end: own, own: end, by, isEnded }))
+      return null
+    const { site } = this.resolve(partner.record).owner
+    return isNamed(site) ? site : null
+  }
+
+  #partnerOf(record: SocketRecord): PartnerReport | null {
+    const { nowMs } = this
+    const left = this.pairs.leftOf(record)
+    if (left !== null) {
+      const { who, by, partner, sinceMs } = left
+      return {
+        ...who,
+        by,
+        state: partner === null ? 'closed' : 'ended',
+        sinceMs: Math.round(nowMs - sinceMs),
+      }
+    }
+    const [partner] = this.pairs.ties().of(record)
+    if (partner === undefined) return null
+    const { peerEndedMs } = partner.record
+    const ended = peerEndedMs === 0 ? null : Math.round(nowMs - peerEndedMs)
+    return {
+      ...this.identify(partner.record),
+      by: partner.by,
+      state: ended === null ? 'open' : 'ended',
+      sinceMs: ended,
+    }
+  }
+}
+
+function evidenceOf(record: SocketRecord, { disconnected, kernel }: Facts, idleMs: number): Evidence {
+  const keepAlive = isKeepAliveOn(record.socket) ? 'application' : record.probes === null ? 'off' : 'guard'
+  return {
+    ...judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive }),
+    lastDataReceivedMs: kernel?.lastDataReceivedMs ?? null,
+    lastDataSentMs: kernel?.lastDataSentMs ?? null,
+    lastAckReceivedMs: kernel?.lastAckReceivedMs ?? null,
+    retransmits: kernel?.retransmits ?? null,
+    probes: kernel?.probes ?? null,
+    rttMs: kernel?.rttMs ?? null,
+    keepAlive,
+  }
+}

@@ -1,0 +1,114 @@
+/** Whose a socket is: the one place that decides it. Runs when somebody looks, once for each look, and changes nothing. */
+import { formatEndpoint } from '../core/endpoint.js'
+import { readField } from '../core/foreign.js'
+import type { Owner, RequestInfo } from '../core/report.js'
+import type { Kind } from '../core/vocabulary.js'
+import { isServedByHttp, isTcp, isTls, requestOn } from '../socket/fields.js'
+import type { Addresses, Hint, RequestName, SocketRecord } from '../socket/record.js'
+import { valuesOf } from './context/source.js'
+import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
+import { nameRequest, siteOfRequest, type ToldRoutes } from './request-name.js'
+import type { Capture, StackReading } from '../observe/stacks/stacks.js'
+
+export interface OwnerSources {
+  readonly routes: ToldRoutes
+  readonly makers: Makers
+  /** `which`: the stack that matters. `null` where none is recorded. */
+  readonly readStacks:
+    ((record: SocketRecord, which: Capture | 'created' | 'touched' | null) => StackReading) | null
+}
+
+export interface Resolved {
+  readonly kind: Kind
+  readonly owner: Owner
+}
+
+const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
+const NO_STACKS: StackReading = { stack: null, site: null }
+
+/** @param served the site of the accepted connection that an outgoing one is piped to or from, if there is one */
+export function resolveOwner(
+  record: SocketRecord,
+  addresses: Addresses,
+  sources: OwnerSources,
+  served: () => string | null,
+): Resolved {
+  const kind = kindOf(record)
+  const owner =
+    record.direction === 'inbound'
+      ? ownInbound(record, kind, addresses, sources)
+      : ownOutbound(record, addresses, sources, served)
+  return { kind, owner }
+}
+
+function kindOf(record: SocketRecord): Kind {
+  const { socket, direction, hint, addresses } = record
+  if (hint !== null && hint.kind !== null) return hint.kind
+  if (direction === 'outbound' ? isInHttpUse(record) : isServedByHttp(socket)) return 'http'
+  if (isTls(socket)) return 'tls'
+  return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'
+}
+
+function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sources: OwnerSources): Owner {
+  const { label, hint } = record
+  const request = requestHolding(record, sources.routes)
+  const stacks = sources.readStacks?.(record, 'touched') ?? NO_STACKS
+  const place = local === null ? 'unknown listener' : `listener :${local.port}`
+  return {
+    site: request === null ? (stacks.site ?? place) : siteOfInbound(kind, request),
+    label,
+    request: request === null ? null : infoOf(request),
+    context: contextOf(hint),
+    ...shown(stacks),
+  }
+}
+
+/** The request that holds an accepted connection; `null` where none does, or none is known any more. */
+export function requestHolding({ socket, hint }: SocketRecord, routes: ToldRoutes): RequestName | null {
+  if (hint !== null && hint.request !== null) return hint.request
+  const request = requestOn(socket)
+  return request === null ? null : nameRequest(request, routes)
+}
+
+function siteOfInbound(kind: Kind, request: RequestName): string {
+  if (kind === 'upgrade' || kind === 'websocket') return `upgrade ${request.path}`
+  return kind === 'connect' ? `CONNECT ${request.path}` : siteOfRequest(request)
+}
+
+function ownOutbound(
+  record: SocketRecord,
+  { remote }: Addresses,
+  sources: OwnerSources,
+  served: () => string | null,
+): Owner {
+  const use = outgoingUseOf(record, sources.makers)
+  const stacks = sources.readStacks?.(record, use.stack) ?? NO_STACKS
+  const context = { ...valuesOf(use.context), ...contextOf(record.hint) }
+  const request = record.hint?.request ?? null
+  const opener = request === null ? (context['request'] ?? served() ?? stacks.site) : siteOfRequest(request)
+  const to = remote === null ? 'outgoing' : `to ${formatEndpoint(remote)}`
+  return {
+    site: opener === null ? to : remote === null ? opener : `${opener} → ${formatEndpoint(remote)}`,
+    label: record.label,
+    request: request === null ? use.request : infoOf(request),
+    context,
+    ...shown(stacks),
+  }
+}
+
+function infoOf({ method, path }: RequestName): RequestInfo {
+  return { method, path }
+}
+
+function shown({ stack, accesses }: StackReading): Pick<Owner, 'stack' | 'accesses'> {
+  return accesses === undefined ? { stack } : { stack, accesses }
+}
+
+/** Of a WebSocket, what only ws knows: that the application has paused it, for one. */
+function contextOf(hint: Hint | null): Readonly<Record<string, string>> {
+  if (hint === null || hint.webSocket === null) return NO_CONTEXT
+  const state = readField(hint.webSocket, 'readyState')
+  if (typeof state !== 'number') return { webSocket: 'unreadable' }
+  if (state === 1) return { webSocket: readField(hint.webSocket, 'isPaused') === true ? 'paused' : 'open' }
+  return { webSocket: state === 2 ? 'closing' : 'closed' }
+}

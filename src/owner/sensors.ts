@@ -1,0 +1,139 @@
+/**
+ * What must be heard while it happens, because nobody could look it up later: in whose work something is opened, and by which
+ * line. With `context: 'off'` and `stacks: 'off'` nothing is heard.
+ */
+import { Socket } from 'node:net'
+import type { ResolvedOptions } from '../options/options.js'
+import { listenToChannels, tellsRequestsMade } from '../socket/channels.js'
+import {
+  accessPatches,
+  assignmentPatch,
+  type Patch,
+  type RequestRunner,
+  type RequestScope,
+} from '../socket/patches.js'
+import type { RequestName, SocketRecord } from '../socket/record.js'
+import { messageOf, warnOnce } from '../warnings.js'
+import { StackRecorder } from '../observe/stacks/stacks.js'
+import { selectContext } from './context/source.js'
+import { Work } from './context/work.js'
+import { Opener, type Maker } from './outgoing.js'
+import { nameRequest, type ToldRoutes } from './request-name.js'
+import type { OwnerSources } from './resolve.js'
+
+export interface SensorHooks {
+  isActive(): boolean
+  /** The guard itself is touching sockets right now. */
+  isActing(): boolean
+  recordOf(socket: Socket): SocketRecord | null
+  onFailure(error: unknown): void
+}
+
+export interface OwnerSensors {
+  readonly sources: OwnerSources
+  /** How handlers are to be run; `null` where nobody wants to know. */
+  readonly scope: RequestScope | RequestRunner | null
+  readonly patches: readonly Patch[]
+  onAdopted(record: SocketRecord): void
+  onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
+  onLocalEnded(record: SocketRecord): void
+  onLeaked(record: SocketRecord): void
+  /** A sweep passes by. */
+  onLook(record: SocketRecord): void
+  nameRequest(request: unknown): RequestName | null
+  stop(): void
+}
+
+/** @throws `SLG_ERR_MISSING_PEER` */
+export function startOwnerSensors(
+  options: Pick<ResolvedOptions, 'context' | 'stacks'>,
+  routes: ToldRoutes,
+  hooks: SensorHooks,
+): OwnerSensors {
+  const makers = new WeakMap<object, Maker>()
+  const context = selectContext(options.context, options.stacks === 'always', routes, (provider, error) => {
+    warnOnce('SLG_WARN_CONTEXT', `the context provider "${provider}" threw: ${messageOf(error)}`)
+  })
+  const stacks = options.stacks === 'off' ? null : new StackRecorder(options.stacks)
+  const hearsRequests = stacks !== null || context?.isAsync === true
+
+  function onRequestMade(request: object): void {
+    const current = context?.current() ?? null
+    if (current instanceof Work) current.note()
+    makers.set(request, { context: current, stack: stacks?.captureRequest() ?? null })
+  }
+
+  function onRequestReceived(socket: unknown): void {
+    const record = socket instanceof Socket ? hooks.recordOf(socket) : null
+    if (record !== null) stacks?.onRequestReceived(record)
+  }
+
+  const patches: Patch[] = []
+  if (stacks !== null) {
+    const onAccess = (socket: Socket, access: 'paused' | 'wrote' | 'reader'): void => {
+      if (hooks.isActing()) return
+      try {
+        const record = hooks.recordOf(socket)
+        if (record !== null && record.socket === socket) stacks.onAccess(record, access)
+      } catch (error) {
+        hooks.onFailure(error)
+      }
+    }
+    patches.push(...accessPatches(onAccess, hooks.isActive))
+  }
+  if (hearsRequests && !tellsRequestsMade()) {
+    const onAssigned = (request: object): void => {
+      try {
+        onRequestMade(request)
+      } catch (error) {
+        hooks.onFailure(error)
+      }
+    }
+    patches.push(assignmentPatch(onAssigned, hooks.isActive))
+  }
+  const stopListening = listenToChannels(
+    {
+      'http.client.request.created':
+        hearsRequests && tellsRequestsMade() ? ({ request }) => onRequestMade(request) : null,
+      'undici:request:create': hearsRequests ? ({ request }) => onRequestMade(request) : null,
+      'http.server.request.start': stacks === null ? null : ({ socket }) => onRequestReceived(socket),
+    },
+    hooks.onFailure,
+  )
+
+  return {
+    sources: {
+      routes,
+      makers,
+      readStacks: stacks === null ? null : (record, which) => stacks.describe(record, which),
+    },
+    scope: context?.scope ?? null,
+    patches,
+    onAdopted(record) {
+      stacks?.onAdopted(record)
+    },
+    onOpened(record, args) {
+      const current = context?.current() ?? null
+      if (current !== null) {
+        if (current instanceof Work) current.note()
+        record.opener = new Opener(current)
+      }
+      stacks?.onOpened(record, args)
+    },
+    onLocalEnded(record) {
+      if (stacks !== null && !hooks.isActing()) stacks.onAccess(record, 'ended')
+    },
+    onLeaked(record) {
+      stacks?.onLeaked(record)
+    },
+    onLook({ opener, socket }) {
+      if (opener instanceof Opener) opener.look(socket)
+    },
+    nameRequest: (request) =>
+      typeof request === 'object' && request !== null ? nameRequest(request, routes) : null,
+    stop() {
+      stopListening()
+      context?.stop()
+    },
+  }
+}

@@ -1,0 +1,97 @@
+/** Pairs of connections for a report: those of which one side has gone or is in trouble, or all. */
+import { SETTLE_MS } from '../core/lifecycle.js'
+import { pairUp } from '../core/pairs.js'
+import type { PairReport, PairSide, PartnerName } from '../core/report.js'
+import type { SocketRecord } from '../socket/record.js'
+import { isInTrouble, type Left, type Pairs } from './pairs.js'
+
+export interface PairQuery {
+  /** Healthy pairs too, and those that were parted only just now. */
+  readonly all: boolean
+  readonly limit: number
+}
+
+/**
+ * The `limit` oldest pairs. Of the rest only the start is computed, because an abort storm can leave thousands.
+ *
+ * @param identify a connection in words
+ */
+export function describePairs(
+  records: Iterable<SocketRecord>,
+  pairs: Pairs,
+  nowMs: number,
+  { all, limit }: PairQuery,
+  identify: (record: SocketRecord) => PartnerName,
+): PairReport[] {
+  const found = new Map<string, Found>()
+
+  function add(ids: [number, number], beganMs: number, describe: () => PairReport): void {
+    const key = ids.sort((a, b) => a - b).join(' ')
+    if (!found.has(key)) found.set(key, { beganMs, describe })
+  }
+
+  function sideOf(record: SocketRecord): PairSide {
+    const { case: kase, peerEndedMs } = record
+    const flow = pairs.flowOf(record)
+    const beganMs = beginningOf(record)
+    return {
+      ...identify(record),
+      state: peerEndedMs !== 0 ? 'ended' : 'open',
+      condition: kase?.condition ?? null,
+      sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
+      bytesPerSecond: flow?.bytesPerSecond ?? null,
+      idleMs: flow === null ? null : Math.round(flow.idleMs(nowMs)),
+    }
+  }
+
+  for (const record of records) {
+    const left = pairs.leftOf(record)
+    if (left !== null && (all || nowMs - left.sinceMs >= SETTLE_MS)) {
+      const beganMs = Math.min(left.sinceMs, beginningOf(record))
+      add([left.who.id, record.id], beganMs, () => pairUp(goneSide(left, nowMs), sideOf(record), left.by))
+    }
+    if (!all && !isInTrouble(record)) continue
+    const ties = pairs.ties()
+    for (const partner of ties.of(record)) {
+      const { record: other, by } = partner
+      add([record.id, other.id], Math.min(beginningOf(record), beginningOf(other)), () =>
+        pairUp(sideOf(record), sideOf(other), by, !ties.isThereFor(record, partner)),
+      )
+    }
+  }
+  return [...found.values()]
+    .sort((a, b) => (a.beganMs === b.beganMs ? 0 : a.beganMs - b.beganMs))
+    .slice(0, limit)
+    .map(({ describe }) => describe())
+}
+
+/** Those of which one side has gone. */
+export function countParted(pairs: Pairs, nowMs: number): number {
+  let count = 0
+  for (const { partner, sinceMs } of pairs.lefts()) {
+    if (partner === null && nowMs - sinceMs >= SETTLE_MS) count += 1
+  }
+  return count
+}
+
+interface Found {
+  /** When one of the two ended or got stuck; `Infinity` where neither did. */
+  readonly beganMs: number
+  readonly describe: () => PairReport
+}
+
+function beginningOf({ case: kase, peerEndedMs }: SocketRecord): number {
+  if (peerEndedMs !== 0) return peerEndedMs
+  return kase === null || kase.condition === null ? Infinity : kase.sinceMs
+}
+
+function goneSide({ who, partner, sinceMs }: Left, nowMs: number): PairSide {
+  return {
+    ...who,
+    state: partner === null ? 'closed' : 'ended',
+    condition: partner?.case?.condition ?? null,
+    sinceMs: Math.round(nowMs - sinceMs),
+    bytesPerSecond: null,
+    idleMs: null,
+  }
+}

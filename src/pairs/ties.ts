@@ -1,0 +1,100 @@
+/**
+ * Which connections belong together at this moment: bytes are piped from one to the other, or one carries a request that was made
+ * in the work of the other's. Read from what Node keeps anyway (`_readableState.pipes`), when somebody looks.
+ */
+import { SETTLE_MS } from '../core/lifecycle.js'
+import type { Tie } from '../core/vocabulary.js'
+import { Work } from '../owner/context/work.js'
+import { outgoingUseOf, type Makers } from '../owner/outgoing.js'
+import { requestOn } from '../socket/fields.js'
+import { recordOf, type SocketRecord } from '../socket/record.js'
+import { connectionOf, isOn, reachedFrom, sourcesOf, type End, type Reached } from './ends.js'
+import type { PipeMemory } from './pipe-memory.js'
+
+/** The other side of a tie. */
+export interface Partner {
+  readonly record: SocketRecord
+  /** What uses its connection for this tie. */
+  readonly end: End
+  /** What uses ours. */
+  readonly own: End
+  readonly by: Tie
+  /** The end of one is to be the end of the other. */
+  readonly isEnded: boolean
+}
+
+const NOBODY: readonly Partner[] = []
+
+export class Ties {
+  readonly #partners = new Map<SocketRecord, Partner[]>()
+
+  /** Costs a few property reads for each record, most of which are tied to nobody. */
+  constructor(records: Iterable<SocketRecord>, makers: Makers, memory: PipeMemory | null) {
+    const outgoing: SocketRecord[] = []
+    for (const record of records) {
+      this.#addPiped(record, memory)
+      if (record.direction === 'outbound') outgoing.push(record)
+    }
+    for (const record of outgoing) this.#addWorked(record, makers)
+  }
+
+  /** A pipe says more than a context, and comes first. */
+  of(record: SocketRecord): readonly Partner[] {
+    return this.#partners.get(record) ?? NOBODY
+  }
+
+  /** Does another than `one` have a part in what goes over `end` now? */
+  isUsedBeside(record: SocketRecord, end: End, one: SocketRecord | null): boolean {
+    return this.of(record).some(
+      ({ record: other, own }) => own === end && other !== one && other.index !== -1,
+    )
+  }
+
+  /**
+   * Is this partner there for us alone? An exchange that nobody else takes part in; or a connection that was opened for us and
+   * ends with us, not one that many share.
+   */
+  isThereFor(record: SocketRecord, { record: other, end, isEnded }: Partner): boolean {
+    if (end === other.socket) {
+      const isOlder = other.direction === 'outbound' && other.firstSeenMs < record.firstSeenMs - SETTLE_MS
+      if (!isEnded || isOlder) return false
+    }
+    return !this.isUsedBeside(other, end, record)
+  }
+
+  #addPiped(record: SocketRecord, memory: PipeMemory | null): void {
+    for (const [own, stream] of sourcesOf(record)) {
+      for (const reached of reachedFrom(stream)) this.#addReached(record, own, reached)
+      if (memory !== null)
+        for (const reached of memory.reachedFrom(stream)) this.#addReached(record, own, reached)
+    }
+  }
+
+  #addReached(record: SocketRecord, own: End, { target: end, isEnded }: Reached): void {
+    const socket = connectionOf(end)
+    const other = socket === null ? undefined : recordOf(socket)
+    if (other === undefined || other === record || !isOn(end, other)) return
+    this.#tie(record, { record: other, end, own, by: 'pipe', isEnded })
+    this.#tie(other, { record, end: own, own: end, by: 'pipe', isEnded })
+  }
+
+  /** Exchanges of HTTP only: a plain connection that is opened in a request may be a pool's, and live for all. */
+  #addWorked(record: SocketRecord, makers: Makers): void {
+    const { message: own, context } = outgoingUseOf(record, makers)
+    if (own === null || !(context instanceof Work) || context.isHandedOver) return
+    const socket = context.connection()
+    const other = socket === null ? undefined : recordOf(socket)
+    const end = other === undefined ? null : requestOn(other.socket)
+    if (other === undefined || end === null || !context.serves(end)) return
+    if (this.of(record).some((partner) => partner.record === other)) return
+    this.#tie(record, { record: other, end, own, by: 'context', isEnded: false })
+    this.#tie(other, { record, end: own, own: end, by: 'context', isEnded: false })
+  }
+
+  #tie(record: SocketRecord, partner: Partner): void {
+    const partners = this.#partners.get(record)
+    if (partners === undefined) this.#partners.set(record, [partner])
+    else if (!partners.some(({ end, own }) => end === partner.end && own === partner.own))
+      partners.push(partner)
+  }
+}
