@@ -123,7 +123,7 @@ const backend = http.createServer((_request, response) => {
 function ignoreError(): void {}
 
 async function fetchText(url: string): Promise<string> {
-  const request = http.get(url, { agent: false, headers: { accept: 'text/plain' } })
+  const request = http.get(`${url}?format=text`, { agent: false })
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   return (await response.setEncoding('utf8').toArray()).join('')
 }

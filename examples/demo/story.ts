@@ -63,7 +63,7 @@ async function sumUp(
   signal: AbortSignal,
 ): Promise<void> {
   const { application, peers, reportUrl } = stage
-  narrator.heading(`What is left, as curl ${reportUrl} prints it`)
+  narrator.heading(`What is left, as curl '${reportUrl}?format=text' prints it`)
   const { text, error } = await peers.ask({ do: 'fetch', url: reportUrl }, signal)
   narrator.show(text ?? `no answer: ${error}`)
 
