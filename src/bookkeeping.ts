@@ -3,16 +3,17 @@
  * composition root tells it what happens; a report asks it what it has gathered.
  */
 import type { Server } from 'node:net'
+import type { Announcer } from './act/announcer.js'
 import { createLeakLog } from './act/leak-log.js'
 import { createPressureWatch } from './act/pressure-watch.js'
 import type { Ledger } from './core/ledger.js'
 import { lint, type LintOptions } from './lint/rules.js'
-import type { LintFinding, GuardEvent } from './core/report.js'
+import type { LintFinding } from './core/report.js'
 import type { PressureSettings } from './core/pressure.js'
 import { createSiteHistory } from './core/site-history.js'
 import type { Kept } from './core/snapshot.js'
 import { createStallLog } from './core/stalls.js'
-import type { Action } from './core/vocabulary.js'
+import type { Action, EventType } from './core/vocabulary.js'
 import { watchKeepAlive } from './lint/ignored-keep-alive.js'
 import { createDescriptorCounter } from './kernel/descriptors.js'
 import { createOrphanWatch } from './kernel/orphans.js'
@@ -23,6 +24,7 @@ import type { LogFunction } from './options/options.js'
 import type { ReportSockets } from './server/report-sockets.js'
 
 export interface BookkeepingHooks {
+  readonly announcer: Announcer
   readonly ledger: Ledger<SocketRecord>
   readonly pressure: PressureSettings | null
   /** Where the log of leaks goes, and the least time between two lines about one site. */
@@ -37,7 +39,9 @@ export interface BookkeepingHooks {
 }
 
 export interface Bookkeeping {
-  onEvent(event: GuardEvent): void
+  /** @param site where it leaks; called only where that is kept */
+  onVerdict(type: EventType, id: number, site: () => string): void
+  onExempt(record: SocketRecord): void
   /** @param args what `connect()` was called with */
   onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
   onReleased(record: SocketRecord): void
@@ -64,6 +68,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
   const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
   const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
+  const stopLogging = log === null ? null : hooks.announcer.subscribe(log.hear)
 
   function* knownDescriptors() {
     for (const { socket } of ledger) yield descriptorOf(socket)
@@ -86,12 +91,13 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   }
 
   return {
-    onEvent(event) {
-      log?.hear(event)
-      const { id, owner } = event.socket
-      if (event.type === 'leaked') history.leaked(id, owner.site, now())
-      else if (event.type === 'recovered') history.healed(id, 'application', now())
-      else if (event.type !== 'suspect') history.healed(id, 'guard', now())
+    onVerdict(type, id, site) {
+      if (type === 'leaked') history.leaked(id, site(), now())
+      else if (type === 'recovered') history.healed(id, 'application', now())
+      else if (type !== 'suspect') history.healed(id, 'guard', now())
+    },
+    onExempt({ id }) {
+      log?.forget(id)
     },
     onOpened: keepAlives.onOpened,
     onReleased(record) {
@@ -131,6 +137,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       }
     },
     stop() {
+      stopLogging?.()
       servers.stop()
       orphans.stop()
     },

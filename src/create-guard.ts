@@ -111,7 +111,8 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
           uptimeSeconds: Math.round(process.uptime()),
         },
         kernel: { probe: engine.probe.name, reason: engine.probe.reason },
-        kept: engine.books.kept(looksForOrphans),
+        // It may arm a timer.
+        kept: estate.runDetached(engine.books.kept, looksForOrphans),
         tracked: ledger.size,
         counts: ledger.counts,
         partedPairs: countParted(look.pairs, at),
@@ -141,17 +142,19 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     },
     snapshot,
     sweep(query) {
-      if (installed) engine.sweeper.sweepNow()
+      if (installed) estate.runDetached(engine.sweeper.sweepNow)
       return snapshot(query, installed)
     },
     report(query) {
       // The kernel's tables are read in slices, and not while somebody waits.
-      engine.sweeper.glance()
+      estate.runDetached(engine.sweeper.glance)
       return snapshot(query, installed)
     },
     subscribe: announcer.subscribe,
     exempt(socket, isExempt = true) {
-      recordFor(socket).isExempt = isExempt
+      const record = recordFor(socket)
+      record.isExempt = isExempt
+      if (isExempt) estate.runDetached(engine.books.onExempt, record)
     },
     label(socket, text) {
       estate.settings.label(recordFor(socket), text === null ? null : checkedLabel(text))

@@ -27,7 +27,7 @@ interface Layer {
 const LAYERS: readonly Layer[] = [
   {
     name: 'ground',
-    files: /^src\/(errors|warnings|process-wide|real-time|node-version|endless-streams)\.ts$/,
+    files: /^src\/(errors|warnings|detached|process-wide|real-time|node-version|endless-streams)\.ts$/,
     uses: [],
   },
   { name: 'core', files: /^src\/core\//, uses: [] },

@@ -13,7 +13,8 @@ import {
 } from '../core/lifecycle.js'
 import type { ActionChooser } from '../core/policy.js'
 import type { SocketReport } from '../core/report.js'
-import { ACTIONS, type Action } from '../core/vocabulary.js'
+import { ACTIONS, type Action, type EventType } from '../core/vocabulary.js'
+import type { RunDetached } from '../detached.js'
 import { describeValue } from '../errors.js'
 import type { SocketPolicy } from '../options/options.js'
 import { isTcp } from '../socket/fields.js'
@@ -24,14 +25,15 @@ import type { Executor } from './executor.js'
 
 export interface JudgeHooks {
   readonly ledger: Ledger<SocketRecord>
+  readonly runDetached: RunDetached
   readonly executor: Executor
   readonly announcer: Announcer
   now(): number
   /** The rules for this connection, which may be those of the one that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy
   describe(record: SocketRecord): SocketReport
-  /** Its grace is over: its like deserve a closer look from now on. */
-  onLeaked?(record: SocketRecord): void
+  /** Before anybody is told. */
+  onVerdict?(record: SocketRecord, type: EventType): void
   /** The grace that holds right now, which pressure may have shortened. */
   effectiveGraceMs(graceMs: number): number
   /** Something falls due in so many milliseconds: the next sweep should not be later. */
@@ -58,7 +60,8 @@ export function createJudge(hooks: JudgeHooks): Judge {
       // A listener that was told of one effect may have closed the socket: the others are void then.
       if (record.case?.isClosed === true && event.type !== 'closed') break
       try {
-        carryOut(record, effect)
+        // Whoever is in the middle of closing a socket is not asked to lend his async context to what others are told.
+        hooks.runDetached(carryOut, record, effect)
       } catch (error) {
         warnOnce('SLG_WARN_INTERNAL', `acting on a socket failed: ${messageOf(error)}`)
       }
@@ -82,7 +85,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
     switch (effect.type) {
       case 'announce':
         ledger.count(effect.event)
-        if (effect.event === 'leaked') hooks.onLeaked?.(record)
+        hooks.onVerdict?.(record, effect.event)
         announcer.announce(effect.event, () => hooks.describe(record))
         return
       case 'keep-alive':

@@ -2,6 +2,7 @@
  * One timer for everything. A pass walks in slices of about a millisecond, so that it never holds the event loop for
  * long, and neither the timer nor the slices keep the process alive.
  */
+import type { RunDetached } from '../detached.js'
 import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
 
 const SLICE_MS = 1
@@ -16,6 +17,7 @@ export interface Pass {
 }
 
 export interface SweeperHooks {
+  readonly runDetached: RunDetached
   /** @param asksKernel false: a pass that somebody waits for, and that must be quick */
   begin(asksKernel: boolean): Pass
   /** After every pass: how long to wait for the next one. */
@@ -48,7 +50,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     if (stopped) return
     if (timer !== null) clearTimeout(timer)
     dueMs = monotonicMs() + delayMs
-    timer = setTimeout(onTimer, delayMs).unref()
+    timer = hooks.runDetached(setTimeout, onTimer, delayMs).unref()
   }
 
   function onTimer(): void {
@@ -65,7 +67,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
 
   /** A timer, not an immediate: an unref'd immediate does not wake a loop that waits for I/O. */
   function continueSoon(): void {
-    slice = setTimeout(() => runSlice(), 1).unref()
+    slice = hooks.runDetached(setTimeout, () => runSlice(), 1).unref()
   }
 
   function runSlice(sliceMs = SLICE_MS): void {

@@ -10,6 +10,7 @@ import { startSweeper, type Sweeper } from '../act/sweeper.js'
 import { keepBooks, type Bookkeeping } from '../bookkeeping.js'
 import { Ledger } from '../core/ledger.js'
 import type { Action } from '../core/vocabulary.js'
+import { createDetached, type RunDetached } from '../detached.js'
 import type { KernelProbe } from '../kernel/probe.js'
 import { selectKernelProbe } from '../kernel/select.js'
 import type { ResolvedOptions, SocketPolicy } from '../options/options.js'
@@ -53,6 +54,7 @@ export interface Estate {
   now(): number
   turn(): number
   nextId(): number
+  readonly runDetached: RunDetached
   /** Those of its own endpoint. */
   readonly reportSockets: ReportSockets
 }
@@ -77,13 +79,14 @@ export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: So
     now: () => Math.trunc(monotonicMs() - startedMs) + 1,
     turn: createTurnCounter(),
     nextId: () => (lastId += 1),
+    runDetached: createDetached(),
     reportSockets: new ReportSockets(),
   }
 }
 
 /** @throws `SLG_ERR_MISSING_PEER`, before anything is patched */
 export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
-  const { ledger, announcer, settings, now, turn, nextId, reportSockets, routes } = estate
+  const { ledger, announcer, settings, now, turn, nextId, runDetached, reportSockets, routes } = estate
   let isActive = true
   // First of what can throw: nothing is patched yet.
   const owners = startOwnerSensors(options, routes, {
@@ -118,12 +121,16 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
 
   const judge = createJudge({
     ledger,
+    runDetached,
     executor,
     announcer,
     now,
     policyOf: (record) => pairs.policyOf(record),
     describe: (record) => look().describe(record),
-    onLeaked: owners.onLeaked,
+    onVerdict(record, type) {
+      if (type === 'leaked') owners.onLeaked(record)
+      books.onVerdict(type, record.id, () => look().identify(record).site)
+    },
     effectiveGraceMs: (graceMs) => books.graceMs(graceMs),
     urge(delayMs) {
       urgentMs = Math.min(urgentMs, delayMs)
@@ -170,6 +177,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   ])
   tracker.adoptPresent()
   const books = keepBooks({
+    announcer,
     ledger,
     pressure: options.pressure,
     log: options.log,
@@ -179,8 +187,8 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     placeOf: (record, which) => owners.sources.readStacks?.(record, which).site ?? null,
     reclaim,
   })
-  const unsubscribe = announcer.subscribe(books.onEvent)
   const sweeper = startSweeper({
+    runDetached,
     begin: (asksKernel) =>
       beginSweepPass(
         {
@@ -254,7 +262,6 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     stop() {
       isActive = false
       sweeper.stop()
-      unsubscribe()
       for (const record of ledger) executor.restore(record)
       unpatch()
       owners.stop()

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { createAnnouncer, type GuardListener } from '../../src/act/announcer.js'
 import type { Executor } from '../../src/act/executor.js'
 import { createJudge } from '../../src/act/judge.js'
+import { createDetached } from '../../src/detached.js'
 import { Ledger } from '../../src/core/ledger.js'
 import type { ActionChooser } from '../../src/core/policy.js'
 import { SocketRecord } from '../../src/socket/record.js'
@@ -33,6 +34,7 @@ function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scen
   let nowMs = 5_000
   const judge = createJudge({
     ledger,
+    runDetached: createDetached(),
     executor,
     announcer,
     now: () => nowMs,

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import t from 'tap'
 import { startSweeper, type Sweeper } from '../../src/act/sweeper.js'
+import { createDetached } from '../../src/detached.js'
 import { monotonicMs } from '../../src/real-time.js'
 
 /** A step of a pass that takes a while. */
@@ -14,6 +15,7 @@ t.test('a glance at thousands takes a moment, and goes on in slices', async (t) 
   const events = new EventEmitter()
   const begun: boolean[] = []
   const sweeper: Sweeper = startSweeper({
+    runDetached: createDetached(),
     begin(asksKernel) {
       begun.push(asksKernel)
       let steps = 0
