@@ -14,7 +14,6 @@
  * - `--require` gets the same as one CommonJS file, so that it loads no ES module and also works where `require()`
  *   can't load one (`--no-experimental-require-module`)
  */
-import threads from 'node:worker_threads'
 import { isDisabled, readEnvironment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './errors.js'
 import { installPreloaded } from './install.js'
@@ -26,8 +25,7 @@ guardThisThread()
 
 function guardThisThread(): void {
   try {
-    // The thread for loader hooks that `module.register()` makes runs every `--require` again, and has no sockets.
-    if ((threads as { isInternalThread?: boolean }).isInternalThread === true) return
+    if (isThreadOfNode()) return
     if (isDisabled(process.env)) return
     if (!isSupportedNode(process.version)) {
       stayOff('SLG_ERR_UNSUPPORTED_NODE', `this is Node ${process.version}, and it needs ${SUPPORTED_NODE}`)
@@ -35,7 +33,7 @@ function guardThisThread(): void {
     }
     const { options, problems } = readEnvironment(process.env)
     if (problems.length > 0) stayOff('SLG_ERR_INVALID_ENV', problems.map(messageOf).join('\n'))
-    else installPreloaded(threads.isMainThread ? (options as InstallOptions) : withoutReport(options))
+    else installPreloaded(isMainThread() ? (options as InstallOptions) : withoutReport(options))
   } catch (error) {
     stayOff(error instanceof SocketLeakGuardError ? error.code : 'SLG_WARN_INTERNAL', messageOf(error))
   }
@@ -47,6 +45,21 @@ function withoutReport(options: InstallOptions): InstallOptions {
 
 /** What is wrong in another thread was wrong in the main thread before, and was told there. */
 function stayOff(code: ErrorCode | 'SLG_WARN_INTERNAL', reason: string): void {
-  if (!threads.isMainThread) return
+  if (!isMainThread()) return
   warnOnce(code, `the guard stays off: ${reason}`)
+}
+
+/** The thread for loader hooks that `module.register()` makes runs every `--require` again, and has no sockets. */
+function isThreadOfNode(): boolean {
+  if (isMainThread()) return false
+  const threads = process.getBuiltinModule('node:worker_threads') as { isInternalThread?: boolean }
+  return threads.isInternalThread === true
+}
+
+/**
+ * As `isMainThread` of node:worker_threads says, without loading that. A worker can't abort the process: there the function is a
+ * stub that is marked (lib/internal/process/worker_thread_only.js `unavailable`; same on 20, 22, 24 and 26).
+ */
+function isMainThread(): boolean {
+  return (process.abort as { disabled?: boolean }).disabled !== true
 }
