@@ -1,7 +1,6 @@
 /** A Koa application whose router names the leak: an upload that nobody reads, below a prefix. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Router from '@koa/router'
 import Koa from 'koa'
@@ -18,7 +17,7 @@ router.post('/photos/:name', () => {
   return new Promise(() => {})
 })
 app.use(router.routes())
-const server = app.listen(0, '127.0.0.1') as Server
+const server = app.listen(0, '127.0.0.1')
 const guarded = guardServer(server, { app, label: 'photos' })
 await once(server, 'listening')
 

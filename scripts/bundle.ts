@@ -54,7 +54,7 @@ async function write(
 
 /** What comes from elsewhere: Node's own modules and the packages that types are taken from. */
 function isExternal(id: string): boolean {
-  return /^node:/.test(id)
+  return id.startsWith('node:')
 }
 
 /** The names of the files that package.json `exports` leads to, without folder and extension. */

@@ -35,7 +35,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'string') return `${JSON.stringify(shortened(value))} (string)`
   if (value === null || value === undefined) return String(value)
   if (typeof value !== 'object' && typeof value !== 'function')
-    return `${shortened(String(value as number | bigint | boolean | symbol))} (${typeof value})`
+    return `${shortened(String(value))} (${typeof value})`
   try {
     if (typeof value === 'function') return `function ${shortened(value.name) || '(anonymous)'}`
     return `${Array.isArray(value) ? 'array' : shortened(value.constructor?.name ?? 'object')} (object)`

@@ -26,7 +26,7 @@ export function install(input?: InstallOptions): Guard {
   const options = resolveOptions(input)
   const present = installedGuard()
   if (present !== null) {
-    if (isEmpty(input) || sameOptions(present.options as ResolvedOptions, options)) return present
+    if (isEmpty(input) || sameOptions(present.options, options)) return present
     const takeOver = preloadedGuard()
     if (takeOver !== null) {
       takeOver(input)

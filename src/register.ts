@@ -33,7 +33,7 @@ function guardThisThread(): void {
     }
     const { options, problems } = readEnvironment(process.env)
     if (problems.length > 0) stayOff('SLG_ERR_INVALID_ENV', problems.map(messageOf).join('\n'))
-    else installPreloaded(isMainThread() ? (options as InstallOptions) : withoutReport(options))
+    else installPreloaded(isMainThread() ? options : withoutReport(options))
   } catch (error) {
     stayOff(error instanceof SocketLeakGuardError ? error.code : 'SLG_WARN_INTERNAL', messageOf(error))
   }

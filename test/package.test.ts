@@ -48,7 +48,7 @@ const consumer = join(folder, 'consumer')
 mkdirSync(consumer)
 writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }')
 const [packed] = JSON.parse(await npm(['pack', '--json', '--pack-destination', folder], PACKAGE_ROOT)) as [
-  { filename: string; files: { path: string }[] },
+  { filename: string; unpackedSize: number; files: { path: string }[] },
 ]
 const paths = packed.files.map(({ path }) => path)
 await npm(['install', '--offline', join(folder, packed.filename)], consumer)
@@ -72,6 +72,12 @@ t.test('holds what is needed, and nothing else', async (t) => {
   )
   for (const path of ['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts'])
     t.ok(paths.includes(path), path)
+})
+
+t.test('stays small', async (t) => {
+  const code = paths.filter((path) => path.startsWith('dist/'))
+  t.ok(code.length < 40, `${code.length} files of code`)
+  t.ok(packed.unpackedSize < 900_000, `${packed.unpackedSize} bytes unpacked`)
 })
 
 t.test('brings nothing else with it', async (t) => {

@@ -31,7 +31,7 @@ const CLOSINGS: Readonly<Partial<Record<GuardEvent['type'], string>>> = {
 /** @param output a terminal, a file or a pipe; when it is closed early nothing more is written */
 export function createNarrator(output: NodeJS.WriteStream): Narrator {
   const startedMs = Date.now()
-  const isTerminal = output.isTTY === true
+  const isTerminal = output.isTTY
   const hasColors = isTerminal && output.hasColors()
   let hasStatus = false
 

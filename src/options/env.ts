@@ -54,7 +54,7 @@ export function readEnvironment(env: Environment): EnvironmentReading {
 
   for (const name of OPTION_NAMES) {
     const { rule, default: base } = OPTIONS[name]
-    read(variableOf(name), rule as Rule<unknown>, base, name)
+    read(variableOf(name), rule, base, name)
   }
   read(SWITCH, SWITCH_RULE, true)
   problems.push(...unknownVariables(env))

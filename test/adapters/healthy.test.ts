@@ -191,7 +191,7 @@ function hijack<S extends http.Server | https.Server>(server: S): S {
 
 const SERVERS: Record<string, () => http.Server> = {
   http: () => hijack(http.createServer(onRequest)),
-  https: () => hijack(https.createServer(CERTIFICATE, onRequest)) as unknown as http.Server,
+  https: () => hijack(https.createServer(CERTIFICATE, onRequest)),
   'express 4': () => hijack(http.createServer(expressApp(express4))),
   'express 5': () => hijack(http.createServer(expressApp(express5))),
 }

@@ -27,7 +27,7 @@ function guarded(t: Test): Guard {
 }
 
 async function serve(t: Test, app: Koa3): Promise<{ server: http.Server; port: number }> {
-  const server = app.listen(0, '127.0.0.1') as http.Server
+  const server = app.listen(0, '127.0.0.1')
   t.teardown(() => {
     server.close()
     server.closeAllConnections()

@@ -150,7 +150,7 @@ void t.test('drain: clients are told, requests in flight finish, everything ends
   server.removeAllListeners('request')
   server.on('request', (request, response) => {
     if (request.url === '/wait') waiting.push(response)
-    else io.engine.handleRequest(request as never, response)
+    else io.engine.handleRequest(request, response)
   })
   const { drain } = guardServer(io)
   const clients = [

@@ -21,13 +21,13 @@ import { install, installedGuard, SocketLeakGuardError } from '../../src/index.j
 type Anything = (server: never, options?: object) => { release(): void }
 
 const ADAPTERS: Record<string, Anything> = {
-  net: netAdapter.guardServer as Anything,
-  http: httpAdapter.guardServer as Anything,
-  express: expressAdapter.guardServer as Anything,
-  fastify: fastifyAdapter.guardServer as Anything,
-  koa: koaAdapter.guardServer as Anything,
-  ws: wsAdapter.guardServer as Anything,
-  'socket.io': socketIoAdapter.guardServer as Anything,
+  net: netAdapter.guardServer,
+  http: httpAdapter.guardServer,
+  express: expressAdapter.guardServer,
+  fastify: fastifyAdapter.guardServer,
+  koa: koaAdapter.guardServer,
+  ws: wsAdapter.guardServer,
+  'socket.io': socketIoAdapter.guardServer,
 }
 
 const webSocketServer = new WebSocketServer({ noServer: true })

@@ -251,7 +251,7 @@ t.test('http2: a session that is idle, and one that works', async (t) => {
     const server = http2.createServer((request, response) => {
       request.pipe(response)
     })
-    const session = http2.connect(`http://127.0.0.1:${await listen(server as unknown as net.Server)}`)
+    const session = http2.connect(`http://127.0.0.1:${await listen(server)}`)
     for (let round = 0; round < 2; round += 1) {
       const stream = session.request({ ':path': '/', ':method': 'POST' })
       stream.end('hello'.repeat(10_000))

@@ -68,7 +68,7 @@ function claimsOf(scenario: Scenario, { owner }: SocketReport): Claim[] {
   if (owner.stack != null) claims.push(...judgePlace(owner.stack[0]!, true))
   // Who opened a connection of a pool is told as a fact, whoever uses it now.
   for (const [kind, stack] of Object.entries(owner.accesses ?? {}))
-    if (kind !== 'created' && stack !== null) claims.push(...judgePlace(stack[0]!, false))
+    if (kind !== 'created' && stack !== null) claims.push(...judgePlace(stack[0], false))
   return claims
 }
 

@@ -131,19 +131,13 @@ t.test('the report counts the held ports of each address', { skip: skippedBecaus
   for (let i = 0; i < 3; i += 1) await leak(scene, LOW_PORT + i, NEIGHBOUR)
   await server.ask('untilAnnounced', 'suspect', PORTS + 3)
   const neighbour = { remote: NEIGHBOUR, localPort, heldPorts: 3 }
-  t.same(await server.ask('ports'), [
-    { remote: HOST, localPort, heldPorts: PORTS },
-    neighbour,
-  ])
+  t.same(await server.ask('ports'), [{ remote: HOST, localPort, heldPorts: PORTS }, neighbour])
 
   t.comment('a chance of 1 is a certainty: whichever port the kernel chooses meets a leaked connection')
   const { error } = await client.ask('connect', { host: HOST, port: localPort })
   t.equal(error, null)
   await server.ask('untilAnnounced', 'dead', 1)
-  t.same(await server.ask('ports'), [
-    { remote: HOST, localPort, heldPorts: PORTS - 1 },
-    neighbour,
-  ])
+  t.same(await server.ask('ports'), [{ remote: HOST, localPort, heldPorts: PORTS - 1 }, neighbour])
 
   await server.ask('reclaim', 'destroy')
   t.same(await server.ask('ports'), [], 'what is closed holds no port')

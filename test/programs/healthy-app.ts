@@ -145,7 +145,7 @@ async function overHttps(): Promise<void> {
 
 async function overHttp2(): Promise<void> {
   const server = http2.createServer((_request, response) => response.end('over http2'))
-  const session = http2.connect(`http://127.0.0.1:${await listen(server as unknown as net.Server)}`)
+  const session = http2.connect(`http://127.0.0.1:${await listen(server)}`)
   const stream = session.request({ ':path': '/' })
   console.log(await text(stream))
   session.close()

@@ -78,7 +78,7 @@ t.test('what is no address', async (t) => {
     t.match(error.message, /^report must be an address such as "127\.0\.0\.1:9465".* got "/)
   }
   for (const value of [9465, null, undefined, {}, true])
-    t.throws(() => parseReportAddress(value as unknown as string), { code: 'SLG_ERR_INVALID_OPTION' })
+    t.throws(() => parseReportAddress(value as string), { code: 'SLG_ERR_INVALID_OPTION' })
   t.throws(() => parseReportAddress(`unix:${join('/run', 'x'.repeat(120))}`), {
     message: /^report must name a unix socket whose absolute path has at most 10[37] bytes, got 125 bytes$/,
   })

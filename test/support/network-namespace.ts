@@ -70,7 +70,7 @@ export class NetworkNamespace {
       execArgv: [...execArgv, process.execPath],
     })
     const actor = new Actor<A>(child)
-    this.#actors.push(actor as unknown as Actor<Actions>)
+    this.#actors.push(actor)
     return actor
   }
 
