@@ -16,6 +16,10 @@ const BUILD = join(ROOT, 'build')
 const DIST = join(ROOT, 'dist')
 
 const COMMON = { platform: 'node', external: isExternal } as const
+/** What entry points share is one chunk. What is loaded by `import()` stays apart. */
+const SHARED = {
+  groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
+} as const satisfies OutputOptions['codeSplitting']
 const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
 
 await bundle()
@@ -25,7 +29,7 @@ async function bundle(): Promise<void> {
   const names = entryNames()
   const modules = await write(
     { input: inputs(names, '.js') },
-    { format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js' },
+    { format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js', codeSplitting: SHARED },
   )
   await Promise.all([
     write(
@@ -34,7 +38,12 @@ async function bundle(): Promise<void> {
     ),
     write(
       { input: inputs(names, '.d.ts'), plugins: [dts({ dtsInput: true, tsconfig: false })] },
-      { format: 'esm', entryFileNames: '[name].d.ts', chunkFileNames: 'chunks/[name].d.ts' },
+      {
+        format: 'esm',
+        entryFileNames: '[name].d.ts',
+        chunkFileNames: 'chunks/[name].d.ts',
+        codeSplitting: SHARED,
+      },
     ),
   ])
   writeFileSync(join(DIST, 'register.d.cts'), 'export {}\n')
