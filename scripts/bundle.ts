@@ -20,6 +20,8 @@ const COMMON = { platform: 'node', external: isExternal } as const
 const SHARED = {
   groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
 } as const satisfies OutputOptions['codeSplitting']
+/** Names stay as they are, for stack traces. Less text is less to scan at start. */
+const MINIFY = { compress: true, mangle: false, codegen: { removeWhitespace: true } } as const
 const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
 
 await bundle()
@@ -29,12 +31,18 @@ async function bundle(): Promise<void> {
   const names = entryNames()
   const modules = await write(
     { input: inputs(names, '.js') },
-    { format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js', codeSplitting: SHARED },
+    {
+      format: 'esm',
+      entryFileNames: '[name].js',
+      chunkFileNames: 'chunks/[name].js',
+      codeSplitting: SHARED,
+      minify: MINIFY,
+    },
   )
   await Promise.all([
     write(
       { input: inputs(['register'], '.js'), plugins: [laterFrom(modules)] },
-      { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false },
+      { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false, minify: MINIFY },
     ),
     write(
       { input: inputs(names, '.d.ts'), plugins: [dts({ dtsInput: true, tsconfig: false })] },

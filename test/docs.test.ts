@@ -174,7 +174,9 @@ t.test('docs/adapters.md', async (t) => {
   const { exports } = JSON.parse(readDocument('package.json')) as { exports: Record<string, unknown> }
   const adapters = Object.keys(exports)
     .map((path) => `socket-leak-guard${path.slice(1)}`)
-    .filter((specifier) => /^socket-leak-guard\/(?!register|testing|adapter|drain|lint|.*\.json$)/.test(specifier))
+    .filter((specifier) =>
+      /^socket-leak-guard\/(?!register|testing|adapter|drain|lint|.*\.json$)/.test(specifier),
+    )
 
   t.test('and README.md have every adapter', async (t) => {
     const isAdapter = (name: string): boolean => name.startsWith('socket-leak-guard/')

@@ -138,7 +138,7 @@ export function guardServer(
   connections()
   undos.push(
     startHeartbeat(guard, connections, heartbeatTimes),
-    boundClosing(guard, connections as () => Map<WebSocket, Socket>, closeLimitMs),
+    boundClosing(guard, connections, closeLimitMs),
   )
 
   function release(): void {

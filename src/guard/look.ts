@@ -7,7 +7,6 @@ import { phaseOf, type Facts } from '../core/facts.js'
 import { isNamed } from '../core/pairs.js'
 import { judgePeer } from '../core/peer.js'
 import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core/report.js'
-import type { Sensor } from '../core/vocabulary.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
@@ -62,7 +61,7 @@ export class Look {
       condition: kase?.verdict === 'none' && !unsettled ? null : (kase?.condition ?? null),
       verdict: record.isExempt ? ('exempt' as const) : (kase?.verdict ?? 'none'),
       kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
-      seenBy: kase?.seenBy ?? ('stream' as Sensor),
+      seenBy: kase?.seenBy ?? 'stream',
       sinceMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs)),
       idleMs,
       unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),

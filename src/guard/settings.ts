@@ -95,7 +95,7 @@ export function keepSettings(
         servers.delete(server)
         for (const record of ledger) {
           if (!isOf(record, server)) continue
-          if (record.hint?.server === server) record.hint!.server = null
+          if (record.hint?.server === server) record.hint.server = null
           apply(record)
         }
       }

@@ -42,7 +42,7 @@ export function createAccessCheck({ token = null, allow }: AccessRules): AccessC
   const checkToken = token === null ? null : createTokenCheck(token)
   if (allow === undefined) return checkToken ?? checkLocality
   return function checkAllowed(request) {
-    return checkToken?.(request) ?? (allow(request) === true ? null : NOT_ALLOWED)
+    return checkToken?.(request) ?? (allow(request) ? null : NOT_ALLOWED)
   }
 }
 

@@ -66,7 +66,7 @@ interface SocketFields {
 const ENOTCONN = -(constants.errno.ENOTCONN ?? 107)
 
 function fieldsOf(socket: object): SocketFields {
-  return socket as SocketFields
+  return socket
 }
 
 function handleOf(socket: Socket): Handle | null {

@@ -91,7 +91,11 @@ t.test('what an adapter has told', async (t) => {
       throw new Error('no')
     },
   })
-  guard.adapter.attribute(served.get('/spoilt')!, { kind: 'websocket', webSocket, request: webSocket as object })
+  guard.adapter.attribute(served.get('/spoilt')!, {
+    kind: 'websocket',
+    webSocket,
+    request: webSocket as object,
+  })
   const told = inboundOf({ guard }).find(({ kind }) => kind === 'websocket')
   t.match(told?.owner, {
     context: { webSocket: 'unreadable' },
