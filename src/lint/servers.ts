@@ -11,8 +11,8 @@ import { Server as TlsServer } from 'node:tls'
 import { CpuShare } from '../kernel/cpu-share.js'
 import { monotonicMs } from '../real-time.js'
 import { serverOf } from '../socket/fields.js'
-import { placesOf, siteOfPlaces } from '../observe/stacks/places.js'
-import { captureError } from '../observe/stacks/stacks.js'
+import type { Place } from '../owner/stacks/frames.js'
+import { Places, siteOfPlaces } from '../owner/stacks/places.js'
 import type { SocketRecord } from '../socket/record.js'
 import { addUp, NOTHING_UNHEARD, type ServerFacts, type Unheard } from './rules.js'
 import { isHttpServer, isUpgraded, serverOfUnheard, wasUnheard } from './unheard-ends.js'
@@ -39,8 +39,8 @@ interface Ends {
 }
 
 interface Seen {
-  /** Made in the call to `listen()`; its stack is read only when there is something to tell. */
-  readonly listened: Error
+  /** The frames of the call to `listen()`. */
+  readonly listened: readonly Place[]
   /** Of connections that are gone. */
   readonly past: Ends
   /** Of those that were open at the last look. */
@@ -50,12 +50,13 @@ interface Seen {
 export function watchServers(handlerOf: (record: SocketRecord) => string | null): ServerWatch {
   const seen = new WeakMap<Server, Seen>()
   const known = new Set<WeakRef<Server>>()
+  const places = new Places()
   const share = new CpuShare(monotonicMs)
 
   function onListen(message: unknown): void {
     const { server } = message as { server: Server }
     if (seen.has(server)) return
-    seen.set(server, { listened: captureError(), past: noEnds(), open: noEnds() })
+    seen.set(server, { listened: places.capture(), past: noEnds(), open: noEnds() })
     for (const ref of known) if (ref.deref() === undefined) known.delete(ref)
     known.add(new WeakRef(server))
   }
@@ -90,7 +91,7 @@ export function watchServers(handlerOf: (record: SocketRecord) => string | null)
     facts(what, mayRest) {
       const servers = listening(what.isForeign)
       if (!mayRest || share.restMs() === 0) look(servers, what)
-      return servers.map((server) => describeServer(server, seen.get(server)!))
+      return servers.map((server) => describeServer(server, seen.get(server)!, places))
     },
     stop() {
       unsubscribe(LISTEN, onListen)
@@ -108,14 +109,14 @@ function count(ends: Ends, record: SocketRecord, handlerOf: (record: SocketRecor
   ends[which] = { connections: connections + 1, handler: handler ?? handlerOf(record) }
 }
 
-function describeServer(server: Server, { listened, past, open }: Seen): ServerFacts {
+function describeServer(server: Server, { listened, past, open }: Seen, places: Places): ServerFacts {
   const http = isHttpServer(server) ? server : null
-  const places = placesOf(listened)
+  const shown = places.show(listened)
   return {
     kind: http === null ? 'net' : 'http',
     label: labelOf(server),
-    where: siteOfPlaces(places),
-    isFastify: places.some(({ file }) => /[\\/]node_modules[\\/]fastify[\\/]/.test(file)),
+    where: siteOfPlaces(shown),
+    isFastify: shown.some(({ file }) => /[\\/]node_modules[\\/]fastify[\\/]/.test(file)),
     requestTimeoutMs: http?.requestTimeout ?? null,
     idleTimeoutMs: http?.timeout ?? null,
     keepAliveTimeoutMs: http?.keepAliveTimeout ?? null,

@@ -17,7 +17,7 @@ import type { SocketRecord } from '../socket/record.js'
 import type { Context } from './context/source.js'
 import { Work } from './context/work.js'
 import { withoutQuery, withoutUser } from './request-name.js'
-import type { Capture } from '../observe/stacks/stacks.js'
+import type { Capture } from './stacks/recorder.js'
 
 const LONGEST_NAME = 1000
 

@@ -8,14 +8,13 @@ import type { Addresses, Hint, RequestName, SocketRecord } from '../socket/recor
 import { valuesOf } from './context/source.js'
 import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
 import { nameRequest, siteOfRequest, type ToldRoutes } from './request-name.js'
-import type { Capture, StackReading } from '../observe/stacks/stacks.js'
+import type { StackOf, StackReading } from './stacks/recorder.js'
 
 export interface OwnerSources {
   readonly routes: ToldRoutes
   readonly makers: Makers
   /** `which`: the stack that matters. `null` where none is recorded. */
-  readonly readStacks:
-    ((record: SocketRecord, which: Capture | 'created' | 'touched' | null) => StackReading) | null
+  readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
 
 export interface Resolved {
@@ -52,7 +51,7 @@ function kindOf(record: SocketRecord): Kind {
 function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sources: OwnerSources): Owner {
   const { label, hint } = record
   const request = requestHolding(record, sources.routes)
-  const stacks = sources.readStacks?.(record, 'touched') ?? NO_STACKS
+  const stacks = sources.readStacks?.(record, request === null ? 'accepted' : 'touched') ?? NO_STACKS
   const place = local === null ? 'unknown listener' : `listener :${local.port}`
   return {
     site: request === null ? (stacks.site ?? place) : siteOfInbound(kind, request),

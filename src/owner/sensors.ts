@@ -2,6 +2,7 @@
  * What must be heard while it happens, because nobody could look it up later: in whose work something is opened, and by which
  * line. With `context: 'off'` and `stacks: 'off'` nothing is heard.
  */
+import { AsyncResource } from 'node:async_hooks'
 import { Socket } from 'node:net'
 import type { ResolvedOptions } from '../options/options.js'
 import { listenToChannels, tellsRequestsMade } from '../socket/channels.js'
@@ -13,13 +14,14 @@ import {
   type RequestScope,
 } from '../socket/patches.js'
 import type { RequestName, SocketRecord } from '../socket/record.js'
+import { setTimeout } from '../real-time.js'
 import { messageOf, warnOnce } from '../warnings.js'
-import { StackRecorder } from '../observe/stacks/stacks.js'
 import { selectContext } from './context/source.js'
 import { Work } from './context/work.js'
 import { Opener, type Maker } from './outgoing.js'
 import { nameRequest, type ToldRoutes } from './request-name.js'
 import type { OwnerSources } from './resolve.js'
+import { Stacks } from './stacks/recorder.js'
 
 export interface SensorHooks {
   isActive(): boolean
@@ -54,13 +56,13 @@ export function startOwnerSensors(
   const context = selectContext(options.context, options.stacks === 'always', routes, (provider, error) => {
     warnOnce('SLG_WARN_CONTEXT', `the context provider "${provider}" threw: ${messageOf(error)}`)
   })
-  const stacks = options.stacks === 'off' ? null : new StackRecorder(options.stacks)
+  const stacks = options.stacks === 'off' ? null : new Stacks(options.stacks, { later: laterDetached() })
   const hearsRequests = stacks !== null || context?.isAsync === true
 
   function onRequestMade(request: object): void {
     const current = context?.current() ?? null
     if (current instanceof Work) current.note()
-    makers.set(request, { context: current, stack: stacks?.captureRequest() ?? null })
+    makers.set(request, { context: current, stack: stacks?.captureRequest(request) ?? null })
   }
 
   function onRequestReceived(socket: unknown): void {
@@ -97,6 +99,8 @@ export function startOwnerSensors(
         hearsRequests && tellsRequestsMade() ? ({ request }) => onRequestMade(request) : null,
       'undici:request:create': hearsRequests ? ({ request }) => onRequestMade(request) : null,
       'http.server.request.start': stacks === null ? null : ({ socket }) => onRequestReceived(socket),
+      'tracing:net.server.listen:asyncStart':
+        stacks === null ? null : ({ server }) => stacks.onListen(server),
     },
     hooks.onFailure,
   )
@@ -136,4 +140,10 @@ export function startOwnerSensors(
       context?.stop()
     },
   }
+}
+
+/** A timer keeps the async context in which it was armed, so it is armed in that of the guard. */
+function laterDetached(): (callback: () => void, ms: number) => void {
+  const resource = new AsyncResource('SocketLeakGuard')
+  return (callback, ms) => resource.runInAsyncScope(() => void setTimeout(callback, ms).unref())
 }

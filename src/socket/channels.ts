@@ -3,6 +3,7 @@
  * `context` and `stacks` none is subscribed to.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Server } from 'node:net'
 
 export interface ChannelListeners {
   /** A request of `node:http` was made (Node 22.15, 23.11 and later). */
@@ -11,6 +12,8 @@ export interface ChannelListeners {
   readonly 'undici:request:create': ((message: { readonly request: object }) => void) | null
   /** A request came in over a connection that may have served others. */
   readonly 'http.server.request.start': ((message: { readonly socket: unknown }) => void) | null
+  /** Speaks inside the call to `listen()` (lib/net.js `Server.listen`). */
+  readonly 'tracing:net.server.listen:asyncStart': ((message: { readonly server: Server }) => void) | null
 }
 
 /** @param onFailure an application may publish on these channels by itself, with whatever it likes */

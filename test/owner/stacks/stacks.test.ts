@@ -5,12 +5,14 @@ import http from 'node:http'
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { install, type Guard, type SocketReport } from '../../../src/index.js'
 import { listen } from '../../support/events.js'
 import { until } from '../../support/until.js'
 
-const HERE = 'test/observe/stacks/stacks.test.ts'
+const HERE = 'test/owner/stacks/stacks.test.ts'
 
 /** The line of the caller in this file, as Node maps it. */
 function line(): number {
@@ -111,6 +113,92 @@ t.test('what an earlier request on the same connection did is forgotten', async 
   client.write('GET /second HTTP/1.1\r\nhost: x\r\n\r\n')
   await until(() => forgotten, 'the second request came')
   t.match(find(guard, 'inbound').owner, { request: { path: '/second' }, stack: null })
+})
+
+t.test('an accepted socket that nobody ever touched is named by where its server listens', async (t) => {
+  using guard = install({ stacks: 'always', context: 'off', sweepMs: 60_000 })
+  const server = net.createServer({ pauseOnConnect: true })
+  const listening = line() + 1
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+  const [accepted] = (await once(server, 'connection')) as [net.Socket]
+  close(t, server, client, accepted)
+  const untouched = find(guard, 'inbound').owner
+  t.equal(untouched.site, `${HERE}:${listening}`)
+  t.match(untouched.stack![0], 'server.listen(0')
+  accepted.pause()
+  t.equal(find(guard, 'inbound').owner.site, `${HERE}:${line() - 1}`)
+})
+
+t.test('at most four stacks are kept of a socket: the opening and the latest', async (t) => {
+  using guard = install({ stacks: 'always', context: 'off', sweepMs: 60_000 })
+  const server = net.createServer((socket) => socket.resume())
+  const client = net.connect(await listen(server), '127.0.0.1')
+  close(t, server, client)
+  await once(client, 'connect')
+  client.on('data', () => {})
+  client.pause()
+  client.write('a')
+  client.end()
+  const { accesses } = find(guard, 'outbound').owner
+  const kept = Object.entries(accesses!).filter(([, stack]) => stack !== null)
+  t.same(
+    kept.map(([kind]) => kind),
+    ['created', 'paused', 'wrote', 'ended'],
+  )
+})
+
+t.test('what a corked block writes is told by where it begins', async (t) => {
+  using guard = install({ stacks: 'always', context: 'off', sweepMs: 60_000 })
+  const server = net.createServer((socket) => socket.resume())
+  const client = net.connect(await listen(server), '127.0.0.1')
+  close(t, server, client)
+  await once(client, 'connect')
+  client.cork()
+  client.write('head')
+  client.write('body')
+  client.uncork()
+  t.match(find(guard, 'outbound').owner.accesses!.wrote![0], "client.write('head')")
+  client.write('more')
+  t.match(find(guard, 'outbound').owner.accesses!.wrote![0], "client.write('more')")
+})
+
+t.test('what has opened or used a connection of a pool is not held by it', async (t) => {
+  using guard = install({ stacks: 'always', sweepMs: 60_000 })
+  const server = http.createServer((_request, response) => response.end('ok'))
+  const port = await listen(server)
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  close(t, server)
+  t.teardown(() => agent.destroy())
+  class Job {
+    async get(): Promise<void> {
+      const [response] = (await once(http.get({ port, host: '127.0.0.1', agent }), 'response')) as [
+        http.IncomingMessage,
+      ]
+      await once(response.resume(), 'close')
+    }
+    async fetch(): Promise<void> {
+      await (await fetch(`http://127.0.0.1:${port}`)).text()
+    }
+  }
+  async function run(): Promise<WeakRef<Job>> {
+    const job = new Job()
+    await job.get()
+    await job.fetch()
+    return new WeakRef(job)
+  }
+  const jobs = [await run(), await run(), await run()]
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await until(() => {
+    collect()
+    return jobs.every((job) => job.deref() === undefined)
+  }, 'the jobs are collected')
+  const pooled = guard
+    .snapshot({ all: true })
+    .sockets.find(({ owner }) => owner.stack === null && owner.accesses?.created != null)
+  t.match(pooled?.owner.accesses!.created![0], 'http.get(', 'and yet the code is known')
 })
 
 t.test('a sample, and everything of a site that has leaked', async (t) => {

@@ -2,10 +2,11 @@
  * Compiled code, maps and sources on disk, and what a process that began after them shows. Frames are given as text:
  * which code runs there makes no difference.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { INDEX_URL, moduleUrl, PACKAGE_ROOT } from '../../support/package-root.js'
 import { runNode } from '../../support/run-node.js'
@@ -34,7 +35,7 @@ function folder(t: Test, files: Readonly<Record<string, string>>): string {
 /** For each stack of frames, what a report would say in a process with this working directory. */
 async function show(root: string, stacks: readonly (readonly string[])[], prepare = ''): Promise<Shown[]> {
   const program = `
-    import { placesOf, describePlace, siteOfPlaces } from ${JSON.stringify(moduleUrl('src/observe/stacks/places.js'))}
+    import { Places, describePlace, siteOfPlaces } from ${JSON.stringify(moduleUrl('src/owner/stacks/places.js'))}
     import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
     // The test runner turns them on in every process below it.
     process.setSourceMapsEnabled(false)
@@ -42,7 +43,8 @@ async function show(root: string, stacks: readonly (readonly string[])[], prepar
     const stacks = ${JSON.stringify(stacks)}
     console.log(JSON.stringify(stacks.map((frames) => {
       const stack = ['Error', ...frames.map((frame) => '    at f (' + frame + ')')].join('\\n')
-      const places = placesOf({ stack })
+      const known = new Places()
+      const places = known.show(known.framesOf({ stack }))
       return { site: siteOfPlaces(places), lines: places.map(describePlace) }
     })))`
   const { stdout, stderr } = await runNode(['--input-type=module'], { input: program, cwd: root })
@@ -203,46 +205,43 @@ t.test('a bundle: its dependencies are dependencies, and so are the frames of th
 })
 
 t.test('a bundle with the guard in it', async (t) => {
-  const stacks = join(PACKAGE_ROOT, 'build', 'src', 'observe', 'stacks')
-  const code = readFileSync(join(stacks, 'own-frames.js'), 'utf8').replace(
-    /\n\/\/# sourceMappingURL.*\s*$/,
-    '\n',
-  )
-  const root = folder(t, { 'dist/package.json': '{ "type": "module" }' })
-  cpSync(stacks, join(root, 'dist'), { recursive: true })
-  const lines = code.split('\n').map((_, line): Segment[] => [[0, 0, line, 0]])
-  const source = '../node_modules/socket-leak-guard/dist/src/observe/stacks/own-frames.js'
-  for (const [name, map] of [
-    ['mapped.js', mapOf([source], lines)],
-    ['plain.js', null],
+  const installed = 'node_modules/socket-leak-guard/dist/src/owner/stacks'
+  const root = folder(t, {
+    'package.json': '{ "name": "app" }',
+    'src/app.js': `
+      import { describePlace, Places } from '../${installed}/places.js'
+      const places = new Places()
+      console.log(JSON.stringify(places.show(places.capture()).map(describePlace)))`,
+  })
+  cpSync(join(PACKAGE_ROOT, 'build', 'src', 'owner', 'stacks'), join(root, installed), { recursive: true })
+  for (const [format, sourcemap, lines] of [
+    [
+      'esm',
+      true,
+      ['src/app.js:4 - console.log(JSON.stringify(places.show(places.capture()).map(describePlace)))'],
+    ],
+    [
+      'cjs',
+      true,
+      ['src/app.js:4 - console.log(JSON.stringify(places.show(places.capture()).map(describePlace)))'],
+    ],
+    // Nothing tells our frames from the application's.
+    ['esm', false, []],
+    ['cjs', false, []],
   ] as const) {
-    const comment =
-      map === null ? '' : `${COMMENT}data:application/json;base64,${Buffer.from(map).toString('base64')}\n`
-    writeFileSync(join(root, 'dist', name), code + comment)
-  }
-  const files = [
-    'node_modules/socket-leak-guard/dist/src/observe/seam.js',
-    'node_modules/socket-leak-guard/src/observe/seam.ts',
-    'node_modules/socket-leak-guard/dist/adapters/http.js',
-    'node_modules/express/index.js',
-    'src/app.ts',
-    'dist/src/app.js',
-    'dist/plain.js',
-  ].map((file) => join(root, file))
-  async function ownOnes(bundle: string): Promise<boolean[]> {
-    const { stdout, stderr } = await runNode(['--input-type=module'], {
-      input: `import { isOwnFrame } from ${JSON.stringify(pathToFileURL(join(root, 'dist', bundle)).href)}
-        console.log(JSON.stringify(${JSON.stringify(files)}.map((file) => isOwnFrame({ file, line: 1, column: 1 }))))`,
+    const outfile = join(root, 'out', `${String(sourcemap)}.${format === 'esm' ? 'mjs' : 'cjs'}`)
+    await build({
+      entryPoints: [join(root, 'src/app.js')],
+      outfile,
+      format,
+      sourcemap,
+      bundle: true,
+      platform: 'node',
+      nodePaths: [join(PACKAGE_ROOT, 'node_modules')],
     })
-    t.equal(stderr, '')
-    return JSON.parse(stdout) as boolean[]
+    const { stdout, stderr } = await runNode([outfile], { cwd: root, env: { NODE_OPTIONS: '' } })
+    t.same({ stderr, lines: JSON.parse(stdout) as unknown }, { stderr: '', lines }, `${format}, ${sourcemap}`)
   }
-  t.same(await ownOnes('mapped.js'), [true, true, true, false, false, false, false])
-  t.same(
-    await ownOnes('plain.js'),
-    [false, false, false, false, false, false, true],
-    'nothing tells them apart',
-  )
 })
 
 const stripsTypes = 'typescript' in process.features && process.features.typescript !== false
