@@ -20,9 +20,19 @@ const COMMON = { platform: 'node', external: isExternal } as const
 const SHARED = {
   groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
 } as const satisfies OutputOptions['codeSplitting']
-/** Names stay as they are, for stack traces. Less text is less to scan at start. */
-const MINIFY = { compress: true, mangle: false, codegen: { removeWhitespace: true } } as const
+/** Lines and names stay, for stack traces. */
+const MINIFY = { compress: true, mangle: false, codegen: { removeWhitespace: false } } as const
 const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
+
+/** Less text is less to scan at start. The sources are indented with spaces, so tabs at the start of a line are rolldown's. */
+const WITHOUT_INDENTATION: Plugin = {
+  name: 'without-indentation',
+  generateBundle(_options, bundle) {
+    for (const chunk of Object.values(bundle)) {
+      if (chunk.type === 'chunk') chunk.code = chunk.code.replaceAll(/^\t+/gm, '')
+    }
+  },
+}
 
 await bundle()
 
@@ -30,7 +40,7 @@ async function bundle(): Promise<void> {
   rmSync(DIST, { recursive: true, force: true })
   const names = entryNames()
   const modules = await write(
-    { input: inputs(names, '.js') },
+    { input: inputs(names, '.js'), plugins: [WITHOUT_INDENTATION] },
     {
       format: 'esm',
       entryFileNames: '[name].js',
@@ -41,7 +51,7 @@ async function bundle(): Promise<void> {
   )
   await Promise.all([
     write(
-      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules)] },
+      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules), WITHOUT_INDENTATION] },
       { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false, minify: MINIFY },
     ),
     write(

@@ -79,6 +79,13 @@ t.test('stays small', async (t) => {
   t.ok(packed.unpackedSize < 600_000, `${packed.unpackedSize} bytes unpacked`)
 })
 
+t.test('an error that nobody catches shows a line of ours, not all of it', async (t) => {
+  for (const path of paths.filter((path) => /\.c?js$/.test(path))) {
+    const lines = readFileSync(join(consumer, 'node_modules', name, path), 'utf8').split('\n')
+    t.ok(Math.max(...lines.map((line) => line.length)) < 2_000, path)
+  }
+})
+
 t.test('brings nothing else with it', async (t) => {
   const installed = readdirSync(join(consumer, 'node_modules')).filter((entry) => !entry.startsWith('.'))
   t.same(installed, [name])
