@@ -20,8 +20,12 @@ const COMMON = { platform: 'node', external: isExternal } as const
 const SHARED = {
   groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
 } as const satisfies OutputOptions['codeSplitting']
-/** Lines and names stay, for stack traces. */
-const MINIFY = { compress: true, mangle: false, codegen: { removeWhitespace: false } } as const
+/** Lines and the names of functions and classes stay, for stack traces; those of local variables are shortened. */
+const MINIFY = {
+  compress: { keepNames: { function: true, class: true } },
+  mangle: { toplevel: false, keepNames: true },
+  codegen: { removeWhitespace: false },
+} as const
 const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
 
 /** Less text is less to scan at start. The sources are indented with spaces, so tabs at the start of a line are rolldown's. */
