@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import type { WebSocketServer } from 'ws'
-import { recordOf, type SocketRecord } from '../../src/socket/record.js'
+import { installedGuard } from '../../src/index.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { Peer, type PeerConnection } from '../support/peer.js'
 import { until } from '../support/until.js'
@@ -129,13 +129,13 @@ export async function openStage(preparations: Preparations = {}) {
     /** The socket of the application at the other end; its ports are gone once the connection is dead. */
     async servedBy(client: PeerConnection): Promise<Suspect> {
       const { port } = await client.saw('connected')
-      let record: SocketRecord | undefined
+      let id: number | undefined
       await until(() => {
         const socket = accepted.get(`${serverPorts.get(client)}:${port}`)
-        record = socket === undefined ? undefined : recordOf(socket)
-        return record !== undefined
+        id = socket === undefined ? undefined : installedGuard()!.adapter.describe(socket)?.id
+        return id !== undefined
       }, 'it was accepted')
-      return { id: record!.id }
+      return { id: id! }
     },
   }
 }
