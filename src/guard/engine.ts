@@ -92,6 +92,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   const owners = startOwnerSensors(options, routes, {
     isActive: () => isActive,
     isActing: () => executor.isActing(),
+    runDetached,
     recordOf: (socket) => tracker.adoptOnTheWay(socket),
     onFailure: (error) => fail('observing the owner of a socket', error),
   })
@@ -164,6 +165,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       const isOurs = isOwnDoing(record, error)
       const died = isOurs || (record.case?.verdict === 'leaked' && isDeath(error))
       if (record.case !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
+      owners.onReleased(record)
       return isOurs && !hearsErrors(record.socket) ? undefined : error
     },
     onFailure: (error) => fail('observing a socket', error),

@@ -2,8 +2,8 @@
  * What must be heard while it happens, because nobody could look it up later: in whose work something is opened, and by which
  * line. With `context: 'off'` and `stacks: 'off'` nothing is heard.
  */
-import { AsyncResource } from 'node:async_hooks'
 import { Socket } from 'node:net'
+import type { RunDetached } from '../detached.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { listenToChannels, tellsRequestsMade } from '../socket/channels.js'
 import {
@@ -27,6 +27,7 @@ export interface SensorHooks {
   isActive(): boolean
   /** The guard itself is touching sockets right now. */
   isActing(): boolean
+  readonly runDetached: RunDetached
   recordOf(socket: Socket): SocketRecord | null
   onFailure(error: unknown): void
 }
@@ -40,6 +41,7 @@ export interface OwnerSensors {
   onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
   onLocalEnded(record: SocketRecord): void
   onLeaked(record: SocketRecord): void
+  onReleased(record: SocketRecord): void
   /** A sweep passes by. */
   onLook(record: SocketRecord): void
   nameRequest(request: unknown): RequestName | null
@@ -56,7 +58,12 @@ export function startOwnerSensors(
   const context = selectContext(options.context, options.stacks === 'always', routes, (provider, error) => {
     warnOnce('SLG_WARN_CONTEXT', `the context provider "${provider}" threw: ${messageOf(error)}`)
   })
-  const stacks = options.stacks === 'off' ? null : new Stacks(options.stacks, { later: laterDetached() })
+  const stacks =
+    options.stacks === 'off'
+      ? null
+      : new Stacks(options.stacks, {
+          later: (callback, ms) => hooks.runDetached(() => void setTimeout(callback, ms).unref()),
+        })
   const hearsRequests = stacks !== null || context?.isAsync === true
 
   function onRequestMade(request: object): void {
@@ -130,6 +137,9 @@ export function startOwnerSensors(
     onLeaked(record) {
       stacks?.onLeaked(record)
     },
+    onReleased(record) {
+      stacks?.onReleased(record)
+    },
     onLook({ opener, socket }) {
       if (opener instanceof Opener) opener.look(socket)
     },
@@ -140,10 +150,4 @@ export function startOwnerSensors(
       context?.stop()
     },
   }
-}
-
-/** A timer keeps the async context in which it was armed, so it is armed in that of the guard. */
-function laterDetached(): (callback: () => void, ms: number) => void {
-  const resource = new AsyncResource('SocketLeakGuard')
-  return (callback, ms) => resource.runInAsyncScope(() => void setTimeout(callback, ms).unref())
 }
