@@ -1,24 +1,19 @@
 /**
- * What is kept beside the sockets themselves: stalls, trends, descriptors, orphans, servers. The
+ * What is kept beside the sockets themselves: stalls, trends, descriptors, orphans. The
  * composition root tells it what happens; a report asks it what it has gathered.
  */
-import type { Server } from 'node:net'
 import type { Announcer } from './act/announcer.js'
 import { createLeakLog } from './act/leak-log.js'
 import { createPressureWatch } from './act/pressure-watch.js'
 import type { Ledger } from './core/ledger.js'
-import { lint, type LintOptions } from './lint/rules.js'
-import type { LintFinding } from './core/report.js'
 import type { PressureSettings } from './core/pressure.js'
 import { createSiteHistory } from './core/site-history.js'
 import type { Kept } from './core/snapshot.js'
 import { createStallLog } from './core/stalls.js'
 import type { Action, EventType } from './core/vocabulary.js'
-import { watchKeepAlive } from './lint/ignored-keep-alive.js'
 import { createDescriptorCounter } from './kernel/descriptors.js'
 import { createOrphanWatch } from './kernel/orphans.js'
 import { descriptorOf } from './socket/fields.js'
-import { watchServers } from './lint/servers.js'
 import type { SocketRecord } from './socket/record.js'
 import type { LogFunction } from './options/options.js'
 import type { ReportSockets } from './server/report-sockets.js'
@@ -33,8 +28,6 @@ export interface BookkeepingHooks {
   now(): number
   /** None of the application's. */
   readonly reportSockets: ReportSockets
-  /** The line that opened or last touched a socket, where that was recorded. */
-  placeOf(record: SocketRecord, which: 'created' | 'touched'): string | null
   reclaim(record: SocketRecord, action: Action): void
 }
 
@@ -42,15 +35,12 @@ export interface Bookkeeping {
   /** @param site where it leaks; called only where that is kept */
   onVerdict(type: EventType, id: number, site: () => string): void
   onExempt(record: SocketRecord): void
-  /** @param args what `connect()` was called with */
-  onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
   onReleased(record: SocketRecord): void
   onHandedOver(record: SocketRecord): void
   onStall(blockedMs: number): void
   afterSweep(): void
   /** The grace that holds right now. */
   graceMs(graceMs: number): number
-  lint(options?: LintOptions): LintFinding[]
   /** @param looksForOrphans false: as of the last time */
   kept(looksForOrphans: boolean): Kept
   stop(): void
@@ -62,8 +52,6 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const { ledger, now } = hooks
   const stalls = createStallLog()
   const history = createSiteHistory()
-  const servers = watchServers((record) => hooks.placeOf(record, 'touched'))
-  const keepAlives = watchKeepAlive((record) => hooks.placeOf(record, 'created'))
   const countDescriptors = createDescriptorCounter()
   const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
   const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
@@ -73,15 +61,6 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   function* knownDescriptors() {
     for (const { socket } of ledger) yield descriptorOf(socket)
     for (const socket of hooks.reportSockets.open()) yield descriptorOf(socket)
-  }
-
-  function lintNow(options: LintOptions | undefined, mayRest: boolean): LintFinding[] {
-    const look = {
-      open: ledger,
-      nowMs: now(),
-      isForeign: (server: Server) => server === hooks.reportSockets.server,
-    }
-    return lint({ servers: servers.facts(look, mayRest), lostKeepAlives: keepAlives.lost() }, options)
   }
 
   function limitReachedInMs(open: number | null, limit: number | null): number | null {
@@ -99,11 +78,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     onExempt({ id }) {
       log?.forget(id)
     },
-    onOpened: keepAlives.onOpened,
-    onReleased(record) {
-      servers.onReleased(record)
-      keepAlives.onReleased(record)
-      const { id, case: kase } = record
+    onReleased({ id, case: kase }) {
       // No event will tell: it was leaked once and then exempt, at the most.
       if (kase === null || (kase.acted === 'no' && kase.verdict !== 'leaked')) {
         history.healed(id, 'application', now())
@@ -120,7 +95,6 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       log?.tellRest()
     },
     graceMs: pressure.graceMs,
-    lint: (options) => lintNow(options, false),
     kept(looksForOrphans) {
       if (looksForOrphans) orphans.refresh()
       const descriptors = pressure.report()
@@ -131,14 +105,12 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         limitReachedInMs: limitReachedInMs(descriptors.openDescriptors, descriptors.descriptorLimit),
         growthPerHour: history.growthPerHour(at),
         orphans: orphans.report(),
-        lint: lintNow(undefined, true),
         trendOf: (site) => history.trendOf(site, at),
         healedSites: history.healedSites(at),
       }
     },
     stop() {
       stopLogging?.()
-      servers.stop()
       orphans.stop()
     },
   }

@@ -12,7 +12,7 @@ import { RecordRow } from './guard/row.js'
 import { SocketRecord } from './socket/record.js'
 import { releaseAll } from './socket/tracker.js'
 import type { ResolvedOptions } from './options/options.js'
-import { installedGuard, registerGuard } from './registry.js'
+import { installedGuard, lintForReport, registerGuard } from './registry.js'
 import type { ReportEndpoint } from './server/endpoint.js'
 import type { ReportSource } from './server/handler.js'
 import { checkReportAddress, openReportEndpoint } from './server/open-endpoint.js'
@@ -113,6 +113,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         kernel: { probe: engine.probe.name, reason: engine.probe.reason },
         // It may arm a timer.
         kept: estate.runDetached(engine.books.kept, looksForOrphans),
+        lint: lintForReport(),
         tracked: ledger.size,
         counts: ledger.counts,
         partedPairs: countParted(look.pairs, at),
@@ -168,7 +169,6 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       const remedy = checkedRemedy(action)
       engine.reclaim(findSocket(ledger, id), remedy)
     },
-    lint: (lintOptions) => engine.books.lint(lintOptions),
     uninstall,
     [Symbol.dispose]: uninstall,
   }

@@ -1,8 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { GuardListener } from './act/announcer.js'
-import type { LintFinding, Report, SnapshotQuery, SocketReport } from './core/report.js'
-import type { LintOptions } from './lint/rules.js'
+import type { Report, SnapshotQuery, SocketReport } from './core/report.js'
 import type { Action, Kind } from './core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from './options/options.js'
 import type { RequestLike, ResponseLike, RouteOf, ToldRoute, WebSocketLike } from './owner/request-name.js'
@@ -112,12 +111,6 @@ export interface Guard {
    * @throws `SLG_ERR_NO_SUCH_SOCKET`
    */
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
-
-  /**
-   * Settings and handlers that will leak sooner or later, as far as they were seen. The report has the same findings,
-   * but for those that need an option.
-   */
-  lint(options?: LintOptions): LintFinding[]
 
   /** Takes every patch and listener out again and stops the timer; sockets stay as they are. */
   uninstall(): void

@@ -50,7 +50,6 @@ export type {
   StallReport,
   Totals,
 } from './core/report.js'
-export type { LintOptions } from './lint/rules.js'
 export { ACTIONS, CONDITIONS, EVENT_TYPES, KINDS, VERDICTS } from './core/vocabulary.js'
 export type {
   Action,

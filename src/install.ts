@@ -1,8 +1,5 @@
 /** One guard per process: made here from options, or found where it already is. */
-import { ClientRequest, Server as HttpServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
-import { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { Server, Socket } from 'node:net'
 import { createGuard, type FreshGuard } from './create-guard.js'
 import { SocketLeakGuardError } from './errors.js'
 import type { Guard } from './guard.js'
@@ -47,10 +44,10 @@ function makeGuard(options: ResolvedOptions): FreshGuard {
       `the sockets of this runtime (${process.version}) can't be observed: their state is not where Node keeps it`,
     )
   }
-  if (!Object.isExtensible(Socket) || !PATCHED.every(({ prototype }) => Object.isExtensible(prototype))) {
+  if (![Socket, Socket.prototype, Server.prototype].every(Object.isExtensible)) {
     throw new SocketLeakGuardError(
       'SLG_ERR_UNSUPPORTED_NODE',
-      "the sockets of this process can't be observed: the prototypes of node:net, node:stream and node:http are frozen",
+      "the sockets of this process can't be observed: the prototypes of node:net are frozen",
     )
   }
   const { guard, restart } = createGuard(options)
@@ -71,8 +68,6 @@ export function installPreloaded(input: InstallOptions): void {
     registerPreloaded(null)
   })
 }
-
-const PATCHED = [Socket, Readable, HttpServer, HttpsServer, ClientRequest] as const
 
 function isEmpty(input: InstallOptions | undefined): boolean {
   return input === undefined || Object.values(input).every((value) => value === undefined)

@@ -20,6 +20,15 @@ export function writeProcessWide(name: string, value: unknown): boolean {
   })
 }
 
+/** Marks what belongs to a guard and not to the application. */
+export function markOwn(object: object): void {
+  Reflect.defineProperty(object, slotOf('own'), { value: true })
+}
+
+export function isOwn(object: object): boolean {
+  return slotOf('own') in object
+}
+
 function slotOf(name: string): symbol {
   return Symbol.for(`socket-leak-guard/${name}/v1`)
 }

@@ -1,4 +1,5 @@
 /** One guard per thread, also where several copies of the package are loaded. */
+import type { LintFinding } from './core/report.js'
 import type { Guard } from './guard.js'
 import { readProcessWide, writeProcessWide } from './process-wide.js'
 
@@ -22,4 +23,13 @@ export function registerPreloaded(takeOver: TakeOver | null): void {
 export function registerGuard(guard: Guard | null): void {
   writeProcessWide('guard', guard ?? undefined)
   registerPreloaded(null)
+}
+
+/** What the linter finds, for a report; `null` where nobody has loaded `socket-leak-guard/lint`. */
+export function lintForReport(): readonly LintFinding[] | null {
+  return (readProcessWide('lint') as (() => readonly LintFinding[]) | undefined)?.() ?? null
+}
+
+export function registerLinter(linter: () => readonly LintFinding[]): void {
+  writeProcessWide('lint', linter)
 }

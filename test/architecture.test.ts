@@ -55,19 +55,19 @@ const LAYERS: readonly Layer[] = [
     name: 'contract',
     files: /^src\/(guard|registry)\.ts$/,
     uses: ['ground'],
-    knows: ['core', 'kernel', 'observe', 'act', 'settings', 'lint'],
+    knows: ['core', 'kernel', 'observe', 'act', 'settings'],
   },
   { name: 'server', files: /^src\/server\//, uses: ['ground', 'core', 'settings', 'report', 'contract'] },
   {
     name: 'install',
     files: /^src\/((install|create-guard|bookkeeping|guard-arguments)\.ts$|guard\/)/,
-    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'act', 'contract', 'server', 'lint'],
+    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'act', 'contract', 'server'],
   },
   {
     name: 'index',
     files: /^src\/index\.ts$/,
     uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'contract', 'server', 'install'],
-    knows: ['act', 'lint'],
+    knows: ['act'],
   },
   {
     name: 'drain',
@@ -75,7 +75,11 @@ const LAYERS: readonly Layer[] = [
     uses: ['ground', 'settings', 'observe'],
     knows: ['contract'],
   },
-  { name: 'lint', files: /^src\/lint\//, uses: ['ground', 'core', 'kernel', 'observe'] },
+  {
+    name: 'lint',
+    files: /^src\/lint\//,
+    uses: ['ground', 'core', 'kernel', 'observe', 'settings', 'contract'],
+  },
   {
     name: 'adapter',
     files: /^src\/adapter\.ts$/,

@@ -47,6 +47,17 @@ t.test('installs one guard, however it is preloaded', async (t) => {
   }
 })
 
+t.test('loads nothing of HTTP or TLS into a program that uses neither', async (t) => {
+  const { stdout } = await runNode([
+    '--require',
+    REGISTER,
+    '--eval',
+    'console.log(process.moduleLoadList.join())',
+  ])
+  t.match(stdout, 'NativeModule net,')
+  t.same(stdout.match(/NativeModule (?:https?2?|tls|_http_\w+|_tls_\w+)\b/g), null)
+})
+
 t.test('a second copy of the package finds the guard of the first', async (t) => {
   const source = join(PACKAGE_ROOT, 'dist')
   const copy = join(t.testdir(), 'copy')
@@ -189,7 +200,7 @@ t.test('an unsupported Node is a warning', async (t) => {
 })
 
 t.test('where the prototypes are frozen it stays off, with nothing half patched', async (t) => {
-  for (const frozen of ["require('node:net').Socket", "require('node:https').Server"]) {
+  for (const frozen of ["require('node:net').Socket", "require('node:net').Server"]) {
     const dir = t.testdir({
       'freeze.cjs': `Object.preventExtensions(${frozen}.prototype)`,
       'app.cjs': `

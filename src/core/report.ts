@@ -172,8 +172,8 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets of the process that nobody tracks; `null` where they can't be seen, or were not looked for yet. */
   readonly orphans: OrphansReport | null
-  /** Settings that will leak sooner or later. */
-  readonly lint: readonly LintFinding[]
+  /** Settings that will leak sooner or later. Only where `socket-leak-guard/lint` was loaded. */
+  readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`; what nothing is in is left out. */
   readonly conditions: readonly ConditionCount[]
   /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */

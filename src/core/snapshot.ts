@@ -7,6 +7,7 @@ import {
   REPORT_SCHEMA,
   type ConditionCount,
   type HealedSite,
+  type LintFinding,
   type PairReport,
   type Report,
   type SiteCount,
@@ -39,7 +40,7 @@ export interface SocketRow {
 
 export type Kept = Pick<
   Report,
-  'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans' | 'lint'
+  'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans'
 > & {
   trendOf(site: string): SiteTrend
   /** The latest first. */
@@ -52,6 +53,8 @@ export interface SnapshotParts {
   readonly kernel: Report['kernel']
   /** What is kept beside the sockets themselves. */
   readonly kept: Kept
+  /** `null`: nobody has loaded the linter. */
+  readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
   readonly partedPairs: number
@@ -83,6 +86,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
       exempt: sumOf(conditions, 'exempt'),
     },
     ...kept,
+    ...(parts.lint === null ? {} : { lint: parts.lint }),
     ports: portsHeld(parts.rows),
     conditions,
     sites: sites.map((site) => ({

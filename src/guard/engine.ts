@@ -145,10 +145,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     isForeign: (socket) => reportSockets.has(socket),
     settle: settings.apply,
     onAdopted: owners.onAdopted,
-    onOpened(record, args) {
-      owners.onOpened(record, args)
-      books.onOpened(record, args)
-    },
+    onOpened: owners.onOpened,
     onPeerEnded: (record) => pairs.onPeerEnded(record),
     onLocalEnded: owners.onLocalEnded,
     onHandedOver(record, kind, request) {
@@ -186,7 +183,6 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     logIntervalMs: options.logIntervalMs,
     now,
     reportSockets,
-    placeOf: (record, which) => owners.sources.readStacks?.(record, which).site ?? null,
     reclaim,
   })
   const sweeper = startSweeper({

@@ -50,7 +50,9 @@ export class Look {
     const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
-    const idleMs = Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.progressMs))
+    // The request of an upgrade moved bytes, too.
+    const movedMs = kase?.progressMs ?? Math.max(record.firstSeenMs, record.hint?.handedOverMs ?? 0)
+    const idleMs = Math.round(nowMs - movedMs)
     const undiagnosed = {
       id: record.id,
       direction: record.direction,

@@ -1,10 +1,7 @@
-/**
- * Settings that leak sooner or later, found before they do. A finding rests on what is set and what was seen, never on
- * a guess: a rule that can't tell stays silent.
- */
-import type { LintFinding } from '../core/report.js'
+/** The rules. A finding rests on what is set and what was seen, never on a guess: a rule that can't tell stays silent. */
+import type { LintFinding, SocketReport } from '../core/report.js'
 
-/** Half-open connections, now or earlier, whose `'end'` nobody but Node itself listened for. */
+/** Half-open connections, open or closed by the guard, that nobody ends when the peer does. */
 export interface Unheard {
   readonly connections: number
   /** Where the handler touched one of them, if that was recorded. */
@@ -15,13 +12,13 @@ export const NOTHING_UNHEARD: Unheard = { connections: 0, handler: null }
 
 /** What was seen of one listening server. */
 export interface ServerFacts {
-  readonly kind: 'net' | 'http'
   readonly label: string
   readonly where: string | null
   readonly isFastify: boolean
   /** Milliseconds; `null` for servers that have no such setting. */
   readonly requestTimeoutMs: number | null
-  readonly idleTimeoutMs: number | null
+  /** 0: none. */
+  readonly idleTimeoutMs: number
   readonly keepAliveTimeoutMs: number | null
   readonly unheardEnds: Unheard
   /** The same among upgraded and CONNECT sockets. */
@@ -46,15 +43,10 @@ export interface LintOptions {
   readonly loadBalancerIdleMs?: number | undefined
 }
 
-export function lint(facts: LintFacts, { loadBalancerIdleMs }: LintOptions = {}): LintFinding[] {
+export function findingsIn(facts: LintFacts, { loadBalancerIdleMs = 0 }: LintOptions = {}): LintFinding[] {
   return [
-    ...mergeTwins(facts.servers).flatMap((server) => [
-      ...lintHalfOpen(server),
-      ...lintUpgrades(server),
-      ...lintRequestTimeout(server),
-      ...lintKeepAliveTimeout(server, loadBalancerIdleMs),
-    ]),
-    ...facts.lostKeepAlives.map(lostKeepAlive),
+    ...mergeTwins(facts.servers).flatMap((server) => [...lintServer(server, loadBalancerIdleMs)]),
+    ...facts.lostKeepAlives.map(lintKeepAlive),
   ]
 }
 
@@ -78,71 +70,64 @@ export function addUp(a: Unheard, b: Unheard): Unheard {
   return { connections: a.connections + b.connections, handler: a.handler ?? b.handler }
 }
 
-function lintHalfOpen({ unheardEnds, label, where }: ServerFacts): LintFinding[] {
-  const { connections, handler } = unheardEnds
-  if (connections === 0) return []
-  return [
-    {
+/** The line that opened an outgoing socket, or touched an accepted one last; `null` where that was not recorded. */
+export function handlerIn(socket: SocketReport | null | undefined): string | null {
+  const stack = socket?.owner.stack ?? []
+  const line = stack.find((frame) => !/\bnode_modules[\\/]/.test(frame)) ?? stack[0]
+  // `app/proxy.js:42 - source.pipe(socket)`, or `app/proxy.js:42:7` where the source can't be read.
+  return line === undefined ? null : (/^.+?:\d+(?=:\d+$| - |$)/.exec(line)?.[0] ?? line)
+}
+
+function* lintServer(server: ServerFacts, loadBalancerIdleMs: number): Generator<LintFinding> {
+  const { label, where, unheardEnds, unheldUpgrades, isFastify, requestTimeoutMs, keepAliveTimeoutMs } =
+    server
+  if (unheardEnds.connections > 0) {
+    yield {
       rule: 'half-open-unheard',
-      message: `${label} allows half-open connections, but nobody listens for 'end' on ${countOf(connections)}: when the peer ends, CLOSE_WAIT lasts until something else closes them`,
+      message: `${label} allows half-open connections, and nobody ends ${countOf(unheardEnds)} when the peer does: CLOSE_WAIT lasts until something else closes them`,
       remedy: "Call socket.end() on 'end', or drop allowHalfOpen: true.",
-      where: handler ?? where,
-    },
-  ]
-}
-
-function lintUpgrades({ unheldUpgrades, label, where }: ServerFacts): LintFinding[] {
-  const { connections, handler } = unheldUpgrades
-  if (connections === 0) return []
-  return [
-    {
+      where: unheardEnds.handler ?? where,
+    }
+  }
+  if (unheldUpgrades.connections > 0) {
+    yield {
       rule: 'upgrade-unheld',
-      message: `${label} has an upgrade or CONNECT handler that listens for no 'end' on ${countOf(connections)}: the HTTP server has let go of them, so nobody closes them when the peer ends`,
+      message: `${label} has an upgrade or CONNECT handler that does not end ${countOf(unheldUpgrades)} when the peer does: the HTTP server has let go of them, so nobody else will`,
       remedy: "Call socket.end() on 'end' in the handler, and socket.destroySoon() where it refuses.",
-      where: handler ?? where,
-    },
-  ]
-}
-
-function lintRequestTimeout(server: ServerFacts): LintFinding[] {
-  const { kind, requestTimeoutMs, idleTimeoutMs, isFastify, label, where } = server
+      where: unheldUpgrades.handler ?? where,
+    }
+  }
   // An idle timeout ends such a request as well: a socket that nobody reads is idle.
-  if (kind !== 'http' || requestTimeoutMs !== 0 || (idleTimeoutMs ?? 0) > 0) return []
-  return [
-    {
+  if (requestTimeoutMs === 0 && server.idleTimeoutMs === 0) {
+    yield {
       rule: 'no-request-timeout',
       message: `${label} has requestTimeout 0${isFastify ? ", Fastify's default" : ''}: a request whose body nobody reads is never given up`,
       remedy: isFastify
         ? 'Create it with Fastify({ requestTimeout: 300_000 }), or the longest time an upload may take.'
         : "Set server.requestTimeout to the longest time an upload may take (Node's default is 300000 ms).",
       where,
-    },
-  ]
-}
-
-function lintKeepAliveTimeout(server: ServerFacts, loadBalancerIdleMs: number | undefined): LintFinding[] {
-  const { kind, keepAliveTimeoutMs, label, where } = server
-  if (kind !== 'http' || loadBalancerIdleMs === undefined || keepAliveTimeoutMs === null) return []
-  if (keepAliveTimeoutMs === 0 || keepAliveTimeoutMs > loadBalancerIdleMs) return []
-  return [
-    {
+    }
+  }
+  // 0 keeps them for ever.
+  if (keepAliveTimeoutMs !== null && keepAliveTimeoutMs > 0 && keepAliveTimeoutMs <= loadBalancerIdleMs) {
+    yield {
       rule: 'keep-alive-race',
       message: `${label} has keepAliveTimeout ${keepAliveTimeoutMs} ms, the load balancer keeps idle connections for ${loadBalancerIdleMs} ms: it will send requests into connections that are being closed (502)`,
       remedy: `Set keepAliveTimeout above ${loadBalancerIdleMs} ms.`,
       where,
-    },
-  ]
+    }
+  }
 }
 
-function lostKeepAlive({ remote, connections, where }: LostKeepAlive): LintFinding {
+function lintKeepAlive({ remote, connections, where }: LostKeepAlive): LintFinding {
   return {
     rule: 'keep-alive-lost',
-    message: `keepAlive: true was given to connect(), which ignores it there: keep-alive is off on ${countOf(connections)} to ${remote}`,
+    message: `keepAlive: true was given to connect(), which ignores it there: keep-alive is off on ${countOf({ connections })} to ${remote}`,
     remedy: 'Call socket.setKeepAlive(true, delayMs), or give keepAlive to net.connect().',
     where,
   }
 }
 
-function countOf(connections: number): string {
+function countOf({ connections }: { readonly connections: number }): string {
   return connections === 1 ? 'a connection' : `${connections} connections`
 }

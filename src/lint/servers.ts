@@ -1,128 +1,99 @@
 /**
- * The servers of this process, known since they were told to listen, and what was seen of the ends of their
- * connections. Feeds the linter; a server is never kept alive by it.
+ * The servers of this process that listen, and what was seen of the ends of their connections. A server is never kept alive by it.
  *
  * The channel `tracing:net.server.listen:asyncStart` (lib/net.js `Server.listen`) speaks inside the call to `listen()`,
  * so one stack per server says where that was.
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { Server } from 'node:net'
+import { subscribe } from 'node:diagnostics_channel'
+import { Server, Socket } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
-import { CpuShare } from '../kernel/cpu-share.js'
-import { monotonicMs } from '../real-time.js'
-import { serverOf } from '../socket/fields.js'
+import type { GuardEvent, SocketReport } from '../core/report.js'
+import type { AdapterGuard } from '../guard.js'
 import type { Place } from '../owner/stacks/frames.js'
 import { Places, siteOfPlaces } from '../owner/stacks/places.js'
-import type { SocketRecord } from '../socket/record.js'
-import { addUp, NOTHING_UNHEARD, type ServerFacts, type Unheard } from './rules.js'
-import { isHttpServer, isUpgraded, serverOfUnheard, wasUnheard } from './unheard-ends.js'
-
-const LISTEN = 'tracing:net.server.listen:asyncStart'
+import { isOwn } from '../process-wide.js'
+import { activeHandles, serverOf } from '../socket/fields.js'
+import { addUp, handlerIn, NOTHING_UNHEARD, type ServerFacts, type Unheard } from './rules.js'
+import { isHttpServer, isUpgraded, unheardOn } from './unheard.js'
 
 export interface ServerWatch {
-  onReleased(record: SocketRecord): void
-  /** @param mayRest what was seen last will do while another look would take more than 1 % of one CPU */
-  facts(look: Look, mayRest: boolean): ServerFacts[]
-  stop(): void
-}
-
-export interface Look {
-  readonly open: Iterable<SocketRecord>
-  readonly nowMs: number
-  isForeign(server: Server): boolean
+  facts(adapter: AdapterGuard | null): ServerFacts[]
 }
 
 /** What nobody listens for on the connections of one server. */
-interface Ends {
-  plain: Unheard
-  upgraded: Unheard
-}
+type Ends = Pick<ServerFacts, 'unheardEnds' | 'unheldUpgrades'>
 
-interface Seen {
-  /** The frames of the call to `listen()`. */
-  readonly listened: readonly Place[]
-  /** Of connections that are gone. */
-  readonly past: Ends
-  /** Of those that were open at the last look. */
-  open: Ends
-}
+const NO_ENDS: Ends = { unheardEnds: NOTHING_UNHEARD, unheldUpgrades: NOTHING_UNHEARD }
 
-export function watchServers(handlerOf: (record: SocketRecord) => string | null): ServerWatch {
-  const seen = new WeakMap<Server, Seen>()
-  const known = new Set<WeakRef<Server>>()
+export function watchServers(): ServerWatch {
   const places = new Places()
-  const share = new CpuShare(monotonicMs)
+  /** The frames of the call to `listen()`. */
+  const listened = new WeakMap<Server, readonly Place[]>()
+  const heard = new Set<WeakRef<Server>>()
+  /** Of connections that the guard had to close, by the port that they came in on. */
+  const past = new Map<number, Ends>()
 
-  function onListen(message: unknown): void {
+  subscribe('tracing:net.server.listen:asyncStart', function onListen(message) {
     const { server } = message as { server: Server }
-    if (seen.has(server)) return
-    seen.set(server, { listened: places.capture(), past: noEnds(), open: noEnds() })
-    for (const ref of known) if (ref.deref() === undefined) known.delete(ref)
-    known.add(new WeakRef(server))
+    if (listened.has(server)) return
+    listened.set(server, places.capture())
+    for (const ref of heard) if (ref.deref() === undefined) heard.delete(ref)
+    heard.add(new WeakRef(server))
+  })
+  subscribe('socket-leak-guard:reclaimed', function onReclaimed(message) {
+    const { socket } = message as GuardEvent
+    const port = socket.local?.port ?? null
+    if (socket.condition !== 'eof-ignored' || socket.direction !== 'inbound' || port === null) return
+    past.set(port, count(past.get(port) ?? NO_ENDS, socket))
+  })
+
+  /** Those that an unref'd server has told nobody of, before this was loaded and while nobody is connected, stay unknown. */
+  function listening(): Server[] {
+    const handles = activeHandles()
+    const accepting = handles.map((handle) => (handle instanceof Socket ? serverOf(handle) : handle))
+    const servers = new Set([...[...heard].map((ref) => ref.deref()), ...accepting])
+    return [...servers].filter(
+      (server) => server instanceof Server && server.listening && !isOwn(server),
+    ) as Server[]
   }
 
-  function listening(isForeign: Look['isForeign']): Server[] {
-    return [...known]
-      .map((ref) => ref.deref())
-      .filter((server) => server !== undefined && server.listening && !isForeign(server)) as Server[]
-  }
-
-  /** With 20,000 sockets it takes some 10 ms: their fields lie all over the memory. */
-  function look(servers: readonly Server[], { open, nowMs }: Look): void {
-    share.begin()
-    const startedMs = monotonicMs()
-    for (const server of servers) seen.get(server)!.open = noEnds()
-    for (const record of open) {
-      const server = serverOfUnheard(record, nowMs)
-      const entry = server === null ? undefined : seen.get(server)
-      if (entry !== undefined) count(entry.open, record, handlerOf)
-    }
-    share.spend(startedMs)
-  }
-
-  subscribe(LISTEN, onListen)
   return {
-    onReleased(record) {
-      if (record.case === null || !wasUnheard(record)) return
-      const server = serverOf(record.socket)
-      const entry = server === null ? undefined : seen.get(server)
-      if (entry !== undefined) count(entry.past, record, handlerOf)
-    },
-    facts(what, mayRest) {
-      const servers = listening(what.isForeign)
-      if (!mayRest || share.restMs() === 0) look(servers, what)
-      return servers.map((server) => describeServer(server, seen.get(server)!, places))
-    },
-    stop() {
-      unsubscribe(LISTEN, onListen)
+    facts(adapter) {
+      const servers = listening()
+      const ports = new Set(servers.map(portOf))
+      for (const port of past.keys()) if (!ports.has(port)) past.delete(port)
+      return servers.map((server) => {
+        const open = adapter === null ? [] : unheardOn(server, adapter)
+        const ends = open.reduce(count, past.get(portOf(server) ?? -1) ?? NO_ENDS)
+        return describeServer(server, places.show(listened.get(server) ?? []), ends)
+      })
     },
   }
 }
 
-function noEnds(): Ends {
-  return { plain: NOTHING_UNHEARD, upgraded: NOTHING_UNHEARD }
+function count({ unheardEnds, unheldUpgrades }: Ends, socket: SocketReport): Ends {
+  const one: Unheard = { connections: 1, handler: handlerIn(socket) }
+  return isUpgraded(socket)
+    ? { unheardEnds, unheldUpgrades: addUp(unheldUpgrades, one) }
+    : { unheardEnds: addUp(unheardEnds, one), unheldUpgrades }
 }
 
-function count(ends: Ends, record: SocketRecord, handlerOf: (record: SocketRecord) => string | null): void {
-  const which = isUpgraded(record) ? 'upgraded' : 'plain'
-  const { connections, handler } = ends[which]
-  ends[which] = { connections: connections + 1, handler: handler ?? handlerOf(record) }
-}
-
-function describeServer(server: Server, { listened, past, open }: Seen, places: Places): ServerFacts {
+function describeServer(server: Server, listened: readonly Place[], ends: Ends): ServerFacts {
   const http = isHttpServer(server) ? server : null
-  const shown = places.show(listened)
   return {
-    kind: http === null ? 'net' : 'http',
     label: labelOf(server),
-    where: siteOfPlaces(shown),
-    isFastify: shown.some(({ file }) => /[\\/]node_modules[\\/]fastify[\\/]/.test(file)),
+    where: siteOfPlaces(listened),
+    isFastify: listened.some(({ file }) => /[\\/]node_modules[\\/]fastify[\\/]/.test(file)),
     requestTimeoutMs: http?.requestTimeout ?? null,
-    idleTimeoutMs: http?.timeout ?? null,
+    idleTimeoutMs: http?.timeout ?? 0,
     keepAliveTimeoutMs: http?.keepAliveTimeout ?? null,
-    unheardEnds: addUp(past.plain, open.plain),
-    unheldUpgrades: addUp(past.upgraded, open.upgraded),
+    ...ends,
   }
+}
+
+function portOf(server: Server): number | null {
+  const address = server.address()
+  return typeof address === 'object' ? (address?.port ?? null) : null
 }
 
 function labelOf(server: Server): string {

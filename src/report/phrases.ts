@@ -165,7 +165,7 @@ export function describeBooks(report: Report): Remark[] {
   return [
     { name: 'descriptors', text: describeDescriptors(report) },
     { name: 'untracked', text: describeOrphans(report) },
-    ...report.lint.map(({ message, remedy, where }) => ({
+    ...(report.lint ?? []).map(({ message, remedy, where }) => ({
       name: 'lint',
       text: `${where === null ? '' : `${where}: `}${message}. ${remedy}`,
     })),

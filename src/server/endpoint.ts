@@ -7,6 +7,7 @@ import { type IncomingMessage, type ServerResponse, createServer } from 'node:ht
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
 import { SocketLeakGuardError } from '../errors.js'
 import { type ReportAddress, formatReportAddress, isWindowsPipe } from './address.js'
+import { markOwn } from '../process-wide.js'
 import type { ReportSockets } from './report-sockets.js'
 import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
 
@@ -53,6 +54,7 @@ export function listenForReports(
     handler,
   )
   sockets.server = server
+  markOwn(server)
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = INACTIVITY_MS
   // Before the HTTP server's own listener, which begins to use the socket.

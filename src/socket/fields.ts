@@ -93,6 +93,11 @@ export function hasNoHandle(socket: Socket): boolean {
   return handleOf(socket) === null && !socket.destroyed && !socket.connecting
 }
 
+/** Node keeps this list for itself, but for years (lib/internal/process/per_thread.js; Node 20.20, 22.23, 24.21 and 26.10). */
+export function activeHandles(): readonly unknown[] {
+  return (process as { _getActiveHandles?(): readonly unknown[] })._getActiveHandles?.() ?? []
+}
+
 /** The descriptor at this very moment, -1 when there is none. Windows has none to show. */
 export function descriptorOf(socket: Socket): number {
   return handleOf(socket)?.fd ?? -1

@@ -81,18 +81,24 @@ export function socketPatches(observer: Observer, isActive: () => boolean): Patc
           return find().call(this, isActive() ? observer.onDestroy(this, error) : error, callback)
         },
     },
-    {
-      // The birth of an outgoing socket. The channel `net.client.socket` says so too, but on Node 20 only for `net.connect()`.
-      prototype: Socket.prototype,
-      method: 'connect',
-      wrap: (find) =>
-        function connect(this: Socket): unknown {
-          const result = find().apply(this, arguments as unknown as unknown[])
-          if (isActive()) observer.onConnect(this, arguments)
-          return result
-        },
-    },
+    connectPatch(observer.onConnect, isActive),
   ]
+}
+
+/**
+ * The birth of an outgoing socket. The channel `net.client.socket` says so too, but on Node 20 only for `net.connect()`.
+ */
+export function connectPatch(onConnect: Observer['onConnect'], isActive: () => boolean): Patch {
+  return {
+    prototype: Socket.prototype,
+    method: 'connect',
+    wrap: (find) =>
+      function connect(this: Socket): unknown {
+        const result = find().apply(this, arguments as unknown as unknown[])
+        if (isActive()) onConnect(this, arguments)
+        return result
+      },
+  }
 }
 
 /** Who touches a socket, wrapped only while stacks are recorded. */

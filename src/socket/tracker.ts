@@ -7,7 +7,7 @@ import { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../options/options.js'
-import { directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './fields.js'
+import { activeHandles, directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './fields.js'
 import type { Observer, ServerEvent } from './patches.js'
 import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './record.js'
 
@@ -48,11 +48,6 @@ export interface Tracker {
   adoptOnTheWay(socket: Socket): SocketRecord | null
   /** Forgets a socket that left by another door (handed to a child process). */
   forget(record: SocketRecord): void
-}
-
-/** Node keeps this list for itself, but for years (lib/internal/process/per_thread.js; Node 20.20, 22.23, 24.21 and 26.10). */
-function activeHandles(): readonly unknown[] {
-  return (process as { _getActiveHandles?(): readonly unknown[] })._getActiveHandles?.() ?? []
 }
 
 /** A record that stayed on its socket would be taken for known by the next guard, which does not have it. */

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { guardServer } from '../../adapters/net/index.js'
 import { createDetached } from '../../src/detached.js'
 import { install, type Guard, type InstallOptions } from '../../src/index.js'
+import { lint } from '../../src/lint/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen } from '../support/events.js'
 import { until } from '../support/until.js'
@@ -81,7 +82,7 @@ const CALLS: Readonly<Record<string, (guard: Guard, socket: net.Socket, server: 
   'exempt()': (guard, socket) => guard.exempt(socket),
   'label()': (guard, socket) => guard.label(socket, 'it'),
   'configure()': (guard, socket) => guard.configure(socket, { graceMs: 50 }),
-  'lint()': (guard) => guard.lint(),
+  'lint()': () => lint(),
   'guardServer()': (_, __, server) => guardServer(server, { graceMs: 50 }),
   'destroy()': (_, socket) => socket.destroy(),
 }

@@ -18,6 +18,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
     kept: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
+    lint: null,
     tracked: 99,
     partedPairs: 0,
     pairs: () => [],

@@ -3,26 +3,30 @@ import http from 'node:http'
 import net from 'node:net'
 import express from 'express'
 import Fastify from 'fastify'
+import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { once } from 'node:events'
 import { Duplex, PassThrough, finished, pipeline } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { install, type Guard } from '../../src/index.js'
+import { install } from '../../src/index.js'
+import { lint } from '../../src/lint/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen, nextEvent } from '../support/events.js'
+import { INDEX_URL, REGISTER } from '../support/package-root.js'
 import { Peer } from '../support/peer.js'
+import { runNode } from '../support/run-node.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
 t.teardown(() => peer.kill())
 
-function rulesOf(guard: Guard): string[] {
-  return guard.lint().map(({ rule }) => rule)
+function rulesOf(): string[] {
+  return lint().map(({ rule }) => rule)
 }
 
 t.test('Express and ws as they come are no finding', async (t) => {
-  using guard = install()
+  using _guard = install()
   const app = express()
   app.get('/', (_request, response) => void response.send('hello'))
   const server = closeAfter(t, http.createServer(app)) as http.Server
@@ -34,9 +38,9 @@ t.test('Express and ws as they come are no finding', async (t) => {
   t.teardown(() => client.terminate())
   await once(client, 'open')
   await new Promise((resolve) => setTimeout(resolve, 1100))
-  t.same(guard.lint(), [])
+  t.same(lint(), [])
   t.same(
-    guard.lint({ loadBalancerIdleMs: 60_000 }).map(({ rule }) => rule),
+    lint({ loadBalancerIdleMs: 60_000 }).map(({ rule }) => rule),
     ['keep-alive-race'],
     'which needs to be told of the load balancer',
   )
@@ -51,8 +55,8 @@ t.test('allowHalfOpen without anybody listening for the end, before it leaks', a
     ),
   )
   await peer.connect({ port })
-  await until(() => rulesOf(guard).includes('half-open-unheard'), 'it is found')
-  const [finding] = guard.snapshot().lint
+  await until(() => rulesOf().includes('half-open-unheard'), 'it is found')
+  const [finding] = guard.snapshot().lint!
   t.match(finding, { message: `the TCP server on port ${port} allows half-open`, where: /events\.[jt]s:\d+/ })
 })
 
@@ -94,7 +98,7 @@ const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\n\r\n'
 
 t.test('whoever hears the end in any way is none, at any time', async (t) => {
-  using guard = install({ sweepMs: 60_000 })
+  using _guard = install({ sweepMs: 60_000 })
   for (const handler of Object.values(HEARING)) {
     const listener = (socket: net.Socket) => {
       socket.on('error', () => {})
@@ -113,13 +117,13 @@ t.test('whoever hears the end in any way is none, at any time', async (t) => {
   await peer.connect({ port: await listen(closeAfter(t, later)) })
   const untilMs = performance.now() + 2500
   while (performance.now() < untilMs) {
-    t.same(guard.lint(), [])
+    t.same(lint(), [])
     await sleep(250)
   }
 })
 
 t.test('an upgrade handler without a close path', async (t) => {
-  using guard = install()
+  using _guard = install()
   const handlers: readonly Handler[] = [
     (socket) => socket.on('data', () => {}).on('close', () => {}),
     () => {}, // attaches nothing at all, and is given more time for it
@@ -135,34 +139,96 @@ t.test('an upgrade handler without a close path', async (t) => {
     connection.do({ do: 'write', text: UPGRADE })
     await connection.saw('data')
     const isFound = () =>
-      guard.lint().some(({ rule, message }) => rule === 'upgrade-unheld' && message.includes(`port ${port} `))
+      lint().some(({ rule, message }) => rule === 'upgrade-unheld' && message.includes(`port ${port} `))
     await until(isFound, 'it is found')
   }
 })
 
 t.test('with stacks, the place is that of the handler', async (t) => {
-  using guard = install({ stacks: 'always' })
+  using _guard = install({ stacks: 'always' })
   const server = closeAfter(t, http.createServer())
   server.on('upgrade', (_request, socket) => socket.on('data', () => {}))
   const connection = await peer.connect({ port: await listen(server) })
   connection.do({ do: 'write', text: UPGRADE })
-  await until(() => guard.lint().length > 0, 'it is found')
-  t.match(guard.lint(), [{ rule: 'upgrade-unheld', where: /lint\.test\.[jt]s:\d+$/ }])
+  await until(() => lint().length > 0, 'it is found')
+  t.match(lint(), [{ rule: 'upgrade-unheld', where: /lint\.test\.[jt]s:\d+$/ }])
 })
 
 t.test('what the guard had to close is remembered', async (t) => {
-  using guard = install({ graceMs: 50, sweepMs: 20, action: 'destroy' })
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.resume())
-  const reclaimed = nextEvent(guard, 'reclaimed')
+  for (const action of ['destroy', 'end'] as const) {
+    using guard = install({ graceMs: 50, sweepMs: 20, action })
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.resume())
+    const reclaimed = nextEvent(guard, 'reclaimed')
+    const port = await listen(closeAfter(t, server))
+    const connection = await peer.connect({ port })
+    connection.do({ do: 'end' })
+    await reclaimed
+    await until(() => guard.snapshot().totals.tracked === 0, 'it is gone')
+    t.match(lint(), [{ rule: 'half-open-unheard', message: `port ${port} ` }], action)
+    server.close()
+    await once(server, 'close')
+    t.same(lint(), [], 'as long as the server is there')
+  }
+})
+
+t.test('an upgrade of a connection that has served requests before is given its time', async (t) => {
+  using _guard = install()
+  const server = http.createServer((_request, response) => void response.end())
+  server.on('upgrade', (_request, socket) => socket.on('data', () => {}).write(SWITCH))
   const connection = await peer.connect({ port: await listen(closeAfter(t, server)) })
-  connection.do({ do: 'end' })
-  await reclaimed
-  await until(() => guard.snapshot().totals.tracked === 0, 'it is gone')
-  t.same(rulesOf(guard), ['half-open-unheard'])
+  connection.do({ do: 'write', text: 'GET / HTTP/1.1\r\nHost: a\r\n\r\n' })
+  await connection.saw('data')
+  await sleep(1100)
+  const upgraded = once(server, 'upgrade')
+  connection.do({ do: 'write', text: UPGRADE })
+  await upgraded
+  t.same(lint(), [])
+  await until(() => rulesOf().includes('upgrade-unheld'), 'it is found')
+})
+
+t.test('its own report is none of the application', async (t) => {
+  using guard = install({ report: '127.0.0.1:0' })
+  await guard.listening
+  t.same(lint({ loadBalancerIdleMs: 300_000 }), [])
+})
+
+t.test('options are checked', async (t) => {
+  t.throws(() => lint({ loadBalancerIdle: 1 } as object), { code: 'SLG_ERR_UNKNOWN_OPTION' })
+  t.throws(() => lint({ loadBalancerIdleMs: '60 s' } as object), { code: 'SLG_ERR_INVALID_OPTION' })
+})
+
+t.test('loaded late, beside the guard of the preload', async (t) => {
+  const file = join(
+    t.testdir({
+      'app.mjs': `
+        import http from 'node:http'
+        import net from 'node:net'
+        import { once } from 'node:events'
+        import { setTimeout as sleep } from 'node:timers/promises'
+        import { installedGuard } from '${INDEX_URL}'
+        const server = http.createServer({ requestTimeout: 0 }).listen(0)
+        server.on('upgrade', (request, socket) => socket.on('data', () => {}).write('HTTP/1.1 101 Switching Protocols\\r\\n\\r\\n'))
+        await once(server, 'listening')
+        const client = net.connect(server.address().port)
+        client.write('GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: Upgrade\\r\\nUpgrade: x\\r\\n\\r\\n')
+        await once(client, 'data')
+        const before = installedGuard().snapshot()
+        const { lint } = await import(new URL('lint.js', '${INDEX_URL}'))
+        while (!lint().some(({ rule }) => rule === 'upgrade-unheld')) await sleep(50)
+        const { lint: findings } = installedGuard().snapshot()
+        console.log('lint' in before, ...findings.map(({ rule, where }) => rule + ' ' + where))
+        client.destroy()
+        server.close()
+      `,
+    }),
+    'app.mjs',
+  )
+  const outcome = await runNode(['--require', REGISTER, file])
+  t.match(outcome, { code: 0, stdout: 'false upgrade-unheld null no-request-timeout null\n', stderr: '' })
 })
 
 t.test('keep-alive asked for in vain, one finding for all connections to one place', async (t) => {
-  using guard = install({ keepAlive: false, stacks: 'always' })
+  using _guard = install({ keepAlive: false, stacks: 'always' })
   const port = await listen(
     closeAfter(
       t,
@@ -176,7 +242,7 @@ t.test('keep-alive asked for in vain, one finding for all connections to one pla
   ]
   t.teardown(() => sockets.forEach((socket) => socket.destroy()))
   await Promise.all(sockets.map((socket) => once(socket, 'connect')))
-  t.match(guard.lint(), [
+  t.match(lint(), [
     {
       rule: 'keep-alive-lost',
       message: new RegExp(`on 2 connections to 127\\.0\\.0\\.1:${port}$`),
@@ -184,29 +250,27 @@ t.test('keep-alive asked for in vain, one finding for all connections to one pla
     },
   ])
   for (const socket of sockets) socket.setKeepAlive(true, 5000)
-  t.same(guard.lint(), [], 'the remedy helps')
+  t.same(lint(), [], 'the remedy helps')
 })
 
 t.test("Fastify's default is one finding, with the option of Fastify for it", async (t) => {
-  using guard = install()
+  using _guard = install()
   const app = Fastify()
   t.teardown(() => app.close())
   await app.listen({ port: 0, host: 'localhost' })
-  t.match(guard.lint(), [
-    { rule: 'no-request-timeout', remedy: /Fastify\(/, where: /lint\.test\.[jt]s:\d+$/ },
-  ])
-  t.equal(guard.lint().length, 1)
+  t.match(lint(), [{ rule: 'no-request-timeout', remedy: /Fastify\(/, where: /lint\.test\.[jt]s:\d+$/ }])
+  t.equal(lint().length, 1)
 })
 
 t.test('a request that is never given up', async (t) => {
-  using guard = install()
+  using _guard = install()
   const server = closeAfter(t, http.createServer({ requestTimeout: 0 })) as http.Server
   await listen(server)
-  t.same(rulesOf(guard), ['no-request-timeout'])
+  t.same(rulesOf(), ['no-request-timeout'])
   server.setTimeout(1000)
-  t.same(rulesOf(guard), [], 'an idle timeout gives it up')
+  t.same(rulesOf(), [], 'an idle timeout gives it up')
   server.setTimeout(0)
   server.close()
   await once(server, 'close')
-  t.same(rulesOf(guard), [], 'a server that is gone is no finding')
+  t.same(rulesOf(), [], 'a server that is gone is no finding')
 })

@@ -56,7 +56,6 @@ export const KEPT = {
   limitReachedInMs: null,
   growthPerHour: 0,
   orphans: null,
-  lint: [],
 } satisfies Partial<Report>
 
 const NO_TREND = { leakedTotal: 0, growthPerHour: 0, descriptorShare: null }

@@ -1,0 +1,54 @@
+/**
+ * `socket-leak-guard/lint`: settings and handlers that will leak sooner or later, found before they do. Most of it is looked up when
+ * somebody asks. What nobody could look up later is heard from the moment on at which this module is loaded.
+ */
+import type { LintFinding } from '../core/report.js'
+import { CpuShare } from '../kernel/cpu-share.js'
+import { checkedMs, checkNames } from '../options/check.js'
+import { monotonicMs } from '../real-time.js'
+import { installedGuard, registerLinter } from '../registry.js'
+import { messageOf, warnOnce } from '../warnings.js'
+import { watchKeepAlive } from './keep-alive.js'
+import { findingsIn, type LintOptions } from './rules.js'
+import { watchServers } from './servers.js'
+
+export type { LintFinding } from '../core/report.js'
+export type { LintOptions }
+
+const servers = watchServers()
+const keepAlives = watchKeepAlive()
+registerLinter(createReportLinter())
+
+/**
+ * What will leak sooner or later, as far as it was seen, worst rule first for each server. Without a guard, only what settings tell.
+ *
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @example
+ * import { lint } from 'socket-leak-guard/lint'
+ * for (const { message, remedy } of lint({ loadBalancerIdleMs: 60_000 })) console.warn(message, remedy)
+ */
+export function lint(options: LintOptions = {}): LintFinding[] {
+  checkNames(options, ['loadBalancerIdleMs'])
+  const { loadBalancerIdleMs } = options
+  if (loadBalancerIdleMs !== undefined) checkedMs('loadBalancerIdleMs', loadBalancerIdleMs)
+  const adapter = installedGuard()?.adapter ?? null
+  return findingsIn({ servers: servers.facts(adapter), lostKeepAlives: keepAlives.lost(adapter) }, options)
+}
+
+/** For the report: the findings of the last look while another one would take more than 1 % of one CPU. */
+function createReportLinter(): () => LintFinding[] {
+  const share = new CpuShare(monotonicMs)
+  let latest: LintFinding[] = []
+  return function lintForReport() {
+    if (share.restMs() > 0) return latest
+    const startedMs = monotonicMs()
+    share.begin()
+    try {
+      latest = lint()
+    } catch (error) {
+      warnOnce('SLG_WARN_INTERNAL', `the linter failed: ${messageOf(error)}`)
+    }
+    share.spend(startedMs)
+    return latest
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Keep-alive that was asked for and is off. `setKeepAlive()` holds whenever it is called, before `connect()` too. What Node
+ * ignores is the option `keepAlive` where the socket was there first: `new Socket().connect({ keepAlive: true })` on Node
+ * 20.20, 22.23, 24.21 and 26.10, and `tls.connect({ keepAlive: true })` on 20 and 22 (lib/net.js: only the constructor
+ * reads it). Measured with getsockopt.
+ */
+import type { Socket } from 'node:net'
+import { formatEndpoint } from '../core/endpoint.js'
+import type { AdapterGuard } from '../guard.js'
+import { isHeldByAgent, isKeepAliveKnownOff, readAddresses } from '../socket/fields.js'
+import { applyPatches, connectPatch } from '../socket/patches.js'
+
+import { handlerIn, type LostKeepAlive } from './rules.js'
+
+export interface KeepAliveWatch {
+  /** One entry for each remote end. */
+  lost(adapter: AdapterGuard | null): LostKeepAlive[]
+}
+
+const FIRST_PURGE = 1000
+
+export function watchKeepAlive(): KeepAliveWatch {
+  const asked = new Set<WeakRef<Socket>>()
+  let purgeAt = FIRST_PURGE
+
+  function onConnect(socket: Socket, args: ArrayLike<unknown>): void {
+    if (!asksForKeepAlive(args) || !isKeepAliveKnownOff(socket)) return
+    asked.add(new WeakRef(socket))
+    if (asked.size >= purgeAt) purgeAt = Math.max(FIRST_PURGE, 2 * open().length)
+  }
+
+  function open(): Socket[] {
+    const sockets: Socket[] = []
+    for (const ref of asked) {
+      const socket = ref.deref()
+      if (socket === undefined || socket.destroyed) asked.delete(ref)
+      else sockets.push(socket)
+    }
+    return sockets
+  }
+
+  applyPatches([connectPatch(onConnect, () => true)])
+  return {
+    lost(adapter) {
+      const byRemote = new Map<string, LostKeepAlive>()
+      for (const socket of open()) {
+        // The agents of node:http switch it on themselves, once a request is done.
+        if (socket.connecting || !isKeepAliveKnownOff(socket) || isHeldByAgent(socket)) continue
+        const { remote: end } = readAddresses(socket)
+        if (end === null) continue
+        const remote = formatEndpoint(end)
+        const { connections = 0, where = handlerIn(adapter?.describe(socket)) } = byRemote.get(remote) ?? {}
+        byRemote.set(remote, { remote, connections: connections + 1, where })
+      }
+      return [...byRemote.values()]
+    },
+  }
+}
+
+function asksForKeepAlive(args: ArrayLike<unknown>): boolean {
+  // `net.connect()` and `tls.connect()` hand over `[options, callback]`.
+  const options: unknown = Array.isArray(args[0]) ? args[0][0] : args[0]
+  return (options as { keepAlive?: unknown } | null | undefined)?.keepAlive === true
+}
