@@ -21,18 +21,18 @@ export interface GuardedServer<Options extends DrainOptions = DrainOptions> {
 
 export type { DrainOptions, DrainResult }
 export { install } from './install.js'
-export { installedGuard } from './registry.js'
-export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard.js'
+export { installedGuard } from './guard/registry.js'
+export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard/guard.js'
 export type { RequestLike, ResponseLike, WebSocketLike } from './owner/request-name.js'
 export type { RoutedRequest, RouteOf, ToldRoute } from './owner/request-name.js'
 export { reportHandler } from './server/mounted-report.js'
 export type { MountedReportOptions } from './server/mounted-report.js'
 
 // Mistakes of the caller, told as the guard tells them.
-export { describeValue, SocketLeakGuardError, wrongServer } from './errors.js'
+export { describeValue, SocketLeakGuardError, wrongServer } from './base/errors.js'
 export { invalidOption, isOptionBag } from './options/rules.js'
 export { checkedMs, checkNames, checkServerOptions } from './options/check.js'
-export { messageOf, warnOnce } from './warnings.js'
+export { messageOf, warnOnce } from './base/warnings.js'
 
 // The graceful stop.
 export { closeByForce } from './drain/closing.js'
@@ -44,4 +44,4 @@ export { drainHttpServer, planHttpDrain } from './drain/http.js'
 export { bytesAccepted, hasBlockedOutput } from './socket/fields.js'
 
 // Time that no fake clock has replaced.
-export { clearTimeout, monotonicMs, setImmediate, setTimeout } from './real-time.js'
+export { clearTimeout, monotonicMs, setImmediate, setTimeout } from './base/real-time.js'

@@ -1,7 +1,7 @@
 /** The public names, nothing else. */
 export { install } from './install.js'
-export { installedGuard } from './registry.js'
-export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard.js'
+export { installedGuard } from './guard/registry.js'
+export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard/guard.js'
 export { reportHandler } from './server/mounted-report.js'
 export type { MountedReportOptions } from './server/mounted-report.js'
 export type {
@@ -9,11 +9,9 @@ export type {
   KeepAliveOptions,
   LogFunction,
   PolicyOptions,
-  KeepAlivePolicy,
   PressureOptions,
   PressurePolicy,
   ResolvedOptions,
-  SocketPolicy,
 } from './options/options.js'
 export type { KernelProbe, KernelSample, ProbeRun, ProbeTarget } from './kernel/probe.js'
 export { fromAsyncLocalStorage } from './owner/context/async-local-storage.js'
@@ -23,9 +21,9 @@ export type { ContextProvider } from './owner/context/provider.js'
 export type { RequestLike, ResponseLike, WebSocketLike } from './owner/request-name.js'
 export type { ToldRoute } from './owner/request-name.js'
 export type { GuardListener } from './act/announcer.js'
-export { SocketLeakGuardError, wrongServer } from './errors.js'
-export type { ErrorCode } from './errors.js'
-export type { ActionChooser } from './core/policy.js'
+export { SocketLeakGuardError, wrongServer } from './base/errors.js'
+export type { ErrorCode } from './base/errors.js'
+export type { ActionChooser, KeepAlivePolicy, SocketPolicy } from './judge/policy.js'
 export type {
   AccessStacks,
   Endpoint,

@@ -1,11 +1,11 @@
 /** One guard per process: made here from options, or found where it already is. */
 import { Server, Socket } from 'node:net'
-import { createGuard, type FreshGuard } from './create-guard.js'
-import { SocketLeakGuardError } from './errors.js'
-import type { Guard } from './guard.js'
+import { createGuard, type FreshGuard } from './guard/create-guard.js'
+import { SocketLeakGuardError } from './base/errors.js'
+import type { Guard } from './guard/guard.js'
 import { hasReadableFields } from './socket/fields.js'
 import { resolveOptions, sameOptions, type InstallOptions, type ResolvedOptions } from './options/options.js'
-import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from './registry.js'
+import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from './guard/registry.js'
 
 /**
  * Installs the guard in this process. A second call with the same options (or none) returns the guard that is there. One that was

@@ -15,11 +15,11 @@
  *   can't load one (`--no-experimental-require-module`)
  */
 import { isDisabled, readEnvironment } from './options/env.js'
-import { SocketLeakGuardError, type ErrorCode } from './errors.js'
+import { SocketLeakGuardError, type ErrorCode } from './base/errors.js'
 import { installPreloaded } from './install.js'
-import { isSupportedNode, SUPPORTED_NODE } from './node-version.js'
+import { isSupportedNode, SUPPORTED_NODE } from './base/node-version.js'
 import type { InstallOptions } from './options/options.js'
-import { messageOf, warnOnce } from './warnings.js'
+import { messageOf, warnOnce } from './base/warnings.js'
 
 guardThisThread()
 

@@ -11,8 +11,8 @@
  * that gives no view of the kernel, what only the kernel knows (`fin-unseen`, `window-closed`) can't fail a test.
  */
 import type { SocketReport } from './core/report.js'
-import type { SocketLeakGuardError } from './errors.js'
-import type { Guard } from './guard.js'
+import type { SocketLeakGuardError } from './base/errors.js'
+import type { Guard } from './guard/guard.js'
 import { startLeakCheck } from './testing/leak-check.js'
 import { readLeakCheckOptions } from './testing/leak-check-options.js'
 

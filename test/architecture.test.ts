@@ -17,85 +17,67 @@ interface Layer {
 }
 
 /**
- * core <- observe, act, report <- server <- install <- index <- adapters, in small steps. What is not obvious:
- *
- * - `act` uses `observe`: the sweep walks the sensors' records and asks them, and a deed needs the same handle that is
- *   read there, so that no second file has to know a socket's private fields. Never the other way round.
- * - `settings` and `contract` are shapes. Settings know the types of what may be given as a probe or a context.
- * - `testing` uses `observe` to tell a TCP socket from others among those that were open before it looked.
+ * core <- judge <- socket <- owner <- pairs <- act <- guard <- install <- index <- adapters. `base` is what everybody may use;
+ * kernel, report and server stand on core. What is optional (drain, lint, testing) stands above the guard.
  */
 const LAYERS: readonly Layer[] = [
-  {
-    name: 'ground',
-    files: /^src\/(errors|warnings|detached|process-wide|real-time|node-version|endless-streams)\.ts$/,
-    uses: [],
-  },
   { name: 'core', files: /^src\/core\//, uses: [] },
-  { name: 'kernel', files: /^src\/kernel\//, uses: ['ground', 'core'] },
+  { name: 'base', files: /^src\/base\//, uses: ['core'] },
+  { name: 'judge', files: /^src\/judge\//, uses: ['core'] },
   { name: 'report', files: /^src\/report\//, uses: ['core'] },
-  {
-    name: 'settings',
-    files: /^src\/options\//,
-    uses: ['ground', 'core'],
-    knows: ['observe', 'kernel'],
-  },
-  {
-    name: 'observe',
-    files: /^src\/(observe|socket|owner|pairs)\//,
-    uses: ['ground', 'core', 'kernel'],
-    knows: ['settings'],
-  },
+  { name: 'kernel', files: /^src\/kernel\//, uses: ['core', 'base'] },
+  { name: 'options', files: /^src\/options\//, uses: ['core', 'base', 'judge'], knows: ['kernel', 'owner'] },
+  { name: 'socket', files: /^src\/socket\//, uses: ['core', 'base'], knows: ['judge', 'kernel', 'options'] },
+  { name: 'owner', files: /^src\/owner\//, uses: ['core', 'base', 'socket'], knows: ['options'] },
+  { name: 'pairs', files: /^src\/pairs\//, uses: ['core', 'judge', 'report', 'socket', 'owner'] },
   {
     name: 'act',
     files: /^src\/act\//,
-    uses: ['ground', 'core', 'settings', 'kernel', 'observe'],
-    knows: ['contract'],
+    uses: ['core', 'base', 'judge', 'socket'],
+    knows: ['kernel', 'pairs', 'options'],
   },
+  { name: 'server', files: /^src\/server\//, uses: ['core', 'base', 'options', 'report', 'guard'] },
   {
-    name: 'contract',
-    files: /^src\/(guard|registry)\.ts$/,
-    uses: ['ground'],
-    knows: ['core', 'kernel', 'observe', 'act', 'settings'],
+    name: 'guard',
+    files: /^src\/guard\//,
+    uses: [
+      'core',
+      'base',
+      'judge',
+      'report',
+      'kernel',
+      'options',
+      'socket',
+      'owner',
+      'pairs',
+      'act',
+      'server',
+    ],
   },
-  { name: 'server', files: /^src\/server\//, uses: ['ground', 'core', 'settings', 'report', 'contract'] },
-  {
-    name: 'install',
-    files: /^src\/((install|create-guard|bookkeeping|guard-arguments)\.ts$|guard\/)/,
-    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'act', 'contract', 'server'],
-  },
+  { name: 'install', files: /^src\/install\.ts$/, uses: ['base', 'options', 'socket', 'guard'] },
   {
     name: 'index',
     files: /^src\/index\.ts$/,
-    uses: ['ground', 'core', 'kernel', 'report', 'settings', 'observe', 'contract', 'server', 'install'],
-    knows: ['act'],
+    uses: ['core', 'base', 'judge', 'kernel', 'options', 'owner', 'act', 'guard', 'server', 'install'],
   },
-  {
-    name: 'drain',
-    files: /^src\/drain\//,
-    uses: ['ground', 'settings', 'observe'],
-    knows: ['contract'],
-  },
+  { name: 'entry', files: /^src\/register\.ts$/, uses: ['base', 'options', 'install'] },
+  { name: 'drain', files: /^src\/drain\//, uses: ['core', 'base', 'options', 'socket'], knows: ['guard'] },
   {
     name: 'lint',
     files: /^src\/lint\//,
-    uses: ['ground', 'core', 'kernel', 'observe', 'settings', 'contract'],
-  },
-  {
-    name: 'adapter',
-    files: /^src\/adapter\.ts$/,
-    uses: ['ground', 'settings', 'observe', 'contract', 'server', 'install', 'drain'],
+    uses: ['core', 'base', 'kernel', 'options', 'socket', 'owner', 'guard'],
   },
   {
     name: 'testing',
     files: /^src\/testing(\.ts|\/)/,
-    uses: ['ground', 'core', 'observe', 'settings', 'contract', 'install'],
+    uses: ['core', 'base', 'judge', 'options', 'socket', 'guard', 'install'],
   },
   {
-    name: 'entry',
-    files: /^src\/(register\.ts)/,
-    uses: ['ground', 'core', 'report', 'settings', 'contract', 'install', 'index'],
+    name: 'contract',
+    files: /^src\/adapter\.ts$/,
+    uses: ['core', 'base', 'options', 'socket', 'drain', 'guard', 'install', 'server', 'owner'],
   },
-  { name: 'adapters', files: /^adapters\//, uses: ['adapter'] },
+  { name: 'adapters', files: /^adapters\//, uses: ['contract'] },
 ]
 
 const sources = readSources('src', 'adapters')
@@ -199,8 +181,8 @@ function impuritiesIn({ code, imports }: Pick<SourceFile, 'code' | 'imports'>): 
   return [...globals, ...outside, ...clock.flatMap((pattern) => pattern.exec(code)?.[0] ?? [])]
 }
 
-t.test('core and report are pure: no module of Node, no clock, no console, no process', async (t) => {
-  const violations = inLayers('core', 'report').flatMap((source) =>
+t.test('core, judge and report are pure: no module of Node, no clock, no console, no process', async (t) => {
+  const violations = inLayers('core', 'judge', 'report').flatMap((source) =>
     impuritiesIn(source).map((impurity) => `${source.path}: ${impurity}`),
   )
   allow(t, violations, 'the same in, the same out')
@@ -330,12 +312,12 @@ t.test('functions and types are exported by name, and what is erased is erasable
 
 t.test('every error code is used, and every code that is used is declared', async (t) => {
   const declared = new Set(
-    codesIn(sources.find(({ path }) => path === 'src/errors.ts')!.bare.split('export class')[0]!),
+    codesIn(sources.find(({ path }) => path === 'src/base/errors.ts')!.bare.split('export class')[0]!),
   )
   t.ok(declared.size > 5)
   const used = new Set(
     sources.flatMap(({ path, bare }) =>
-      codesIn(path === 'src/errors.ts' ? bare.slice(bare.indexOf('export class')) : bare),
+      codesIn(path === 'src/base/errors.ts' ? bare.slice(bare.indexOf('export class')) : bare),
     ),
   )
   const violations = [

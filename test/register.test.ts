@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { isSupportedNode, SUPPORTED_NODE } from '../src/node-version.js'
+import { isSupportedNode, SUPPORTED_NODE } from '../src/base/node-version.js'
 import { INDEX_URL, PACKAGE_ROOT, REGISTER, REGISTER_URL } from './support/package-root.js'
 import { runNode, type Outcome } from './support/run-node.js'
 

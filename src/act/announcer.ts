@@ -1,7 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { GuardEvent, SocketReport } from '../core/report.js'
 import { EVENT_TYPES, type EventType } from '../core/vocabulary.js'
-import { messageOf, warnOnce } from '../warnings.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
 
 export type GuardListener = (event: GuardEvent) => void
 

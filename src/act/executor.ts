@@ -2,10 +2,11 @@
  * The deeds. While one is under way the executor says so, because our own `end()` and `destroy()` come back through
  * our own seam. `destroy()` never gets an error argument: with one it would emit `'error'` and could crash the host.
  */
-import type { Deed } from '../core/policy.js'
+import type { Deed } from '../judge/policy.js'
 import { armKeepAlive, disarmKeepAlive, mayFail } from './keep-alive.js'
 import type { Socket } from 'node:net'
-import type { KernelProbe, KeepAliveTimes } from '../kernel/probe.js'
+import type { KernelProbe } from '../kernel/probe.js'
+import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { descriptorOf, resetSocket } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
 

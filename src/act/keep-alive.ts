@@ -3,7 +3,8 @@
  * always the application's word; where that word is "on", the guard touches nothing.
  */
 import { EventEmitter } from 'node:events'
-import type { KeepAliveTimes, KernelProbe } from '../kernel/probe.js'
+import type { KernelProbe } from '../kernel/probe.js'
+import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { clientRequestOf, descriptorOf, isHttp2, isKeepAliveOn, writeKeepAlive } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
 

@@ -4,7 +4,7 @@
  */
 import type { GuardEvent } from '../core/report.js'
 import type { LogFunction } from '../options/options.js'
-import { messageOf, warnOnce } from '../warnings.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
 
 export interface LeakLog {
   hear(event: GuardEvent): void

@@ -19,8 +19,8 @@ import {
 } from '../socket/fields.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { SocketRecord } from '../socket/record.js'
-import { messageOf, warnOnce } from '../warnings.js'
-import type { Judge } from './judge.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
+import type { Judge } from './apply.js'
 import type { Pass } from './sweeper.js'
 
 export interface SweepHooks {
@@ -80,11 +80,11 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     hooks.onLook(record)
     const odd = isOdd(socket) || record.selfConnected || pairs.leftOf(record)?.propagates === true
     if (!odd) {
-      if (record.case !== null) observe(record, null)
-      if (record.case?.verdict === 'none' && record.case.acted === 'no') record.case = null
+      if (record.trouble !== null) observe(record, null)
+      if (record.trouble?.verdict === 'none' && record.trouble.acted === 'no') record.trouble = null
       return
     }
-    if (record.case !== null && isWorthAsking(record)) asked.push(record)
+    if (record.trouble !== null && isWorthAsking(record)) asked.push(record)
     else observe(record, isDisconnected(socket))
     keepAddresses(record)
   }
@@ -172,7 +172,7 @@ function shielded(look: (record: SocketRecord) => void, record: SocketRecord): v
 
 /** While something is odd: a dead connection has no addresses any more. */
 function keepAddresses(record: SocketRecord): void {
-  if (record.addresses !== null || record.case === null) return
+  if (record.addresses !== null || record.trouble === null) return
   const addresses = readAddresses(record.socket)
   if (addresses.remote !== null) record.addresses = addresses
 }

@@ -2,8 +2,8 @@
  * One timer for everything. A pass walks in slices of about a millisecond, so that it never holds the event loop for
  * long, and neither the timer nor the slices keep the process alive.
  */
-import type { RunDetached } from '../detached.js'
-import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
+import type { RunDetached } from '../base/detached.js'
+import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
 
 const SLICE_MS = 1
 /** What somebody who asks for a report may have to wait for a quick look; the rest of it follows in slices. */

@@ -128,6 +128,14 @@ export interface SiteReport extends SiteCount {
   readonly descriptorShare: number | null
 }
 
+/** What has become of a site lately. */
+export interface SiteTrend {
+  /** Sockets of this site that were called leaked since the start. */
+  readonly leakedTotal: number
+  /** Leaked minus healed or reclaimed over the last hour, scaled to an hour while the history is shorter. */
+  readonly growthPerHour: number
+}
+
 /** A site that leaked and, for now, has nothing suspect or leaked any more. */
 export interface HealedSite {
   readonly site: string

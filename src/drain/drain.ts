@@ -8,11 +8,11 @@
  * - The timer keeps the process alive: somebody waits for the result.
  */
 import type { Server, Socket } from 'node:net'
-import type { Guard } from '../guard.js'
+import type { Guard } from '../guard/guard.js'
 import { isTls, rawSocketOf } from '../socket/fields.js'
 import { checkedMs, checkNames } from '../options/check.js'
-import { clearTimeout, monotonicMs, setTimeout } from '../real-time.js'
-import { messageOf, warnOnce } from '../warnings.js'
+import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
 import { closeByForce, endSocket, wasForced } from './closing.js'
 
 export interface DrainOptions {

@@ -9,10 +9,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Server, Socket } from 'node:net'
-import { isEndless } from '../endless-streams.js'
-import type { Guard } from '../guard.js'
+import { isEndless } from '../core/endless.js'
+import type { Guard } from '../guard/guard.js'
 import { hasBlockedOutput } from '../socket/fields.js'
-import { clearInterval, monotonicMs, setImmediate, setInterval } from '../real-time.js'
+import { clearInterval, monotonicMs, setImmediate, setInterval } from '../base/real-time.js'
 import { endSocket } from './closing.js'
 import { drain, type DrainOptions, type DrainPlan, type DrainResult } from './drain.js'
 

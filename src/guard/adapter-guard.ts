@@ -1,9 +1,9 @@
 /** The part of the guard that adapters use: checks what it is given, then tells the engine. */
 import { EventEmitter } from 'node:events'
 import type { Engine, Estate } from './engine.js'
-import { wrongServer } from '../errors.js'
-import type { AdapterGuard } from '../guard.js'
-import { checkedLabel, checkedRequest, checkedRoute } from '../guard-arguments.js'
+import { wrongServer } from '../base/errors.js'
+import type { AdapterGuard } from './guard.js'
+import { checkedLabel, checkedRequest, checkedRoute } from './arguments.js'
 import { nameRequest, type ResponseLike, type WebSocketLike } from '../owner/request-name.js'
 import { isServedByHttp, requestOn, responseOn } from '../socket/fields.js'
 import { hintOf, recordOf, type SocketRecord } from '../socket/record.js'

@@ -4,27 +4,28 @@
  */
 import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createExecutor } from '../act/executor.js'
-import { createJudge } from '../act/judge.js'
+import { createJudge } from '../act/apply.js'
 import { beginSweepPass } from '../act/sweep-pass.js'
 import { startSweeper, type Sweeper } from '../act/sweeper.js'
-import { keepBooks, type Bookkeeping } from '../bookkeeping.js'
+import { keepBooks, type Bookkeeping } from './books.js'
 import { Ledger } from '../core/ledger.js'
 import type { Action } from '../core/vocabulary.js'
-import { createDetached, type RunDetached } from '../detached.js'
+import { createDetached, type RunDetached } from '../base/detached.js'
 import type { KernelProbe } from '../kernel/probe.js'
 import { selectKernelProbe } from '../kernel/select.js'
-import type { ResolvedOptions, SocketPolicy } from '../options/options.js'
+import type { ResolvedOptions } from '../options/options.js'
+import type { SocketPolicy } from '../judge/policy.js'
 import { startOwnerSensors, type OwnerSensors } from '../owner/sensors.js'
 import { ToldRoutes } from '../owner/request-name.js'
 import { Pairs } from '../pairs/pairs.js'
-import { monotonicMs, setImmediate } from '../real-time.js'
+import { monotonicMs, setImmediate } from '../base/real-time.js'
 import { ReportSockets } from '../server/report-sockets.js'
 import { isDeath, isGivenUp, hearsErrors } from '../socket/failures.js'
 import { isKeepAliveOn, isTcp } from '../socket/fields.js'
 import { applyPatches, serverPatch, serverPrototypes, socketPatches } from '../socket/patches.js'
 import { hintOf, type SocketRecord } from '../socket/record.js'
 import { createTracker, type Tracker } from '../socket/tracker.js'
-import { messageOf, warnOnce } from '../warnings.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
 import { Look } from './look.js'
 import { keepSettings, type Settings } from './settings.js'
 
@@ -160,8 +161,8 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     onReleased(record, error) {
       books.onReleased(record)
       const isOurs = isOwnDoing(record, error)
-      const died = isOurs || (record.case?.verdict === 'leaked' && isDeath(error))
-      if (record.case !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
+      const died = isOurs || (record.trouble?.verdict === 'leaked' && isDeath(error))
+      if (record.trouble !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
       owners.onReleased(record)
       return isOurs && !hearsErrors(record.socket) ? undefined : error
     },
@@ -206,7 +207,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     onStall(blockedMs) {
       books.onStall(blockedMs)
       for (const record of ledger)
-        if (record.case !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
+        if (record.trouble !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
     },
     onFailure: (error) => fail('a sweep', error),
   })

@@ -2,10 +2,10 @@
  * One look at what is tracked: who owns what, who belongs to whom, and how a socket stands in the report. What was found once is
  * kept for as long as the look takes; a look changes nothing.
  */
-import { diagnose } from '../core/diagnose.js'
-import { phaseOf, type Facts } from '../core/facts.js'
-import { isNamed } from '../core/pairs.js'
-import { judgePeer } from '../core/peer.js'
+import { diagnose } from '../report/diagnose.js'
+import { phaseOf, type Facts } from '../judge/facts.js'
+import { isNamed } from '../report/pair-lines.js'
+import { judgePeer } from '../judge/peer.js'
 import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core/report.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
@@ -43,15 +43,15 @@ export class Look {
   /** @param unsettled name a condition even while it is too young for a verdict */
   describe(record: SocketRecord, unsettled = false): SocketReport {
     const { nowMs } = this
-    const { socket, case: kase } = record
-    const disconnected = kase !== null && kase.deadTurn !== -1
+    const { socket, trouble } = record
+    const disconnected = trouble !== null && trouble.deadTurn !== -1
     const kernel = believedOf(record, disconnected)
     const abandoned = this.pairs.abandonmentOf(record)
     const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
     // The request of an upgrade moved bytes, too.
-    const movedMs = kase?.progressMs ?? Math.max(record.firstSeenMs, record.hint?.handedOverMs ?? 0)
+    const movedMs = trouble?.progressMs ?? Math.max(record.firstSeenMs, record.hint?.handedOverMs ?? 0)
     const idleMs = Math.round(nowMs - movedMs)
     const undiagnosed = {
       id: record.id,
@@ -60,11 +60,11 @@ export class Look {
       local,
       remote,
       phase: phaseOf(facts),
-      condition: kase?.verdict === 'none' && !unsettled ? null : (kase?.condition ?? null),
-      verdict: record.isExempt ? ('exempt' as const) : (kase?.verdict ?? 'none'),
+      condition: trouble?.verdict === 'none' && !unsettled ? null : (trouble?.condition ?? null),
+      verdict: record.isExempt ? ('exempt' as const) : (trouble?.verdict ?? 'none'),
       kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
-      seenBy: kase?.seenBy ?? 'stream',
-      sinceMs: Math.round(nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs)),
+      seenBy: trouble?.seenBy ?? 'stream',
+      sinceMs: Math.round(nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs)),
       idleMs,
       unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
       unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),

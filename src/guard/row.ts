@@ -1,6 +1,6 @@
 /** A record as a row of the report: a few fields now, the rest for who asks. */
 import type { SocketReport } from '../core/report.js'
-import type { SocketRow } from '../core/snapshot.js'
+import type { SocketRow } from '../report/build.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'
 import { addressesOf } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
@@ -20,13 +20,13 @@ export class RecordRow implements SocketRow {
 
   /** @param unsettled name a condition even while it is too young for a verdict */
   constructor(record: SocketRecord, look: Look, unsettled: boolean) {
-    const { case: kase } = record
+    const { trouble } = record
     this.id = record.id
     this.direction = record.direction
-    this.verdict = record.isExempt ? 'exempt' : (kase?.verdict ?? 'none')
-    this.condition = kase === null || (kase.verdict === 'none' && !unsettled) ? null : kase.condition
-    this.sinceMs = Math.round(look.nowMs - (kase === null ? record.firstSeenMs : kase.sinceMs))
-    this.isDisconnected = kase !== null && kase.deadTurn !== -1
+    this.verdict = record.isExempt ? 'exempt' : (trouble?.verdict ?? 'none')
+    this.condition = trouble === null || (trouble.verdict === 'none' && !unsettled) ? null : trouble.condition
+    this.sinceMs = Math.round(look.nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs))
+    this.isDisconnected = trouble !== null && trouble.deadTurn !== -1
     this.#record = record
     this.#look = look
     this.#unsettled = unsettled

@@ -5,7 +5,8 @@
 import { serverOf } from '../socket/fields.js'
 import type { GivenSettings, SocketRecord } from '../socket/record.js'
 import { isOptionBag } from '../options/rules.js'
-import { resolvePolicy, type PolicyOptions, type SocketPolicy } from '../options/options.js'
+import { resolvePolicy, type PolicyOptions } from '../options/options.js'
+import type { SocketPolicy } from '../judge/policy.js'
 
 export interface Settings {
   /**

@@ -11,7 +11,7 @@
  * event loop has run. SO_ERROR is not read (that would take the error away from Node), and no descriptor is read from or
  * closed.
  */
-import { monotonicMs } from '../real-time.js'
+import { monotonicMs } from '../base/real-time.js'
 import * as sys from './libc.js'
 import type { Libc } from './libc.js'
 import type { KernelProbe, KernelSample, ProbeTarget } from './probe.js'

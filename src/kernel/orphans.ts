@@ -9,7 +9,7 @@
 import { opendirSync, readlinkSync } from 'node:fs'
 import type { OrphansReport } from '../core/report.js'
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
-import { monotonicMs, setTimeout } from '../real-time.js'
+import { monotonicMs, setTimeout } from '../base/real-time.js'
 import { readTable, TCP_TABLE, UNIX_TABLE, type TableFormat } from './proc-table.js'
 import { workFor, type Steps } from './sliced.js'
 

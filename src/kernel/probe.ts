@@ -2,7 +2,7 @@
  * What every view of the kernel offers, whatever it is made of. A probe is asked about suspects only: with no suspect it
  * makes no system call.
  */
-import type { KernelFacts } from '../core/facts.js'
+import type { KeepAliveTimes, KernelFacts } from '../core/kernel-facts.js'
 
 /** What the kernel said about one socket. */
 export type KernelSample = KernelFacts
@@ -29,12 +29,6 @@ export interface ProbeRun {
   advance(budgetMs: number): boolean
   /** One answer per target, in the targets' order; `null` where the kernel could not be asked. */
   readonly samples: ReadonlyArray<KernelSample | null>
-}
-
-export interface KeepAliveTimes {
-  readonly idleMs: number
-  readonly intervalMs: number
-  readonly count: number
 }
 
 export interface KernelProbe {

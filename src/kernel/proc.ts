@@ -14,7 +14,7 @@
  * socket.
  */
 import * as fs from 'node:fs'
-import { monotonicMs } from '../real-time.js'
+import { monotonicMs } from '../base/real-time.js'
 import type { KernelProbe, KernelSample, ProbeTarget } from './probe.js'
 import {
   isShortOfResources,

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { formatEndpoint } from '../core/endpoint.js'
-import type { AdapterGuard } from '../guard.js'
+import type { AdapterGuard } from '../guard/guard.js'
 import { isHeldByAgent, isKeepAliveKnownOff, readAddresses } from '../socket/fields.js'
 import { applyPatches, connectPatch } from '../socket/patches.js'
 

@@ -9,7 +9,7 @@ import { Server as HttpsServer } from 'node:https'
 import { Socket, type Server } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 import type { SocketReport } from '../core/report.js'
-import type { AdapterGuard } from '../guard.js'
+import type { AdapterGuard } from '../guard/guard.js'
 import { isServedByHttp, isTls, serverOf } from '../socket/fields.js'
 
 /** A handler may well attach its listeners a little later; after this long it won't. */

@@ -1,5 +1,5 @@
 /** Options that stand beside the policy: those of an adapter, of a drain, of a mounted report. */
-import { describeValue } from '../errors.js'
+import { describeValue } from '../base/errors.js'
 import { integer, invalidOption, isOptionBag, unknownOption } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'
 

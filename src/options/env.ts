@@ -2,7 +2,7 @@
  * Options from the environment: `SOCKET_LEAK_GUARD_` and the option's name in upper snake case. Nothing here
  * throws: what can't be used is returned as problems, all of them at once, for the caller to decide.
  */
-import { SocketLeakGuardError } from '../errors.js'
+import { SocketLeakGuardError } from '../base/errors.js'
 import { nearestName } from './nearest-name.js'
 import { describeFor, flag, type Rule } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'

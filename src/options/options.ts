@@ -2,11 +2,11 @@
  * What can be asked of the guard, and the one reader of raw options. Everything that can be off takes `'off'`; where off
  * means "no value", `false` and `null` mean the same. `undefined` is the same as leaving the option out.
  */
-import type { ActionChooser } from '../core/policy.js'
-import type { Action, Tie } from '../core/vocabulary.js'
-import { describeValue } from '../errors.js'
+import type { ActionChooser, SocketPolicy } from '../judge/policy.js'
+import type { Action } from '../core/vocabulary.js'
+import { describeValue } from '../base/errors.js'
 import type { ContextProvider } from '../owner/context/provider.js'
-import type { KeepAliveTimes, KernelProbe } from '../kernel/probe.js'
+import type { KernelProbe } from '../kernel/probe.js'
 import { asOptionError, invalidOption, isOptionBag, readFields, type Fields } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'
 
@@ -171,29 +171,11 @@ export interface InstallOptions extends PolicyOptions {
   logIntervalMs?: number | undefined
 }
 
-/** By which ties an abort is passed on; `null`: by none. */
-export type PropagateAbort = Tie | null
-
-export interface KeepAlivePolicy extends KeepAliveTimes {
-  readonly when: 'suspect' | 'always'
-}
-
 export interface PressurePolicy {
   readonly from: number
   readonly to: number
   readonly floorMs: number
   readonly maxSuspects: number | null
-}
-
-/** What holds for one socket: every field present, frozen. */
-export interface SocketPolicy {
-  readonly graceMs: number
-  readonly maxHalfClosedMs: number | null
-  readonly action: Action | ActionChooser
-  readonly escalateMs: number
-  readonly reclaimDead: boolean
-  readonly keepAlive: KeepAlivePolicy | false
-  readonly propagateAbort: PropagateAbort
 }
 
 /** Every option with its value: frozen, but for a probe, a provider or a function of the application's own. */

@@ -2,7 +2,7 @@
  * The kinds of value that an option can have, and how an object of options is read by them. A rule checks a raw value,
  * reads it from the text of an environment variable, and says what it wants.
  */
-import { describeValue, SocketLeakGuardError } from '../errors.js'
+import { describeValue, SocketLeakGuardError } from '../base/errors.js'
 import { nearestName } from './nearest-name.js'
 
 export interface Rule<T> {

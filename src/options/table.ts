@@ -1,9 +1,10 @@
 /** Every option, once. Validation, the environment and the table in docs/options.md are made from this. */
 import { ACTIONS, TIES } from '../core/vocabulary.js'
-import { describeValue } from '../errors.js'
+import { describeValue } from '../base/errors.js'
 import { fieldPath, invalidOption } from './rules.js'
 import { flag, fraction, integer, offOr, oneOf, record, secret, text, trueMeans, type Rule } from './rules.js'
-import type { KeepAlivePolicy, PressurePolicy, ResolvedOptions } from './options.js'
+import type { PressurePolicy, ResolvedOptions } from './options.js'
+import type { KeepAlivePolicy } from '../judge/policy.js'
 
 export interface Option<T> {
   readonly rule: Rule<T>

@@ -3,7 +3,7 @@
  * line. With `context: 'off'` and `stacks: 'off'` nothing is heard.
  */
 import { Socket } from 'node:net'
-import type { RunDetached } from '../detached.js'
+import type { RunDetached } from '../base/detached.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { listenToChannels, tellsRequestsMade } from '../socket/channels.js'
 import {
@@ -14,8 +14,8 @@ import {
   type RequestScope,
 } from '../socket/patches.js'
 import type { RequestName, SocketRecord } from '../socket/record.js'
-import { setTimeout } from '../real-time.js'
-import { messageOf, warnOnce } from '../warnings.js'
+import { setTimeout } from '../base/real-time.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
 import { selectContext } from './context/source.js'
 import { Work } from './context/work.js'
 import { Opener, type Maker } from './outgoing.js'

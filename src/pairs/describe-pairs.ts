@@ -1,6 +1,6 @@
 /** Pairs of connections for a report: those of which one side has gone or is in trouble, or all. */
-import { SETTLE_MS } from '../core/lifecycle.js'
-import { pairUp } from '../core/pairs.js'
+import { SETTLE_MS } from '../judge/lifecycle.js'
+import { pairUp } from '../report/pair-lines.js'
 import type { PairReport, PairSide, PartnerName } from '../core/report.js'
 import type { SocketRecord } from '../socket/record.js'
 import { isInTrouble, type Left, type Pairs } from './pairs.js'
@@ -31,13 +31,13 @@ export function describePairs(
   }
 
   function sideOf(record: SocketRecord): PairSide {
-    const { case: kase, peerEndedMs } = record
+    const { trouble, peerEndedMs } = record
     const flow = pairs.flowOf(record)
     const beganMs = beginningOf(record)
     return {
       ...identify(record),
       state: peerEndedMs !== 0 ? 'ended' : 'open',
-      condition: kase?.condition ?? null,
+      condition: trouble?.condition ?? null,
       sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
       bytesPerSecond: flow?.bytesPerSecond ?? null,
       idleMs: flow === null ? null : Math.round(flow.idleMs(nowMs)),
@@ -80,16 +80,16 @@ interface Found {
   readonly describe: () => PairReport
 }
 
-function beginningOf({ case: kase, peerEndedMs }: SocketRecord): number {
+function beginningOf({ trouble, peerEndedMs }: SocketRecord): number {
   if (peerEndedMs !== 0) return peerEndedMs
-  return kase === null || kase.condition === null ? Infinity : kase.sinceMs
+  return trouble === null || trouble.condition === null ? Infinity : trouble.sinceMs
 }
 
 function goneSide({ who, partner, sinceMs }: Left, nowMs: number): PairSide {
   return {
     ...who,
     state: partner === null ? 'closed' : 'ended',
-    condition: partner?.case?.condition ?? null,
+    condition: partner?.trouble?.condition ?? null,
     sinceMs: Math.round(nowMs - sinceMs),
     bytesPerSecond: null,
     idleMs: null,

@@ -3,11 +3,11 @@
  * upstream that died while the client waits. It may be meant (work that is finished although nobody waits), so it is a fact
  * in the report, and a reason for grace only with `propagateAbort`.
  */
-import type { Facts } from '../core/facts.js'
+import type { Facts } from '../judge/facts.js'
 import type { PartnerName } from '../core/report.js'
 import type { Condition, Tie } from '../core/vocabulary.js'
 import type { Makers } from '../owner/outgoing.js'
-import type { PropagateAbort, SocketPolicy } from '../options/options.js'
+import type { PropagateAbort, SocketPolicy } from '../judge/policy.js'
 import { clientRequestOf, hasSource, pipesOf, readAddresses, responseOn } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
 import { isOn, isPiped, isUnanswered, type End } from './ends.js'
@@ -110,7 +110,7 @@ export class Pairs {
 
   /** After a look at a connection that is in trouble: has its peer gone, so that what is tied to it should go as well? */
   onObserved(record: SocketRecord): void {
-    if (record.case === null || record.case.verdict === 'none') return
+    if (record.trouble === null || record.trouble.verdict === 'none') return
     const nowMs = this.#hooks.now()
     for (const partner of this.ties().of(record)) {
       this.#lookAtFlow(partner.record, nowMs)
@@ -183,7 +183,7 @@ export class Pairs {
     this.#lefts.set(survivor, {
       who: identify(record),
       by,
-      sinceMs: still?.case?.sinceMs ?? now(),
+      sinceMs: still?.trouble?.sinceMs ?? now(),
       partner: still,
       end,
       propagates,
@@ -193,8 +193,8 @@ export class Pairs {
   }
 }
 
-export function isInTrouble({ case: kase }: SocketRecord): boolean {
-  return kase !== null && (kase.verdict === 'suspect' || kase.verdict === 'leaked')
+export function isInTrouble({ trouble }: SocketRecord): boolean {
+  return trouble !== null && (trouble.verdict === 'suspect' || trouble.verdict === 'leaked')
 }
 
 /** Cheap, and asked at every close: is anything piped to or from it, or an exchange in the middle? */
@@ -226,6 +226,6 @@ function wasCutShort(record: SocketRecord, { record: survivor, by, own, end, isE
 
 const ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen', 'reset-unseen'])
 
-function hasPeerEnded({ case: kase }: SocketRecord): boolean {
-  return kase !== null && !kase.isClosed && kase.condition !== null && ENDED.has(kase.condition)
+function hasPeerEnded({ trouble }: SocketRecord): boolean {
+  return trouble !== null && !trouble.isClosed && trouble.condition !== null && ENDED.has(trouble.condition)
 }

@@ -2,7 +2,7 @@
  * Which connections belong together at this moment: bytes are piped from one to the other, or one carries a request that was made
  * in the work of the other's. Read from what Node keeps anyway (`_readableState.pipes`), when somebody looks.
  */
-import { SETTLE_MS } from '../core/lifecycle.js'
+import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { Tie } from '../core/vocabulary.js'
 import { Work } from '../owner/context/work.js'
 import { outgoingUseOf, type Makers } from '../owner/outgoing.js'

@@ -13,7 +13,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
-import { SocketLeakGuardError, describeValue } from '../errors.js'
+import { SocketLeakGuardError, describeValue } from '../base/errors.js'
 import { makePrintable } from '../report/printable.js'
 import { isLoopbackAddress } from './address.js'
 

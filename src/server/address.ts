@@ -1,7 +1,7 @@
 /** Where the report endpoint listens, as option `report` spells it. */
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { SocketLeakGuardError, describeValue } from '../errors.js'
+import { SocketLeakGuardError, describeValue } from '../base/errors.js'
 
 export interface TcpReportAddress {
   readonly kind: 'tcp'

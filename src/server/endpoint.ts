@@ -5,9 +5,9 @@
  */
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
-import { SocketLeakGuardError } from '../errors.js'
+import { SocketLeakGuardError } from '../base/errors.js'
 import { type ReportAddress, formatReportAddress, isWindowsPipe } from './address.js'
-import { markOwn } from '../process-wide.js'
+import { markOwn } from '../base/process-wide.js'
 import type { ReportSockets } from './report-sockets.js'
 import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
 

@@ -7,7 +7,7 @@
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { GuardEvent } from '../core/report.js'
-import { markEndless } from '../endless-streams.js'
+import { markEndless } from '../core/endless.js'
 import { renderEventJson } from '../report/json.js'
 
 export const EVENT_STREAM_HEADERS = {

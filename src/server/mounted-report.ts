@@ -1,10 +1,10 @@
 /** The report inside the application's own server. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { describeValue, SocketLeakGuardError } from '../errors.js'
-import type { Guard } from '../guard.js'
+import { describeValue, SocketLeakGuardError } from '../base/errors.js'
+import type { Guard } from '../guard/guard.js'
 import { checkNames } from '../options/check.js'
 import { invalidOption } from '../options/rules.js'
-import { installedGuard } from '../registry.js'
+import { installedGuard } from '../guard/registry.js'
 import { createAccessCheck } from './access.js'
 import type { ReportHandler, ReportSource } from './handler.js'
 

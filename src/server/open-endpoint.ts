@@ -1,5 +1,5 @@
 /** The report endpoint as the options ask for it. What it is made of is loaded then, and not before. */
-import { SocketLeakGuardError } from '../errors.js'
+import { SocketLeakGuardError } from '../base/errors.js'
 import { formatReportAddress, parseReportAddress, requiresToken } from './address.js'
 import type { ReportEndpoint } from './endpoint.js'
 import type { ReportSource } from './handler.js'

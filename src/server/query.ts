@@ -1,6 +1,6 @@
 /** The query string of a request for a report. */
 import type { SnapshotQuery } from '../core/report.js'
-import { MAX_LIMIT } from '../core/snapshot.js'
+import { MAX_LIMIT } from '../report/build.js'
 import { clip } from '../report/printable.js'
 
 export const FORMATS = ['json', 'html', 'text', 'prometheus'] as const

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
-import type { Case } from '../core/lifecycle.js'
+import type { Trouble } from '../judge/lifecycle.js'
 import type { Endpoint } from '../core/endpoint.js'
 import type { Direction, Kind } from '../core/vocabulary.js'
-import type { KeepAliveTimes } from '../kernel/probe.js'
-import type { PolicyOptions, SocketPolicy } from '../options/options.js'
+import type { KeepAliveTimes } from '../core/kernel-facts.js'
+import type { PolicyOptions } from '../options/options.js'
+import type { SocketPolicy } from '../judge/policy.js'
 import type { KernelView } from './kernel-view.js'
 
 export interface GuardProbes {
@@ -59,7 +60,7 @@ export class SocketRecord {
   /** Its place in the ledger's list. */
   index = -1
   /** What is odd about it; `null` for a healthy socket. */
-  case: Case | null = null
+  trouble: Trouble | null = null
   isExempt = false
   label: string | null = null
   /** What this socket itself was given, which wins over its server's settings; `null` for nothing. */

@@ -6,7 +6,7 @@
 import { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
-import type { SocketPolicy } from '../options/options.js'
+import type { SocketPolicy } from '../judge/policy.js'
 import { activeHandles, directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './fields.js'
 import type { Observer, ServerEvent } from './patches.js'
 import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './record.js'

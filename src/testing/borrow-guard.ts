@@ -1,6 +1,6 @@
-import type { Guard } from '../guard.js'
+import type { Guard } from '../guard/guard.js'
 import { install } from '../install.js'
-import { installedGuard } from '../registry.js'
+import { installedGuard } from '../guard/registry.js'
 
 interface Loan {
   readonly guard: Guard

@@ -1,6 +1,6 @@
 /** What `assertNoLeaks()` and `trackLeaks()` take. */
-import { describeValue } from '../errors.js'
-import type { Guard } from '../guard.js'
+import { describeValue } from '../base/errors.js'
+import type { Guard } from '../guard/guard.js'
 import type { LeakCheckOptions } from '../testing.js'
 import {
   integer,

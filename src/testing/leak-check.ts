@@ -9,12 +9,12 @@
  * - for undecided, which is neither: a socket that is odd without a condition. Nobody reads it, say: the kernel has to
  *   be asked, and believed only the second time. It counts as clean once it has been idle for the settling time
  */
-import { SETTLE_MS } from '../core/lifecycle.js'
+import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { SnapshotQuery, SocketReport } from '../core/report.js'
-import { SocketLeakGuardError } from '../errors.js'
-import type { Guard } from '../guard.js'
-import { monotonicMs, setTimeout } from '../real-time.js'
-import { installedGuard } from '../registry.js'
+import { SocketLeakGuardError } from '../base/errors.js'
+import type { Guard } from '../guard/guard.js'
+import { monotonicMs, setTimeout } from '../base/real-time.js'
+import { installedGuard } from '../guard/registry.js'
 import { borrowGuard } from './borrow-guard.js'
 import type { ResolvedLeakCheckOptions } from './leak-check-options.js'
 import { leaksFound } from './leaks-found.js'

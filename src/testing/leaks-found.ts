@@ -1,7 +1,7 @@
 import { formatEndpoint } from '../core/endpoint.js'
 import { formatDuration } from '../core/format.js'
 import type { SocketReport } from '../core/report.js'
-import { SocketLeakGuardError } from '../errors.js'
+import { SocketLeakGuardError } from '../base/errors.js'
 import type { LeaksFoundError } from '../testing.js'
 
 const LISTED_AT_MOST = 20

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import type { Guard } from '../guard.js'
+import type { Guard } from '../guard/guard.js'
 import { isTcp } from '../socket/fields.js'
 
 /**

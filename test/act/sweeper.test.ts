@@ -1,8 +1,8 @@
 import { EventEmitter, once } from 'node:events'
 import t from 'tap'
 import { startSweeper, type Sweeper } from '../../src/act/sweeper.js'
-import { createDetached } from '../../src/detached.js'
-import { monotonicMs } from '../../src/real-time.js'
+import { createDetached } from '../../src/base/detached.js'
+import { monotonicMs } from '../../src/base/real-time.js'
 
 /** A step of a pass that takes a while. */
 function spin(ms: number): void {

@@ -1,5 +1,5 @@
 import type { SocketReport } from '../../src/core/report.js'
-import type { SocketRow } from '../../src/core/snapshot.js'
+import type { SocketRow } from '../../src/report/build.js'
 
 type Overrides = { readonly [Name in keyof SocketReport]?: SocketReport[Name] | undefined }
 

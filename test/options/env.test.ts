@@ -1,15 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { isDisabled, readEnvironment, variableOf } from '../../src/options/env.js'
-import { SocketLeakGuardError } from '../../src/errors.js'
+import { SocketLeakGuardError } from '../../src/base/errors.js'
 import { OPTION_NAMES } from '../../src/options/table.js'
-import {
-  resolveOptions,
-  sameOptions,
-  type KeepAlivePolicy,
-  type PressurePolicy,
-  type ResolvedOptions,
-} from '../../src/options/options.js'
+import { resolveOptions, sameOptions, type PressurePolicy, type ResolvedOptions } from '../../src/options/options.js'
+import type { KeepAlivePolicy } from '../../src/judge/policy.js'
 
 const VARIABLES: Record<keyof ResolvedOptions, string> = {
   graceMs: 'SOCKET_LEAK_GUARD_GRACE_MS',

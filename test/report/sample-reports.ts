@@ -1,4 +1,4 @@
-import { pairUp } from '../../src/core/pairs.js'
+import { pairUp } from '../../src/report/pair-lines.js'
 import type { Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
 import { formatDuration } from '../../src/core/format.js'

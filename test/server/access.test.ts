@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
-import { SocketLeakGuardError } from '../../src/errors.js'
+import { SocketLeakGuardError } from '../../src/base/errors.js'
 import { createAccessCheck } from '../../src/server/access.js'
 
 interface Asker {

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import t from 'tap'
-import type { SocketLeakGuardError } from '../../src/errors.js'
+import type { SocketLeakGuardError } from '../../src/base/errors.js'
 import { formatReportAddress, parseReportAddress, requiresToken } from '../../src/server/address.js'
 
 t.test('addresses, and whether other machines reach them', async (t) => {

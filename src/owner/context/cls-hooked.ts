@@ -5,7 +5,7 @@
  */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { SocketLeakGuardError } from '../../errors.js'
+import { SocketLeakGuardError } from '../../base/errors.js'
 import { boundedValue } from './bounded-values.js'
 import type { ContextProvider } from './provider.js'
 

@@ -1,0 +1,142 @@
+/**
+ * Moves events one way: what a sensor saw goes through `step()`, and the effects that come out go to the executor.
+ * Nothing flows back except as a new event (our own `end()` and `destroy()` return through the seam).
+ */
+import type { Ledger } from '../core/ledger.js'
+import {
+  nextDueMs,
+  step,
+  type Trouble,
+  type Effect,
+  type JudgementPolicy,
+  type LifecycleEvent,
+} from '../judge/lifecycle.js'
+import type { ActionChooser } from '../judge/policy.js'
+import type { SocketReport } from '../core/report.js'
+import { ACTIONS, type Action, type EventType } from '../core/vocabulary.js'
+import type { RunDetached } from '../base/detached.js'
+import { describeValue } from '../base/errors.js'
+import type { SocketPolicy } from '../judge/policy.js'
+import { isTcp } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
+import type { Announcer } from './announcer.js'
+import type { Executor } from './executor.js'
+
+export interface JudgeHooks {
+  readonly ledger: Ledger<SocketRecord>
+  readonly runDetached: RunDetached
+  readonly executor: Executor
+  readonly announcer: Announcer
+  now(): number
+  /** The rules for this connection, which may be those of the one that left it behind. */
+  policyOf(record: SocketRecord): SocketPolicy
+  describe(record: SocketRecord): SocketReport
+  /** Before anybody is told. */
+  onVerdict?(record: SocketRecord, type: EventType): void
+  /** The grace that holds right now, which pressure may have shortened. */
+  effectiveGraceMs(graceMs: number): number
+  /** Something falls due in so many milliseconds: the next sweep should not be later. */
+  urge(delayMs: number): void
+}
+
+/** A proven death is confirmed by a second look; there is no reason to let it wait for the next regular sweep. */
+const CONFIRM_DEATH_MS = 50
+
+export interface Judge {
+  apply(record: SocketRecord, event: LifecycleEvent): void
+  setKeepAlive(record: SocketRecord, on: boolean): void
+}
+
+export function createJudge(hooks: JudgeHooks): Judge {
+  const { executor, announcer, ledger } = hooks
+
+  function apply(record: SocketRecord, event: LifecycleEvent): void {
+    const policy = policyOf(record)
+    const { state, effects } = step(record.trouble, event, policy)
+    // Before the effects: a deed comes back through the seam at once.
+    record.trouble = state
+    for (const effect of effects) {
+      // A listener that was told of one effect may have closed the socket: the others are void then.
+      if (record.trouble?.isClosed === true && event.type !== 'closed') break
+      try {
+        // Whoever is in the middle of closing a socket is not asked to lend his async context to what others are told.
+        hooks.runDetached(carryOut, record, effect)
+      } catch (error) {
+        warnOnce('SLG_WARN_INTERNAL', `acting on a socket failed: ${messageOf(error)}`)
+      }
+    }
+    if (record.trouble !== null && event.type !== 'closed') urgeFor(record.trouble, event, policy)
+  }
+
+  function urgeFor(state: Trouble, event: LifecycleEvent, policy: JudgementPolicy): void {
+    const isNewlyDead = event.type === 'observed' && state.acted === 'no' && state.deadTurn === event.turn
+    const dueMs = nextDueMs(state, policy) - event.nowMs
+    hooks.urge(isNewlyDead ? Math.min(dueMs, CONFIRM_DEATH_MS) : dueMs)
+  }
+
+  function policyOf(record: SocketRecord): JudgementPolicy {
+    const policy = hooks.policyOf(record)
+    const { isExempt } = record
+    return { ...policy, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
+  }
+
+  function carryOut(record: SocketRecord, effect: Effect): void {
+    switch (effect.type) {
+      case 'announce':
+        ledger.count(effect.event)
+        hooks.onVerdict?.(record, effect.event)
+        announcer.announce(effect.event, () => hooks.describe(record))
+        return
+      case 'keep-alive':
+        setKeepAlive(record, effect.on)
+        return
+      case 'deed':
+        executor.perform(record.socket, effect.deed)
+        return
+      case 'decide':
+        // A listener may have reclaimed it already.
+        if (record.trouble !== null && record.trouble.acted !== 'no') return
+        apply(record, {
+          type: 'decided',
+          nowMs: hooks.now(),
+          action: actionFor(record),
+          localEnded: record.socket.writableEnded,
+        })
+        return
+    }
+  }
+
+  function actionFor(record: SocketRecord): Action {
+    const { action } = hooks.policyOf(record)
+    return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
+  }
+
+  /** The application's own keep-alive stays as it is; ours goes when the suspicion goes. */
+  function setKeepAlive(record: SocketRecord, on: boolean): void {
+    const { keepAlive } = record.policy
+    const { socket } = record
+    if (keepAlive === false || socket.destroyed || socket.connecting || !isTcp(socket)) return
+    if (on) {
+      executor.setKeepAlive(record, keepAlive)
+    } else if (keepAlive.when === 'suspect') {
+      executor.setKeepAlive(record, null)
+    }
+  }
+
+  return { apply, setKeepAlive }
+}
+
+function choose(chooser: ActionChooser, socket: SocketReport): Action {
+  try {
+    const action: unknown = chooser(socket)
+    if ((ACTIONS as readonly unknown[]).includes(action)) return action as Action
+    warnOnce(
+      'SLG_WARN_ACTION',
+      `the action function must return ${ACTIONS.join(', ')}, got ${describeValue(action)}`,
+    )
+  } catch (error) {
+    warnOnce('SLG_WARN_ACTION', `the action function threw: ${messageOf(error)}`)
+  }
+  return 'report'
+}

@@ -1,0 +1,21 @@
+import type { KernelState } from './vocabulary.js'
+
+/** The kernel's word on one socket; a field is `null` where the probe can't tell. */
+export interface KernelFacts {
+  readonly state: KernelState | null
+  readonly peerEnded: boolean | null
+  readonly unreadBytes: number | null
+  readonly unsentBytes: number | null
+  readonly lastDataReceivedMs: number | null
+  readonly lastDataSentMs: number | null
+  readonly lastAckReceivedMs: number | null
+  readonly retransmits: number | null
+  readonly probes: number | null
+  readonly rttMs: number | null
+}
+
+export interface KeepAliveTimes {
+  readonly idleMs: number
+  readonly intervalMs: number
+  readonly count: number
+}

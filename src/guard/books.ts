@@ -1,0 +1,124 @@
+/**
+ * What is kept beside the sockets themselves: stalls, trends, descriptors, orphans. The
+ * composition root tells it what happens; a report asks it what it has gathered.
+ */
+import type { Announcer } from '../act/announcer.js'
+import { createLeakLog } from '../act/leak-log.js'
+import { createPressureWatch } from '../act/pressure.js'
+import type { Ledger } from '../core/ledger.js'
+import type { PressureSettings } from '../act/pressure.js'
+import { createSiteHistory } from './site-history.js'
+import type { Kept } from '../report/build.js'
+import { createStallLog } from './stalls.js'
+import type { Action, EventType } from '../core/vocabulary.js'
+import { createDescriptorCounter } from '../kernel/descriptors.js'
+import { createOrphanWatch } from '../kernel/orphans.js'
+import { descriptorOf } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
+import type { LogFunction } from '../options/options.js'
+import type { ReportSockets } from '../server/report-sockets.js'
+
+export interface BookkeepingHooks {
+  readonly announcer: Announcer
+  readonly ledger: Ledger<SocketRecord>
+  readonly pressure: PressureSettings | null
+  /** Where the log of leaks goes, and the least time between two lines about one site. */
+  readonly log: 'stderr' | LogFunction | null
+  readonly logIntervalMs: number
+  now(): number
+  /** None of the application's. */
+  readonly reportSockets: ReportSockets
+  reclaim(record: SocketRecord, action: Action): void
+}
+
+export interface Bookkeeping {
+  /** @param site where it leaks; called only where that is kept */
+  onVerdict(type: EventType, id: number, site: () => string): void
+  onExempt(record: SocketRecord): void
+  onReleased(record: SocketRecord): void
+  onHandedOver(record: SocketRecord): void
+  onStall(blockedMs: number): void
+  afterSweep(): void
+  /** The grace that holds right now. */
+  graceMs(graceMs: number): number
+  /** @param looksForOrphans false: as of the last time */
+  kept(looksForOrphans: boolean): Kept
+  stop(): void
+}
+
+const HOUR_MS = 3_600_000
+
+export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
+  const { ledger, now } = hooks
+  const stalls = createStallLog()
+  const history = createSiteHistory()
+  const countDescriptors = createDescriptorCounter()
+  const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
+  const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
+  const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
+  const stopLogging = log === null ? null : hooks.announcer.subscribe(log.hear)
+
+  function* knownDescriptors() {
+    for (const { socket } of ledger) yield descriptorOf(socket)
+    for (const socket of hooks.reportSockets.open()) yield descriptorOf(socket)
+  }
+
+  function limitReachedInMs(open: number | null, limit: number | null): number | null {
+    const perHour = history.growthPerHour(now())
+    if (open === null || limit === null || perHour <= 0) return null
+    return Math.round((Math.max(0, limit - open) / perHour) * HOUR_MS)
+  }
+
+  return {
+    onVerdict(type, id, site) {
+      if (type === 'leaked') history.leaked(id, site(), now())
+      else if (type === 'recovered') history.healed(id, 'application', now())
+      else if (type !== 'suspect') history.healed(id, 'guard', now())
+    },
+    onExempt({ id }) {
+      log?.forget(id)
+    },
+    onReleased({ id, trouble }) {
+      // No event will tell: it was leaked once and then exempt, at the most.
+      if (trouble === null || (trouble.acted === 'no' && trouble.verdict !== 'leaked')) {
+        history.healed(id, 'application', now())
+      }
+    },
+    onHandedOver({ id }) {
+      history.healed(id, 'application', now())
+    },
+    onStall(blockedMs) {
+      stalls.note(blockedMs, now())
+    },
+    afterSweep() {
+      pressure.measure()
+      log?.tellRest()
+    },
+    graceMs: pressure.graceMs,
+    kept(looksForOrphans) {
+      if (looksForOrphans) orphans.refresh()
+      const descriptors = pressure.report()
+      const at = now()
+      return {
+        stalls: stalls.report(at),
+        descriptors,
+        limitReachedInMs: limitReachedInMs(descriptors.openDescriptors, descriptors.descriptorLimit),
+        growthPerHour: history.growthPerHour(at),
+        orphans: orphans.report(),
+        trendOf: (site) => history.trendOf(site, at),
+        healedSites: history.healedSites(at),
+      }
+    },
+    stop() {
+      stopLogging?.()
+      orphans.stop()
+    },
+  }
+}
+
+function writerOf(log: 'stderr' | LogFunction): LogFunction {
+  if (log !== 'stderr') return log
+  return function writeToStderr(line) {
+    process.stderr.write(`${line}\n`)
+  }
+}

@@ -1,0 +1,176 @@
+/** The public object over the engine: checks what it is given, asks and tells the engine, and composes reports. */
+import type { Report, SnapshotQuery } from '../core/report.js'
+import { buildReport } from '../report/build.js'
+import { SocketLeakGuardError } from '../base/errors.js'
+import type { Guard } from './guard.js'
+import { createEstate, startEngine } from './engine.js'
+import { createAdapterGuard } from './adapter-guard.js'
+import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './arguments.js'
+import { countParted, describePairs } from '../pairs/describe-pairs.js'
+import { directionOf } from '../socket/fields.js'
+import { RecordRow } from './row.js'
+import { SocketRecord } from '../socket/record.js'
+import { releaseAll } from '../socket/tracker.js'
+import type { ResolvedOptions } from '../options/options.js'
+import { installedGuard, lintForReport, registerGuard } from './registry.js'
+import type { ReportEndpoint } from '../server/endpoint.js'
+import type { ReportSource } from '../server/handler.js'
+import { checkReportAddress, openReportEndpoint } from '../server/open-endpoint.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
+
+/** A guard whose options can still be changed as a whole. */
+export interface FreshGuard {
+  readonly guard: Guard
+  /**
+   * Goes on by other options, with the same sockets and subscribers.
+   *
+   * @throws as `install()` does; it then goes on as before
+   */
+  restart(options: ResolvedOptions): void
+}
+
+/** @throws as `install()` does; nothing is left behind then */
+export function createGuard(initial: ResolvedOptions): FreshGuard {
+  let options = initial
+  const estate = createEstate(
+    () => options,
+    (policy) => engine.onPolicy(policy),
+  )
+  const { ledger, announcer, now } = estate
+  checkReportAddress(options.report, options.reportToken)
+  let engine = startEngine(options, estate)
+  let endpoint = openEndpoint(null)
+  let installed = true
+
+  function openEndpoint(previous: ReportEndpoint | null): ReportEndpoint | null {
+    const { report, reportToken } = options
+    const source: ReportSource = {
+      report: (query) => guard.report(query),
+      snapshot: (query) => guard.snapshot(query),
+      subscribe: announcer.subscribe,
+    }
+    const opened = openReportEndpoint(report, reportToken, previous, source, estate.reportSockets)
+    // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
+    opened?.ready.catch((error: unknown) => {
+      warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
+    })
+    return opened
+  }
+
+  function restart(next: ResolvedOptions): void {
+    checkReportAddress(next.report, next.reportToken)
+    const previous = options
+    engine.stop()
+    try {
+      engine = startEngine(next, estate)
+    } catch (error) {
+      engine = startEngine(previous, estate)
+      throw error
+    }
+    options = next
+    for (const record of ledger) {
+      estate.settings.apply(record)
+      // Probes and time limits were taken back: they are set anew, by the new options.
+      record.selfConnected = null
+      if (record.trouble !== null) record.trouble = { ...record.trouble, probing: false }
+    }
+    engine.onPolicy(next)
+    if (next.report !== previous.report || next.reportToken !== previous.reportToken) {
+      endpoint = openEndpoint(endpoint)
+    }
+  }
+
+  function ensureInstalled(): void {
+    if (!installed) throw new SocketLeakGuardError('SLG_ERR_UNINSTALLED', 'this guard was uninstalled')
+  }
+
+  function recordFor(socket: unknown): SocketRecord {
+    ensureInstalled()
+    const checked = checkedSocket(socket)
+    const record = engine.tracker.adopt(checked, directionOf(checked))
+    // What is already closed takes every call and forgets it.
+    return record ?? new SocketRecord(0, checked, 'inbound', now(), options)
+  }
+
+  function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
+    const at = now()
+    const look = engine.look()
+    const { all = false, unsettled = false } = query
+    const rows: RecordRow[] = []
+    for (const record of ledger) {
+      const isOdd = record.trouble !== null && (unsettled || record.trouble.verdict !== 'none')
+      if (all || record.isExempt || isOdd) rows.push(new RecordRow(record, look, unsettled))
+    }
+    return buildReport(
+      {
+        generatedAt: new Date().toISOString(),
+        process: {
+          pid: process.pid,
+          node: process.version,
+          platform: process.platform,
+          uptimeSeconds: Math.round(process.uptime()),
+        },
+        kernel: { probe: engine.probe.name, reason: engine.probe.reason },
+        // It may arm a timer.
+        kept: estate.runDetached(engine.books.kept, looksForOrphans),
+        lint: lintForReport(),
+        tracked: ledger.size,
+        counts: ledger.counts,
+        partedPairs: countParted(look.pairs, at),
+        pairs: (limit) =>
+          describePairs(ledger, look.pairs, at, { all, limit }, (record) => look.identify(record)),
+        rows,
+      },
+      query,
+    )
+  }
+
+  function uninstall(): void {
+    if (!installed) return
+    installed = false
+    engine.stop()
+    releaseAll(ledger)
+    void endpoint?.close()
+    if (installedGuard() === guard) registerGuard(null)
+  }
+
+  const guard: Guard = {
+    get options() {
+      return options
+    },
+    get listening() {
+      return endpoint?.ready ?? null
+    },
+    snapshot,
+    sweep(query) {
+      if (installed) estate.runDetached(engine.sweeper.sweepNow)
+      return snapshot(query, installed)
+    },
+    report(query) {
+      // The kernel's tables are read in slices, and not while somebody waits.
+      estate.runDetached(engine.sweeper.glance)
+      return snapshot(query, installed)
+    },
+    subscribe: announcer.subscribe,
+    exempt(socket, isExempt = true) {
+      const record = recordFor(socket)
+      record.isExempt = isExempt
+      if (isExempt) estate.runDetached(engine.books.onExempt, record)
+    },
+    label(socket, text) {
+      estate.settings.label(recordFor(socket), text === null ? null : checkedLabel(text))
+    },
+    configure(socket, policy) {
+      estate.settings.configure(recordFor(socket), policy)
+    },
+    adapter: createAdapterGuard({ estate, engine: () => engine, ensureInstalled, recordFor }),
+    reclaim(id, action = 'end') {
+      ensureInstalled()
+      const remedy = checkedRemedy(action)
+      engine.reclaim(findSocket(ledger, id), remedy)
+    },
+    uninstall,
+    [Symbol.dispose]: uninstall,
+  }
+  return { guard, restart }
+}

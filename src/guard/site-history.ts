@@ -1,0 +1,133 @@
+/**
+ * What each site has leaked since the start: how many, how fast, and whether any of it is left. Bounded: beyond
+ * `MAX_SITES` the sites with the oldest news are forgotten.
+ */
+import type { HealedSite, SiteTrend } from '../core/report.js'
+
+export interface SiteHistory {
+  leaked(id: number, site: string, nowMs: number): void
+  /**
+   * The socket is not leaked any more. Of a socket that never was, nothing is counted; and of one that was, where that
+   * was said: its route may be known better by now.
+   */
+  healed(id: number, by: 'application' | 'guard', nowMs: number): void
+  trendOf(site: string, nowMs: number): SiteTrend
+  /** Growth of all sites together. */
+  growthPerHour(nowMs: number): number
+  /** Sites that have nothing leaked any more since an hour at the most, the latest first. */
+  healedSites(nowMs: number): HealedSite[]
+}
+
+const MAX_SITES = 1000
+const HOUR_MS = 3_600_000
+const SLOT_MS = 300_000
+const SLOTS = HOUR_MS / SLOT_MS
+/** A rate is not told before it has been watched for this long. */
+const SHORTEST_WATCH_MS = 60_000
+
+interface Entry {
+  readonly site: string
+  leakedTotal: number
+  /** Closed by the guard. */
+  reclaimed: number
+  /** Leaked now. */
+  open: number
+  healedAtMs: number
+  firstMs: number
+  lastSlot: number
+  /** Net growth in each of the last twelve five-minute slots. */
+  readonly slots: Int32Array
+}
+
+export function createSiteHistory(): SiteHistory {
+  const entries = new Map<string, Entry>()
+  /** The sockets that are leaked now. */
+  const leaks = new Map<number, Entry>()
+
+  function entryOf(site: string, nowMs: number): Entry {
+    let entry = entries.get(site)
+    if (entry === undefined) entry = blankEntry(site, nowMs)
+    // Moved to the end: a Map keeps the order of insertion, so the first entry is the one with the oldest news.
+    else entries.delete(site)
+    entries.set(site, entry)
+    if (entries.size > MAX_SITES) entries.delete(entries.keys().next().value!)
+    return entry
+  }
+
+  function trendOf(site: string, nowMs: number): SiteTrend {
+    const entry = entries.get(site)
+    if (entry === undefined) return { leakedTotal: 0, growthPerHour: 0 }
+    roll(entry, nowMs)
+    const net = entry.slots.reduce((sum, change) => sum + change, 0)
+    const watchedMs = Math.min(HOUR_MS, Math.max(SHORTEST_WATCH_MS, nowMs - entry.firstMs))
+    return {
+      leakedTotal: entry.leakedTotal,
+      growthPerHour: Math.round((net * HOUR_MS * 10) / watchedMs) / 10,
+    }
+  }
+
+  return {
+    leaked(id, site, nowMs) {
+      // Exempt for a while, and told again.
+      if (leaks.has(id)) return
+      const entry = entryOf(site, nowMs)
+      note(entry, nowMs, 1)
+      entry.leakedTotal += 1
+      entry.open += 1
+      leaks.set(id, entry)
+    },
+    healed(id, by, nowMs) {
+      const entry = leaks.get(id)
+      if (entry === undefined) return
+      leaks.delete(id)
+      note(entry, nowMs, -1)
+      entry.open -= 1
+      entry.healedAtMs = nowMs
+      if (by === 'guard') entry.reclaimed += 1
+      if (entries.get(entry.site) === entry) entryOf(entry.site, nowMs)
+    },
+    trendOf,
+    growthPerHour: (nowMs) =>
+      [...entries.keys()].reduce((sum, site) => sum + trendOf(site, nowMs).growthPerHour, 0),
+    healedSites: (nowMs) =>
+      [...entries.values()]
+        .filter(({ open, healedAtMs }) => open === 0 && nowMs - healedAtMs < HOUR_MS)
+        .sort((a, b) => b.healedAtMs - a.healedAtMs)
+        .map(({ site, leakedTotal, reclaimed, healedAtMs }) => ({
+          site,
+          leakedTotal,
+          reclaimed,
+          healedMs: nowMs - healedAtMs,
+        })),
+  }
+}
+
+function blankEntry(site: string, nowMs: number): Entry {
+  return {
+    site,
+    leakedTotal: 0,
+    reclaimed: 0,
+    open: 0,
+    healedAtMs: -Infinity,
+    firstMs: nowMs,
+    lastSlot: slotAt(nowMs),
+    slots: new Int32Array(SLOTS),
+  }
+}
+
+function note(entry: Entry, nowMs: number, change: 1 | -1): void {
+  roll(entry, nowMs)
+  entry.slots[slotAt(nowMs) % SLOTS]! += change
+}
+
+function slotAt(nowMs: number): number {
+  return Math.floor(nowMs / SLOT_MS)
+}
+
+/** Empties the slots that the clock has passed since the last look. */
+function roll(entry: Entry, nowMs: number): void {
+  const slot = slotAt(nowMs)
+  const passed = Math.min(SLOTS, slot - entry.lastSlot)
+  for (let i = 1; i <= passed; i += 1) entry.slots[(entry.lastSlot + i) % SLOTS] = 0
+  entry.lastSlot = slot
+}

@@ -1,0 +1,77 @@
+import type { Facts } from './facts.js'
+import type { Condition, Sensor } from '../core/vocabulary.js'
+
+export interface Classification {
+  readonly condition: Condition
+  readonly seenBy: Sensor
+}
+
+/**
+ * Below this many bytes waiting in the kernel, an unread socket is taken for ordinary back-pressure, not for a closed
+ * receive window. The smallest backlog at which a default Linux receive window was seen closed is about 30 KB.
+ */
+export const WINDOW_CLOSED_BYTES = 16 * 1024
+
+/**
+ * From facts to a condition: which of the known ways of being stuck this looks like, or `null` for none.
+ * It says nothing about blame or time; a socket that is closing in good order passes through here too.
+ *
+ * @param idle no byte has moved in either direction between this observation and earlier ones
+ */
+export function classify(facts: Facts, idle: boolean): Classification | null {
+  if (facts.destroyed || facts.connecting) return null
+  if (facts.disconnected === true) return classifyDead(facts)
+  if (facts.eofReceived) return classifyPeerEnded(facts, idle)
+  if (facts.localEnded) return classifyLocalEnded(facts, idle)
+  // Before what its backlog looks like: that nobody reads on is what comes of it.
+  if (facts.abandoned !== null) return { condition: 'abandoned', seenBy: 'stream' }
+  if (!facts.reading) return classifyBlind(facts, idle)
+  return facts.selfConnected ? { condition: 'self-connected', seenBy: 'stream' } : null
+}
+
+function classifyDead(facts: Facts): Classification {
+  const condition = facts.localFinished && !facts.eofConsumed ? 'closed-unread' : 'reset-unseen'
+  return { condition, seenBy: 'oracle' }
+}
+
+function classifyPeerEnded(facts: Facts, idle: boolean): Classification | null {
+  if (facts.localFinished || !facts.writable) {
+    return facts.eofConsumed ? null : { condition: 'closed-unread', seenBy: 'stream' }
+  }
+  if (facts.unsentBytes > 0 && idle) return { condition: 'write-stalled', seenBy: 'stream' }
+  if (!facts.eofConsumed) return { condition: 'eof-unread', seenBy: 'stream' }
+  return facts.localEnded ? null : { condition: 'eof-ignored', seenBy: 'stream' }
+}
+
+function classifyLocalEnded(facts: Facts, idle: boolean): Classification | null {
+  const kernel = facts.kernel
+  if (!facts.localFinished) {
+    return facts.unsentBytes > 0 && idle ? { condition: 'write-stalled', seenBy: 'stream' } : null
+  }
+  if (!facts.readable) return null
+  if (kernel?.peerEnded === true && !facts.reading) return { condition: 'closed-unread', seenBy: 'kernel' }
+  const unsent = kernel?.unsentBytes ?? 0
+  // Node has handed everything over, but the kernel can't deliver it: our FIN waits behind unacknowledged data.
+  if (unsent > 0 && idle && kernel?.state !== 'FIN_WAIT2')
+    return { condition: 'write-stalled', seenBy: 'kernel' }
+  return { condition: 'fin-wait', seenBy: 'stream' }
+}
+
+/** Nothing is being read, so Node knows nothing: only the kernel can tell. */
+function classifyBlind(facts: Facts, idle: boolean): Classification | null {
+  const kernel = facts.kernel
+  if (kernel === null) return null
+  if (kernel.peerEnded === true) return { condition: 'fin-unseen', seenBy: 'kernel' }
+  const unread = kernel.unreadBytes ?? 0
+  return facts.readable && idle && unread >= WINDOW_CLOSED_BYTES
+    ? { condition: 'window-closed', seenBy: 'kernel' }
+    : null
+}
+
+/**
+ * Closing this socket loses nothing: the connection is dead, and its reader has heard the end. One that has not would still be told
+ * of a reset (ECONNRESET) when it reads on, and could take a socket closed by us for a complete stream.
+ */
+export function isProvablyLossFree(facts: Facts): boolean {
+  return facts.disconnected === true && (facts.eofConsumed || !facts.readable)
+}

@@ -1,0 +1,210 @@
+/**
+ * The judgement: one pure function from a socket's case and an event to the next case and the effects to carry out.
+ *
+ * A case exists only while something is odd about a socket; a healthy one has none. All times are milliseconds on one
+ * monotonic clock. Grace is idle time: every byte that moves, in either direction, starts it again.
+ */
+import { blankTrouble, excuse, lookAt, type Trouble, type Look, type Observation } from './trouble.js'
+import { isProvablyLossFree } from './classify.js'
+import { remedyLadder, type ActionChooser, type Deed } from './policy.js'
+import type { Action, EventType, Verdict } from '../core/vocabulary.js'
+
+export type { Trouble } from './trouble.js'
+
+/** The part of a socket's policy that judgement needs. */
+export interface JudgementPolicy {
+  readonly graceMs: number
+  readonly maxHalfClosedMs: number | null
+  readonly action: Action | ActionChooser
+  readonly escalateMs: number
+  readonly reclaimDead: boolean
+  /** The application said that this half-close is meant: no grace runs, only proven death is acted on. */
+  readonly exempt: boolean
+}
+
+export type LifecycleEvent =
+  | ({ readonly type: 'observed' } & Observation)
+  /** `died`: with an error that says so. */
+  | { readonly type: 'closed'; readonly nowMs: number; readonly died?: boolean }
+  /** The event loop was blocked: in that time nobody could have read, so it does not count as idle. */
+  | { readonly type: 'stalled'; readonly nowMs: number; readonly blockedMs: number }
+  | {
+      readonly type: 'decided'
+      readonly nowMs: number
+      readonly action: Action
+      readonly localEnded: boolean
+    }
+
+export type Effect =
+  | { readonly type: 'announce'; readonly event: EventType }
+  | { readonly type: 'keep-alive'; readonly on: boolean }
+  /** Ask the policy what to do, then come back with a `decided` event. */
+  | { readonly type: 'decide' }
+  | { readonly type: 'deed'; readonly deed: Deed }
+
+export interface Step {
+  readonly state: Trouble | null
+  readonly effects: readonly Effect[]
+}
+
+/** A healthy close takes a round trip: nothing is called a suspect before it has been idle for this long. */
+export const SETTLE_MS = 1000
+
+const NO_EFFECTS: readonly Effect[] = []
+
+export function step(state: Trouble | null, event: LifecycleEvent, policy: JudgementPolicy): Step {
+  if (state !== null && state.isClosed) return { state, effects: NO_EFFECTS }
+  switch (event.type) {
+    case 'observed':
+      return observed(state, event, policy)
+    case 'closed':
+      return event.died === true ? died(state ?? blankTrouble(event.nowMs)) : closed(state)
+    case 'stalled':
+      return {
+        state: state === null ? null : excuse(state, event.nowMs, event.blockedMs),
+        effects: NO_EFFECTS,
+      }
+    case 'decided':
+      return decided(state ?? blankTrouble(event.nowMs), event, policy)
+  }
+}
+
+function observed(previous: Trouble | null, observation: Observation, policy: JudgementPolicy): Step {
+  const look = lookAt(previous, observation, settleMs(policy))
+  return probePeer(judge(look, observation, policy), observation, policy)
+}
+
+function judge(look: Look, { facts, nowMs, turn }: Observation, policy: JudgementPolicy): Step {
+  const { state, found, progressed, restMs } = look
+  if (found === null) return heal(state, nowMs, policy)
+  if (state.acted !== 'no') return escalate(state, nowMs, policy)
+  if (policy.reclaimDead && state.deadTurn !== -1 && turn > state.deadTurn && isProvablyLossFree(facts)) {
+    const ladder = remedyLadder('destroy', 'reset-unseen', facts.localEnded)
+    return escalate({ ...state, acted: 'dead', ladder, nextDeedMs: nowMs }, nowMs, policy)
+  }
+  if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
+  if (progressed && state.verdict === 'leaked' && !isOverCap(state, nowMs, policy))
+    return recover(state, nowMs)
+  return accuse(state, nowMs, restMs, policy)
+}
+
+/** Suspect, then leaked; both at once when grace has already passed at the first look. */
+function accuse(state: Trouble, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
+  const effects: Effect[] = []
+  const overCap = isOverCap(state, nowMs, policy)
+  let verdict = faded(state, nowMs, policy)
+  if ((verdict === 'none' || verdict === 'recovered') && (overCap || restMs >= settleMs(policy))) {
+    verdict = 'suspect'
+    effects.push({ type: 'announce', event: 'suspect' })
+  }
+  if (verdict === 'suspect' && (overCap || restMs >= policy.graceMs)) {
+    verdict = 'leaked'
+    effects.push({ type: 'announce', event: 'leaked' }, { type: 'decide' })
+  }
+  return { state: { ...state, verdict }, effects }
+}
+
+/** The absolute cap on a half-close, progress or not. */
+function isOverCap({ halfClosedMs }: Trouble, nowMs: number, { maxHalfClosedMs }: JudgementPolicy): boolean {
+  return maxHalfClosedMs !== null && halfClosedMs !== -1 && nowMs - halfClosedMs >= maxHalfClosedMs
+}
+
+function settleMs({ graceMs }: JudgementPolicy): number {
+  return Math.min(SETTLE_MS, graceMs / 2)
+}
+
+/** When something falls due even if nothing more is seen; `Infinity` when nothing does. */
+export function nextDueMs(state: Trouble, { graceMs, maxHalfClosedMs, exempt }: JudgementPolicy): number {
+  if (state.isClosed) return Infinity
+  if (state.acted !== 'no') return state.ladder.length === 0 ? Infinity : state.nextDeedMs
+  if (exempt || state.verdict === 'leaked') return Infinity
+  const capMs =
+    maxHalfClosedMs === null || state.halfClosedMs === -1 ? Infinity : state.halfClosedMs + maxHalfClosedMs
+  return state.verdict === 'suspect' ? Math.min(capMs, state.restSinceMs + graceMs) : capMs
+}
+
+function decided(
+  state: Trouble,
+  event: Extract<LifecycleEvent, { type: 'decided' }>,
+  policy: JudgementPolicy,
+): Step {
+  const ladder = remedyLadder(event.action, state.condition ?? 'eof-ignored', event.localEnded)
+  if (ladder.length === 0) return { state, effects: NO_EFFECTS }
+  return escalate({ ...state, acted: 'reclaim', ladder, nextDeedMs: event.nowMs }, event.nowMs, policy)
+}
+
+function escalate(state: Trouble, nowMs: number, policy: JudgementPolicy): Step {
+  const [deed, ...rest] = state.ladder
+  if (deed === undefined || nowMs < state.nextDeedMs) return { state, effects: NO_EFFECTS }
+  const next: Trouble = { ...state, ladder: rest, nextDeedMs: nowMs + policy.escalateMs }
+  return { state: next, effects: [{ type: 'deed', deed }] }
+}
+
+/** Nothing is odd any more. */
+function heal(state: Trouble, nowMs: number, policy: JudgementPolicy): Step {
+  if (state.acted !== 'no') return escalate(state, nowMs, policy)
+  if (state.verdict === 'leaked') return recover(state, nowMs)
+  const verdict = policy.exempt
+    ? 'exempt'
+    : state.verdict === 'suspect'
+      ? 'none'
+      : faded(state, nowMs, policy)
+  return { state: { ...state, verdict }, effects: NO_EFFECTS }
+}
+
+/** The verdict as it stands now: a leak that healed stays visible for one grace, an exemption for as long as it holds. */
+function faded({ verdict, recoveredMs }: Trouble, nowMs: number, policy: JudgementPolicy): Verdict {
+  const isOver = verdict === 'recovered' ? nowMs - recoveredMs >= policy.graceMs : verdict === 'exempt'
+  return isOver ? 'none' : verdict
+}
+
+function recover(state: Trouble, nowMs: number): Step {
+  const sinceMs = state.condition === null ? nowMs : state.sinceMs
+  return {
+    state: { ...state, verdict: 'recovered', recoveredMs: nowMs, sinceMs },
+    effects: [{ type: 'announce', event: 'recovered' }],
+  }
+}
+
+/**
+ * Keep-alive is the evidence that separates a legal half-close, whose peer answers, from a dead peer: on for what is
+ * suspect or leaked, and for what nobody has read for a whole grace. That is no fault, but a peer that vanished would
+ * never be found out. An exempt socket is left as the application made it.
+ */
+function probePeer(step: Step, { facts, nowMs }: Observation, policy: JudgementPolicy): Step {
+  const { state, effects } = step
+  if (state === null || state.acted !== 'no') return step
+  const isBlind = facts.readable && !facts.reading && nowMs - state.progressMs >= Math.max(1, policy.graceMs)
+  const on = !policy.exempt && (state.verdict === 'suspect' || state.verdict === 'leaked' || isBlind)
+  if (on === state.probing) return step
+  return { state: { ...state, probing: on }, effects: [{ type: 'keep-alive', on }, ...effects] }
+}
+
+function closed(state: Trouble | null): Step {
+  if (state === null) return { state, effects: NO_EFFECTS }
+  const event = outcomeOf(state)
+  if (event === null) return { state: { ...state, isClosed: true }, effects: NO_EFFECTS }
+  return { state: { ...state, verdict: event, isClosed: true }, effects: [{ type: 'announce', event }] }
+}
+
+/** Node was told of the death, and has closed the connection itself. */
+function died(state: Trouble): Step {
+  if (state.acted !== 'no') return closed(state)
+  const deadTurn = Math.max(state.deadTurn, 0)
+  return {
+    state: { ...state, verdict: 'dead', seenBy: 'stream', deadTurn, isClosed: true },
+    effects: [{ type: 'announce', event: 'dead' }],
+  }
+}
+
+/** Whose work it was. A leak that the guard has not touched was put right by the application. */
+function outcomeOf({ acted, verdict }: Trouble): EventType | null {
+  switch (acted) {
+    case 'dead':
+      return 'dead'
+    case 'reclaim':
+      return 'reclaimed'
+    case 'no':
+      return verdict === 'leaked' ? 'recovered' : null
+  }
+}

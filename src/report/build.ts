@@ -1,0 +1,185 @@
+/**
+ * Puts a report together. Totals, sites, order and paging need a few cheap facts of every odd socket; what is dear is
+ * asked of the listed ones alone, after the page is known.
+ */
+import type { Endpoint } from '../core/endpoint.js'
+import {
+  REPORT_SCHEMA,
+  type ConditionCount,
+  type HealedSite,
+  type LintFinding,
+  type PairReport,
+  type Report,
+  type SiteCount,
+  type SiteReport,
+  type SnapshotQuery,
+  type SocketReport,
+} from '../core/report.js'
+import { portsHeld } from './ports.js'
+import type { SiteTrend } from '../core/report.js'
+import {
+  CONDITIONS,
+  type Condition,
+  type Direction,
+  type EventType,
+  type Verdict,
+} from '../core/vocabulary.js'
+
+export const DEFAULT_LIMIT = 1000
+export const MAX_LIMIT = 10_000
+const MOST_HEALED_SITES = 20
+
+/** One socket, before it is described. */
+export interface SocketRow {
+  readonly id: number
+  readonly direction: Direction
+  readonly verdict: Verdict
+  readonly condition: Condition | null
+  readonly sinceMs: number
+  /** The kernel has closed the connection. */
+  readonly isDisconnected: boolean
+  site(): string
+  ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
+  waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
+  describe(): SocketReport
+}
+
+export type Kept = Pick<
+  Report,
+  'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans'
+> & {
+  trendOf(site: string): SiteTrend
+  /** The latest first. */
+  readonly healedSites: Iterable<HealedSite>
+}
+
+export interface SnapshotParts {
+  readonly generatedAt: string
+  readonly process: Report['process']
+  readonly kernel: Report['kernel']
+  /** What is kept beside the sockets themselves. */
+  readonly kept: Kept
+  /** `null`: nobody has loaded the linter. */
+  readonly lint: readonly LintFinding[] | null
+  readonly tracked: number
+  readonly counts: Readonly<Record<EventType, number>>
+  readonly partedPairs: number
+  /** The pairs to be listed, what has lasted longest first. */
+  pairs(limit: number): readonly PairReport[]
+  /** Every socket to be considered, in any order. */
+  readonly rows: readonly SocketRow[]
+}
+
+export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
+  const { trendOf, healedSites, ...kept } = parts.kept
+  const limit = Math.min(Math.max(0, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
+  const { page, isLast } = pageOf(parts.rows, query, limit)
+  const conditions = countConditions(parts.rows)
+  const sites = sitesOf(parts.rows)
+  const { recovered, reclaimed, dead } = parts.counts
+  return {
+    schema: REPORT_SCHEMA,
+    generatedAt: parts.generatedAt,
+    process: parts.process,
+    kernel: parts.kernel,
+    totals: {
+      tracked: parts.tracked,
+      suspect: sumOf(conditions, 'suspect'),
+      leaked: sumOf(conditions, 'leaked'),
+      recovered,
+      reclaimed,
+      dead,
+      exempt: sumOf(conditions, 'exempt'),
+    },
+    ...kept,
+    ...(parts.lint === null ? {} : { lint: parts.lint }),
+    ports: portsHeld(parts.rows),
+    conditions,
+    sites: sites.map((site) => ({
+      ...site,
+      ...trendOf(site.site),
+      descriptorShare: shareOf(site, kept.descriptors.openDescriptors),
+    })),
+    partedPairs: parts.partedPairs,
+    pairs: limit === 0 ? [] : parts.pairs(limit),
+    healedSites: healed(healedSites, sites),
+    sockets: page.map((row) => row.describe()),
+    nextAfter: isLast ? null : (page.at(-1)?.id ?? null),
+  }
+}
+
+function shareOf({ count }: SiteCount, openDescriptors: number | null): SiteReport['descriptorShare'] {
+  return openDescriptors === null ? null : Math.min(1, count / openDescriptors)
+}
+
+/** Those that have nothing suspect again. */
+function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]): HealedSite[] {
+  const inTrouble = new Set(sites.map(({ site }) => site))
+  return [...healedSites].filter(({ site }) => !inTrouble.has(site)).slice(0, MOST_HEALED_SITES)
+}
+
+/** Where the socket of the last page is gone, its place is too. To begin again might never end, so the listing ends. */
+function pageOf(
+  rows: readonly SocketRow[],
+  { all = false, unsettled = false, after = 0 }: SnapshotQuery,
+  limit: number,
+): { page: readonly SocketRow[]; isLast: boolean } {
+  // Ids begin at 1, so 0 stands for the beginning.
+  const last = after === 0 ? null : rows.find(({ id }) => id === after)
+  if (last === undefined) return { page: [], isLast: true }
+  const listsAll = all || unsettled
+  const listed = rows.filter(
+    (row) => (listsAll || row.verdict !== 'none') && (last === null || oldestFirst(last, row) < 0),
+  )
+  return { page: listed.sort(oldestFirst).slice(0, limit), isLast: listed.length <= limit }
+}
+
+function oldestFirst(a: SocketRow, b: SocketRow): number {
+  return b.sinceMs - a.sinceMs || a.id - b.id
+}
+
+const STANDING = ['suspect', 'leaked', 'exempt'] as const satisfies readonly Verdict[]
+
+type Counted = { -readonly [K in keyof ConditionCount]: ConditionCount[K] }
+
+function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
+  const none = { count: 0, oldestMs: 0, unreadBytes: 0, unsentBytes: 0 }
+  const counts = [...CONDITIONS, null].map((condition) =>
+    STANDING.map((verdict): Counted => ({ condition, verdict, ...none })),
+  )
+  const byCondition = new Map(counts.map((entries) => [entries[0]!.condition, entries]))
+  for (const row of rows) {
+    const entry = byCondition.get(row.condition)?.find(({ verdict }) => verdict === row.verdict)
+    if (entry === undefined) continue
+    const { unreadBytes, unsentBytes } = row.waiting()
+    entry.count += 1
+    entry.oldestMs = Math.max(entry.oldestMs, row.sinceMs)
+    entry.unreadBytes += unreadBytes
+    entry.unsentBytes += unsentBytes
+  }
+  return counts.flat().filter(({ count }) => count > 0)
+}
+
+function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number {
+  return conditions.reduce((sum, entry) => sum + (entry.verdict === verdict ? entry.count : 0), 0)
+}
+
+/** Groups what is suspect or leaked by where it comes from, worst first. */
+export function sitesOf(
+  rows: readonly Pick<SocketRow, 'verdict' | 'condition' | 'sinceMs' | 'site'>[],
+): SiteCount[] {
+  const bySite = new Map<string, { count: number; oldestMs: number; conditions: Record<string, number> }>()
+  for (const row of rows) {
+    const { verdict, condition, sinceMs } = row
+    if (verdict !== 'suspect' && verdict !== 'leaked') continue
+    const site = row.site()
+    let entry = bySite.get(site)
+    if (entry === undefined) bySite.set(site, (entry = { count: 0, oldestMs: 0, conditions: {} }))
+    entry.count += 1
+    entry.oldestMs = Math.max(entry.oldestMs, sinceMs)
+    if (condition !== null) entry.conditions[condition] = (entry.conditions[condition] ?? 0) + 1
+  }
+  return [...bySite]
+    .map(([site, entry]) => ({ site, ...entry }))
+    .sort((a, b) => b.count - a.count || b.oldestMs - a.oldestMs || (a.site < b.site ? -1 : 1))
+}

@@ -1,0 +1,228 @@
+/**
+ * The one sentence that a tired reader needs: what happened, since when, whose code, what to do.
+ * Every claim in it is a fact of the same report entry.
+ */
+import type { Owner, SocketReport } from '../core/report.js'
+import type { Condition, Direction, Kind } from '../core/vocabulary.js'
+import { formatBytes, formatDuration } from '../core/format.js'
+import { formatEndpoint } from '../core/endpoint.js'
+import { describePartner, remedyForPair } from './pair-lines.js'
+
+export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
+
+export function diagnose(socket: Undiagnosed): string {
+  const { condition } = socket
+  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition)
+  return `${capitalize(subjectOf(socket))}: ${what}`
+}
+
+function describeCalm({ verdict, phase }: Undiagnosed): string {
+  switch (verdict) {
+    case 'recovered':
+      return 'has recovered; it was leaked. Nothing to do.'
+    case 'exempt':
+      return 'exempt, the application keeps it on purpose. Nothing to do.'
+    case 'reclaimed':
+      return 'closed by the guard. Nothing to do.'
+    case 'dead':
+      return 'died, its peer is gone. Nothing to do.'
+    default:
+      return `healthy (${phase}). Nothing to do.`
+  }
+}
+
+/** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
+function describeTrouble(socket: Undiagnosed, condition: Condition): string {
+  const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
+  const { seenBy, verdict } = socket
+  switch (verdict) {
+    case 'recovered':
+      return `has recovered; it was leaked: ${what}. Nothing to do.`
+    case 'exempt':
+      return `${what}. Exempt, the application keeps it on purpose.`
+    case 'dead':
+      return seenBy === 'stream'
+        ? `${what}. It died: its peer is gone. Nothing to do.`
+        : `${what}. The guard closed it, nothing was lost.`
+    case 'reclaimed':
+      return `${what}, so the guard closed it. ${remedyOf(condition, socket)}`
+    default:
+      return `${what}. ${remedyOf(condition, socket)}`
+  }
+}
+
+/** That it goes on for nobody explains more than what it looks like by itself. */
+function describeLoss({ condition, partner }: Undiagnosed): string {
+  return partner?.state === 'closed' && condition !== 'abandoned' ? `; ${describePartner(partner)}` : ''
+}
+
+function remedyOf(condition: Condition, socket: Undiagnosed): string {
+  const { partner } = socket
+  return partner?.state === 'closed' || (condition === 'abandoned' && partner !== null)
+    ? remedyForPair(partner, partner.by)
+    : remedyFor(condition, socket)
+}
+
+const NOUNS: Readonly<Record<Kind, string>> = {
+  tcp: 'connection',
+  tls: 'TLS connection',
+  http: 'HTTP connection',
+  upgrade: 'upgraded connection',
+  connect: 'tunnel',
+  websocket: 'WebSocket',
+  pipe: 'pipe',
+}
+
+function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
+  const label = owner.label === null ? '' : ` "${owner.label}"`
+  const address = remote === null ? '' : formatEndpoint(remote)
+  const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${address}`
+  const isNamedByPeer = owner.site === '' || owner.site === peer || owner.site === 'outgoing'
+  // `GET /proxy/:id → 10.0.0.5:443` has said it already.
+  const isPeerNamed = remote !== null && owner.site.endsWith(`→ ${address}`)
+  const words = [
+    `${NOUNS[kind]}${label}`,
+    isNamedByPeer ? '' : `of ${owner.site.replace(/^upgrade (?=\/)/, '')}`,
+    isPeerNamed ? '' : peer,
+    describeRequest(owner),
+  ]
+  return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
+}
+
+/** Which request of many to the same host. */
+function describeRequest({ request }: Undiagnosed['owner']): string {
+  return request?.origin === undefined ? '' : `(${request.method} ${request.origin}${request.path})`
+}
+
+function describeCondition(socket: Undiagnosed, condition: Condition): string {
+  const since = formatDuration(socket.sinceMs)
+  const idle = formatDuration(socket.idleMs)
+  const unread = socket.unreadBytes > 0 ? formatBytes(socket.unreadBytes) : null
+  const unsent = socket.unsentBytes > 0 ? formatBytes(socket.unsentBytes) : null
+  switch (condition) {
+    case 'eof-ignored':
+      return `the peer ended ${since} ago and the application has not ended its side`
+    case 'eof-unread':
+      return (
+        `the peer ended ${since} ago, but ` +
+        (unread === null ? 'what nobody reads keeps' : `${unread} that nobody reads keep`) +
+        ' the end from being noticed'
+      )
+    case 'fin-unseen':
+      return (
+        `the peer ended (seen ${since} ago), but nobody has read for ${idle}` +
+        (unread === null ? '' : `: ${unread} wait before the end`)
+      )
+    case 'window-closed':
+      return (
+        `nobody has read for ${idle}: ` +
+        (unread === null ? 'what came waits' : `${unread} wait`) +
+        ' in the receive buffer and may hold the peer up'
+      )
+    case 'reset-unseen':
+      return (
+        `the connection died (seen ${since} ago) and Node was not told: ` +
+        (unread === null ? 'only the descriptor is left' : `${unread} are unread`)
+      )
+    case 'fin-wait':
+      return `the application ended its side ${since} ago, and the end of the peer has not been seen`
+    case 'write-stalled':
+      return (
+        `the connection is ending, but no output has left for ${idle}` +
+        (unsent === null ? '' : `: ${unsent} are waiting`)
+      )
+    case 'closed-unread':
+      return (
+        `both sides are closed (seen ${since} ago), but ` +
+        (unread === null ? 'nobody reads on to the end, which keeps' : `${unread} that nobody read keep`) +
+        ' the descriptor open'
+      )
+    case 'self-connected':
+      return `it connected to its own address and port and talks to itself (seen ${since} ago)`
+    case 'abandoned':
+      return socket.partner === null
+        ? `the other connection of its pair left ${since} ago, and nobody told it`
+        : `${describePartner(socket.partner)}, and nobody told it`
+  }
+}
+
+function describePeer({ condition, evidence }: Undiagnosed): string {
+  // That both sides are closed says it already.
+  if (condition === 'closed-unread' && evidence.peer === 'gone') return ''
+  return evidence.peer === 'unknown' || evidence.peerBasis === ''
+    ? ''
+    : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
+}
+
+function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed): string {
+  switch (condition) {
+    case 'eof-ignored':
+      return remedyForIgnoredEnd(kind, direction)
+    case 'eof-unread':
+    case 'fin-unseen':
+    case 'window-closed':
+      return remedyForUnread(kind, direction, owner)
+    case 'reset-unseen':
+      return `Call ${kind === 'websocket' ? 'ws.terminate()' : 'socket.destroy()'}; with reclaimDead the guard closes it once all that was delivered has been read.`
+    case 'fin-wait':
+      return kind === 'websocket'
+        ? 'Give the close a time limit: ws.terminate() some time after ws.close(), or closeTimeoutMs of the ws adapter.'
+        : "Give the peer a time limit: socket.destroy() some time after 'finish'."
+    case 'write-stalled':
+      return `Bound the wait: ${remedyForStalled(kind, direction)}.`
+    case 'closed-unread':
+      return kind === 'websocket' || kind === 'http'
+        ? remedyForUnread(kind, direction, owner)
+        : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
+    case 'self-connected':
+      return 'Connect to a port outside the ephemeral range, or check that the server is up before connecting.'
+    case 'abandoned':
+      return 'Destroy both ends of a pair together: use stream.pipeline().'
+  }
+}
+
+function remedyForIgnoredEnd(kind: Kind, direction: Direction): string {
+  if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
+  if (kind === 'websocket')
+    return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'
+  // An HTTP server keeps such a connection only when it was told to.
+  if (kind === 'http' && direction === 'inbound')
+    return 'Call response.end(), or leave server.httpAllowHalfOpen at false.'
+  return "Call socket.end() on 'end', or create it with allowHalfOpen: false."
+}
+
+function remedyForUnread(kind: Kind, direction: Direction, { context }: Owner): string {
+  if (kind === 'http') {
+    return direction === 'inbound'
+      ? 'Consume the request body (req.resume()) or destroy the request.'
+      : 'Consume the response body (res.resume(), or body.cancel() with fetch) or give it up (res.destroy()).'
+  }
+  if (kind === 'websocket') {
+    return context.webSocket === 'paused'
+      ? 'The application has paused it: call ws.resume(), or ws.terminate() to give it up.'
+      : 'Resume the WebSocket (ws.resume()) or terminate it.'
+  }
+  const both = kind === 'connect' ? 'tunnel' : 'pipe'
+  return `Read it, call socket.resume(), or destroy both ends of the ${both} (use stream.pipeline).`
+}
+
+/** `resetAndDestroy()` throws on TLS and on pipes. */
+function remedyForStalled(kind: Kind, direction: Direction): string {
+  switch (kind) {
+    case 'http':
+      return direction === 'inbound'
+        ? 'set server.timeout, which destroys a connection that makes no progress'
+        : 'request.destroy() when the output makes no progress'
+    case 'websocket':
+      return 'ws.terminate() when ws.bufferedAmount does not go down'
+    case 'tls':
+    case 'pipe':
+      return 'socket.destroy() when the output makes no progress'
+    default:
+      return 'socket.resetAndDestroy() when the output makes no progress'
+  }
+}
+
+function capitalize(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
+}

@@ -1,0 +1,31 @@
+/**
+ * Port pairs held by half-closed sockets. A peer that comes back from a port whose connection we still hold in
+ * CLOSE_WAIT does not get through at once: its SYN is answered by a challenge ACK (RFC 5961, section 4), and where
+ * something drops the RST that follows, it fails with ETIMEDOUT.
+ */
+import type { PortsReport } from '../core/report.js'
+import type { SocketRow } from './build.js'
+import type { Condition } from '../core/vocabulary.js'
+
+/** Conditions in which the peer has ended while our side of the connection still stands in the kernel. */
+const HOLDING: readonly (Condition | null)[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']
+
+export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {
+  const peers = new Map<string, Map<number, Set<number>>>()
+  for (const row of rows) {
+    const isHeld = row.direction === 'inbound' && row.verdict !== 'none' && !row.isDisconnected
+    if (!isHeld || !HOLDING.includes(row.condition)) continue
+    const { local, remote } = row.ends()
+    if (local?.port == null || remote?.port == null) continue
+    let peer = peers.get(remote.address)
+    if (peer === undefined) peers.set(remote.address, (peer = new Map()))
+    let ports = peer.get(local.port)
+    if (ports === undefined) peer.set(local.port, (ports = new Set()))
+    ports.add(remote.port)
+  }
+  return [...peers]
+    .flatMap(([remote, peer]) =>
+      [...peer].map(([localPort, ports]) => ({ remote, localPort, heldPorts: ports.size })),
+    )
+    .sort((a, b) => b.heldPorts - a.heldPorts)
+}
