@@ -69,8 +69,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'testing',
-    files: /^src\/testing(\.ts|\/)/,
-    uses: ['core', 'base', 'judge', 'options', 'socket', 'guard', 'install'],
+    files: /^src\/testing\//,
+    uses: ['core', 'base', 'judge', 'options', 'guard', 'install'],
   },
   {
     name: 'contract',

@@ -1,7 +1,9 @@
 import type { Guard } from '../guard/guard.js'
 import { install } from '../install.js'
+import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 import { installedGuard } from '../guard/registry.js'
 
+/** A guard that is there for checks alone. A runner may load this module once for each test file: they share it. */
 interface Loan {
   readonly guard: Guard
   borrowers: number
@@ -12,25 +14,24 @@ export interface BorrowedGuard {
   giveBack(): void
 }
 
-let own: Loan | null = null
-
 /**
  * The guard of the application, or one for as long as somebody needs it: a test process is left as it was found, and
  * code under test that calls `install()` between two checks gets the guard that it asked for.
  */
 export function borrowGuard(given: Guard | null): BorrowedGuard {
   const present = given ?? installedGuard()
-  if (present !== null && present !== own?.guard) return { guard: present, giveBack: () => {} }
-  if (own === null || present === null) own = { guard: installForTest(), borrowers: 0 }
-  const loan = own
+  const known = readProcessWide('testing') as Loan | undefined
+  if (present !== null && present !== known?.guard) return { guard: present, giveBack() {} }
+  const loan = known !== undefined && present !== null ? known : { guard: installForTest(), borrowers: 0 }
   loan.borrowers += 1
+  writeProcessWide('testing', loan)
   return {
     guard: loan.guard,
     giveBack() {
       loan.borrowers -= 1
       if (loan.borrowers > 0) return
       loan.guard.uninstall()
-      if (own === loan) own = null
+      if (readProcessWide('testing') === loan) writeProcessWide('testing', undefined)
     },
   }
 }

@@ -1,43 +1,28 @@
-/** What `assertNoLeaks()` and `trackLeaks()` take. */
 import { describeValue } from '../base/errors.js'
-import type { Guard } from '../guard/guard.js'
-import type { LeakCheckOptions } from '../testing.js'
-import {
-  integer,
-  invalidOption,
-  isOptionBag,
-  oneOf,
-  plain,
-  readFields,
-  type Fields,
-} from '../options/rules.js'
+import { checkedMs, checkNames } from '../options/check.js'
+import { invalidOption } from '../options/rules.js'
+import type { LeakCheckOptions } from './index.js'
 
-export interface ResolvedLeakCheckOptions {
-  readonly timeoutMs: number
-  readonly open: 'ignore' | 'fail'
-  readonly ignore: NonNullable<LeakCheckOptions['ignore']>
-  readonly guard: Guard | null
+export type ResolvedLeakCheckOptions = ReturnType<typeof readLeakCheckOptions>
+
+/**
+ * What `assertNoLeaks()` and `trackLeaks()` take, with the defaults.
+ *
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ */
+export function readLeakCheckOptions(options: LeakCheckOptions = {}) {
+  checkNames(options, ['timeoutMs', 'open', 'ignore', 'guard'])
+  const { timeoutMs = 1500, open = 'ignore', ignore = ignoreNothing, guard = null } = options
+  if (open !== 'ignore' && open !== 'fail') refuse('open', '"ignore" or "fail"', open)
+  if (typeof ignore !== 'function') refuse('ignore', 'a function', ignore)
+  if (guard !== null && typeof guard.sweep !== 'function') refuse('guard', 'what install() returned', guard)
+  return { timeoutMs: checkedMs('timeoutMs', timeoutMs), open, ignore, guard }
 }
 
-const FIELDS: Fields<ResolvedLeakCheckOptions> = {
-  timeoutMs: integer(0),
-  open: oneOf(['ignore', 'fail']),
-  ignore: plain('a function', (value) => typeof value === 'function'),
-  guard: plain(
-    'what install() returned',
-    (value) => typeof (value as Partial<Guard> | null)?.sweep === 'function',
-  ),
+function refuse(name: string, expects: string, value: unknown): never {
+  throw invalidOption(name, expects, describeValue(value))
 }
 
-const DEFAULTS: ResolvedLeakCheckOptions = {
-  timeoutMs: 1500,
-  open: 'ignore',
-  ignore: () => false,
-  guard: null,
-}
-
-/** @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
-export function readLeakCheckOptions(input: unknown = {}): ResolvedLeakCheckOptions {
-  if (!isOptionBag(input)) throw invalidOption('options', 'a plain object', describeValue(input))
-  return readFields(input, FIELDS, DEFAULTS)
+function ignoreNothing(): boolean {
+  return false
 }

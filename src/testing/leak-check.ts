@@ -18,7 +18,6 @@ import { installedGuard } from '../guard/registry.js'
 import { borrowGuard } from './borrow-guard.js'
 import type { ResolvedLeakCheckOptions } from './leak-check-options.js'
 import { leaksFound } from './leaks-found.js'
-import { adoptOpenSockets } from './open-sockets.js'
 
 const ENOUGH_LOOKS = 3
 const ENOUGH_LOOKS_WHILE_OPEN = 6
@@ -37,7 +36,6 @@ export function startLeakCheck(
   scope: 'all' | 'opened from now on',
 ): () => Promise<void> {
   const { guard, giveBack } = borrowGuard(options.guard)
-  adoptOpenSockets(guard)
   const newestId = scope === 'all' ? 0 : idOfNewest(guard)
   const closedByGuard: SocketReport[] = []
   const unsubscribe = guard.subscribe(({ type, socket }) => {

@@ -2,7 +2,7 @@ import { formatEndpoint } from '../core/endpoint.js'
 import { formatDuration } from '../core/format.js'
 import type { SocketReport } from '../core/report.js'
 import { SocketLeakGuardError } from '../base/errors.js'
-import type { LeaksFoundError } from '../testing.js'
+import type { LeaksFoundError } from './index.js'
 
 const LISTED_AT_MOST = 20
 const FRAMES_AT_MOST = 4

@@ -10,11 +10,11 @@
  * `graceMs` plays no part. Where no guard is installed, one is for the time of the check; it only observes. On a system
  * that gives no view of the kernel, what only the kernel knows (`fin-unseen`, `window-closed`) can't fail a test.
  */
-import type { SocketReport } from './core/report.js'
-import type { SocketLeakGuardError } from './base/errors.js'
-import type { Guard } from './guard/guard.js'
-import { startLeakCheck } from './testing/leak-check.js'
-import { readLeakCheckOptions } from './testing/leak-check-options.js'
+import type { SocketReport } from '../core/report.js'
+import type { SocketLeakGuardError } from '../base/errors.js'
+import type { Guard } from '../guard/guard.js'
+import { startLeakCheck } from './leak-check.js'
+import { readLeakCheckOptions } from './leak-check-options.js'
 
 export interface LeakCheckOptions {
   /**
