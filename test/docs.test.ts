@@ -68,7 +68,7 @@ t.test('every variable that a page sets would be accepted', async (t) => {
 })
 
 t.test('docs/errors.md has every code', async (t) => {
-  const inCode = ['src/errors.ts', 'src/warnings.ts'].flatMap((path) => [
+  const inCode = ['src/base/errors.ts', 'src/base/warnings.ts'].flatMap((path) => [
     ...(readFileSync(join(PACKAGE_ROOT, path), 'utf8').match(/(?<=')SLG_(ERR|WARN)_[A-Z_]+(?=')/g) ?? []),
   ])
   const onPage = [...tableOf(readDocument('docs/errors.md')).keys()].filter((code) => code.startsWith('SLG_'))
