@@ -11,7 +11,7 @@ import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from
  * Installs the guard in this process. A second call with the same options (or none) returns the guard that is there. One that was
  * preloaded is taken over by the first call with options, which hold from then on; what they leave out is as the environment says.
  *
- * Cost: seven patched methods, two subscriptions and one unref'd timer; a healthy socket pays one small record.
+ * Cost: the patches of `socket/patches.ts`, one unref'd timer, and a small record for each socket.
  *
  * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`,
  *   `SLG_ERR_ALREADY_INSTALLED` when a guard with other options is there, `SLG_ERR_UNSUPPORTED_NODE`

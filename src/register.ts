@@ -2,8 +2,7 @@
  * The preload entry: `node --require socket-leak-guard/register app.js`, `--import`, or either in NODE_OPTIONS.
  * Reads `SOCKET_LEAK_GUARD_*` and installs the guard.
  *
- * Whatever is wrong, the application starts as if this file were not there: the guard says why in one process
- * warning and stays off. It does not run with half of what was asked for: `SOCKET_LEAK_GUARD_ACTION=reset` next to a
+ * Whatever is wrong, the application starts: the guard says why in one process warning and stays off. It does not run with half of what was asked for: `SOCKET_LEAK_GUARD_ACTION=reset` next to a
  * misspelt grace would reset connections by rules that nobody chose.
  *
  * - `--require` reaches every worker thread; `--import` does not reach `new Worker(code, { eval: true })`

@@ -1,4 +1,4 @@
-/** Trouble inside a hook is counted, told once per code as a process warning, and never thrown into the host. */
+/** Trouble inside a hook is told once per code as a process warning, and not thrown into the host. */
 import type { ErrorCode } from './errors.js'
 import { readProcessWide, writeProcessWide } from './process-wide.js'
 

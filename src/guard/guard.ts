@@ -77,7 +77,7 @@ export interface Guard {
   /** Where the report endpoint listens; rejects with `SLG_ERR_REPORT_LISTEN`. `null` without the option `report`. */
   readonly listening: Promise<{ readonly url: string }> | null
 
-  /** The report as of the last sweep. Costs about a microsecond for each odd socket. */
+  /** The report as of the last sweep. Costs time in proportion to the odd sockets, and asks the kernel nothing. */
   snapshot(query?: SnapshotQuery): Report
   /** Looks at every socket now, in one go, instead of waiting for the next sweep; then as `snapshot()`. */
   sweep(query?: SnapshotQuery): Report
@@ -87,7 +87,8 @@ export interface Guard {
   subscribe(listener: GuardListener): () => void
 
   /**
-   * This half-close is meant: no grace runs for this socket. Only proven death is still acted on.
+   * This half-close is meant: the verdict is `exempt`, and no action follows. Proven death is still acted on
+   * (`reclaimDead`), and a remedy that has begun goes on.
    *
    * @param isExempt `false`: it is judged like any other again. @default true
    */

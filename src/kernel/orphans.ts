@@ -1,10 +1,9 @@
 /**
  * Counts the sockets of this process that nobody accounts for: handed over and not yet gone, inherited, held by the
- * cluster primary, opened by native code or before the guard was there. Descriptors minus known ones, split by what the
- * kernel's tables say. Linux only.
+ * cluster primary, or opened by native code. Descriptors minus known ones, split by what the kernel's tables say. Linux only.
  *
- * Costs, in slices, 5 us for each descriptor and, if a socket is left over, one reading of tcp6, tcp and unix (see
- * `proc.ts`). Hence only when a report is made, and not more often than every ten seconds.
+ * Reads a link for each descriptor and, if a socket is left over, the tables tcp6, tcp and unix (see `proc.ts`), in slices;
+ * the comparison with the known descriptors is one piece. Hence not more often than `FRESH_MS`.
  */
 import { opendirSync, readlinkSync } from 'node:fs'
 import type { OrphansReport } from '../core/report.js'
