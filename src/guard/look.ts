@@ -9,20 +9,29 @@ import { judgePeer } from '../judge/peer.js'
 import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core/report.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
+import type { Ties } from '../pairs/ties.js'
 import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
+
+type Described = Omit<SocketReport, 'diagnosis'> & { diagnosis: string }
 
 export class Look {
   readonly nowMs: number
   readonly pairs: Pairs
   readonly #sources: OwnerSources
   readonly #resolved = new Map<SocketRecord, Resolved>()
+  #ties: Ties | null = null
 
   constructor(nowMs: number, sources: OwnerSources, pairs: Pairs) {
     this.nowMs = nowMs
     this.#sources = sources
     this.pairs = pairs
+  }
+
+  /** As they were when the look was begun, however long it takes. */
+  ties(): Ties {
+    return (this.#ties ??= this.pairs.ties())
   }
 
   resolve(record: SocketRecord): Resolved {
@@ -53,7 +62,7 @@ export class Look {
     // The request of an upgrade moved bytes, too.
     const movedMs = trouble?.progressMs ?? Math.max(record.firstSeenMs, record.hint?.handedOverMs ?? 0)
     const idleMs = Math.round(nowMs - movedMs)
-    const undiagnosed = {
+    const described: Described = {
       id: record.id,
       direction: record.direction,
       kind,
@@ -71,8 +80,10 @@ export class Look {
       owner,
       evidence: evidenceOf(record, facts, idleMs),
       partner: this.#partnerOf(record),
+      diagnosis: '',
     }
-    return { ...undiagnosed, diagnosis: diagnose(undiagnosed) }
+    described.diagnosis = diagnose(described)
+    return described
   }
 
   /** Which request or upgrade an outgoing connection is piped to or from; nobody's name for what many share. */
@@ -80,7 +91,7 @@ export class Look {
     const left = this.pairs.leftOf(record)
     if (left !== null)
       return left.who.direction === 'inbound' && isNamed(left.who.site) ? left.who.site : null
-    const ties = this.pairs.ties()
+    const ties = this.ties()
     const [partner] = ties.of(record)
     if (partner === undefined || partner.record.direction !== 'inbound') return null
     const { own, end, by, isEnded } = partner
@@ -102,7 +113,7 @@ export class Look {
         sinceMs: Math.round(nowMs - sinceMs),
       }
     }
-    const [partner] = this.pairs.ties().of(record)
+    const [partner] = this.ties().of(record)
     if (partner === undefined) return null
     const { peerEndedMs } = partner.record
     const ended = peerEndedMs === 0 ? null : Math.round(nowMs - peerEndedMs)
@@ -117,8 +128,10 @@ export class Look {
 
 function evidenceOf(record: SocketRecord, { disconnected, kernel }: Facts, idleMs: number): Evidence {
   const keepAlive = isKeepAliveOn(record.socket) ? 'application' : record.probes === null ? 'off' : 'guard'
+  const { peer, peerBasis } = judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive })
   return {
-    ...judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive }),
+    peer,
+    peerBasis,
     lastDataReceivedMs: kernel?.lastDataReceivedMs ?? null,
     lastDataSentMs: kernel?.lastDataSentMs ?? null,
     lastAckReceivedMs: kernel?.lastAckReceivedMs ?? null,

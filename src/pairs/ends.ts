@@ -18,13 +18,14 @@ import type { SocketRecord } from '../socket/record.js'
 /** An accepted request stands for its response too, an outgoing one for what is answered. Also a request of undici. */
 export type End = object
 
-/** What uses this connection, and the stream by which its bytes are read: the connection itself first. */
-export function sourcesOf({ socket, direction }: SocketRecord): [end: End, stream: object][] {
-  const sources: [End, object][] = [[socket, socket]]
-  const message = direction === 'outbound' ? clientRequestOf(socket) : requestOn(socket)
-  const stream = message === null || direction === 'inbound' ? message : responseTo(message)
-  if (message !== null && stream !== null) sources.push([message, stream])
-  return sources
+/** The message that uses this connection now. */
+export function messageOn({ socket, direction }: SocketRecord): End | null {
+  return direction === 'outbound' ? clientRequestOf(socket) : requestOn(socket)
+}
+
+/** By what its bytes are read: an outgoing request by its response, once that is there. */
+export function streamOf(end: End): object | null {
+  return isClientRequest(end) ? responseTo(end) : end
 }
 
 /** To whom goes what is written here; `null` for anything but a connection or a message. */
@@ -89,7 +90,7 @@ export function* reachedFrom(stream: object): Generator<Reached, void> {
 export function isPiped(source: End, target: End): boolean {
   // It has passed its end on. Node takes the pipe apart only when the target has finished, which a slow peer holds up.
   if (source instanceof Socket && source.readableEnded) return false
-  const stream = isClientRequest(source) ? responseTo(source) : source
+  const stream = streamOf(source)
   if (stream === null) return false
   for (const reached of reachedFrom(stream)) if (reached.target === target) return true
   return false

@@ -6,9 +6,9 @@ import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { Tie } from '../core/vocabulary.js'
 import { Work } from '../owner/context/work.js'
 import { outgoingUseOf, type Makers } from '../owner/outgoing.js'
-import { requestOn } from '../socket/fields.js'
+import { pipesOf, requestOn } from '../socket/fields.js'
 import { recordOf, type SocketRecord } from '../socket/record.js'
-import { connectionOf, isOn, reachedFrom, sourcesOf, type End, type Reached } from './ends.js'
+import { connectionOf, isOn, messageOn, reachedFrom, streamOf, type End, type Reached } from './ends.js'
 import type { PipeMemory } from './pipe-memory.js'
 
 /** The other side of a tie. */
@@ -63,11 +63,17 @@ export class Ties {
   }
 
   #addPiped(record: SocketRecord, memory: PipeMemory | null): void {
-    for (const [own, stream] of sourcesOf(record)) {
+    this.#addFrom(record, record.socket, record.socket, memory)
+    const message = messageOn(record)
+    const stream = message === null ? null : streamOf(message)
+    if (message !== null && stream !== null) this.#addFrom(record, message, stream, memory)
+  }
+
+  #addFrom(record: SocketRecord, own: End, stream: object, memory: PipeMemory | null): void {
+    if (pipesOf(stream).length > 0)
       for (const reached of reachedFrom(stream)) this.#addReached(record, own, reached)
-      if (memory !== null)
-        for (const reached of memory.reachedFrom(stream)) this.#addReached(record, own, reached)
-    }
+    if (memory !== null)
+      for (const reached of memory.reachedFrom(stream)) this.#addReached(record, own, reached)
   }
 
   #addReached(record: SocketRecord, own: End, { target: end, isEnded }: Reached): void {

@@ -337,17 +337,14 @@ export function readFacts(
   kernel: KernelFacts | null,
   abandoned: Facts['abandoned'] = null,
 ): Facts {
-  const judged = { selfConnected, disconnected, kernel, abandoned }
   try {
-    return { ...fieldFacts(socket), ...judged }
+    return fieldFacts(socket, selfConnected, disconnected, kernel, abandoned)
   } catch {
-    return { ...UNREADABLE, ...judged, disconnected: null, kernel: null }
+    return { ...UNREADABLE, selfConnected, abandoned }
   }
 }
 
-type FieldFacts = Omit<Facts, 'selfConnected' | 'disconnected' | 'kernel' | 'abandoned'>
-
-const UNREADABLE: FieldFacts = {
+const UNREADABLE: Facts = {
   connecting: false,
   destroyed: false,
   readable: true,
@@ -361,9 +358,20 @@ const UNREADABLE: FieldFacts = {
   unsentBytes: 0,
   bytesRead: 0,
   bytesAccepted: 0,
+  selfConnected: false,
+  abandoned: null,
+  disconnected: null,
+  kernel: null,
 }
 
-function fieldFacts(socket: Socket): FieldFacts {
+/** One literal: to spread two objects into a third takes longer than to read the fields. */
+function fieldFacts(
+  socket: Socket,
+  selfConnected: boolean,
+  disconnected: boolean | null,
+  kernel: KernelFacts | null,
+  abandoned: Facts['abandoned'],
+): Facts {
   const fields = fieldsOf(socket)
   const handle = fields._handle ?? null
   const queued = handle?.writeQueueSize ?? 0
@@ -384,6 +392,10 @@ function fieldFacts(socket: Socket): FieldFacts {
     unsentBytes: unsentIn(socket, queued),
     bytesRead: handle?.bytesRead ?? 0,
     bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
+    selfConnected,
+    abandoned,
+    disconnected,
+    kernel,
   }
 }
 
