@@ -1,57 +1,19 @@
 /** What `npm publish` would send: packed, installed into an empty folder without a network, and used from there. */
-import { execFile } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { PACKAGE_ROOT } from './support/package-root.js'
+import { compile, makeConsumer, MANIFEST } from './support/consumer.js'
 import { runNode } from './support/run-node.js'
 
 // Many processes, one after the other: run without the test runner, the file would have 30 seconds.
 t.setTimeout(120_000)
 
-const run = promisify(execFile)
-
-interface Manifest {
-  readonly name: string
-  readonly exports: Readonly<Record<string, unknown>>
-}
-
-const { name, exports } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as Manifest
+const { name, exports } = MANIFEST
 const specifiers = Object.keys(exports).map((path) => name + path.slice(1))
 const modules = specifiers.filter((specifier) => !specifier.endsWith('.json'))
 
-/** npm tells scripts about itself in variables that would steer the npm that they start. */
-const ENV = Object.fromEntries(
-  Object.entries(process.env).filter(([key]) => !/^npm_|^NODE_OPTIONS$/i.test(key)),
-)
-
-async function npm(args: readonly string[], cwd: string): Promise<string> {
-  return (await run('npm', [...args, '--no-audit', '--no-fund', '--ignore-scripts'], { cwd, env: ENV }))
-    .stdout
-}
-
-// Not below this package, whose own node_modules would be found from there.
-const folder = mkdtempSync(join(tmpdir(), 'socket-leak-guard-'))
-t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-const consumer = join(folder, 'consumer')
-mkdirSync(consumer)
-writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }')
-const [packed] = JSON.parse(await npm(['pack', '--json', '--pack-destination', folder], PACKAGE_ROOT)) as [
-  { filename: string; unpackedSize: number; files: { path: string }[] },
-]
+const { folder: consumer, packed } = await makeConsumer(t)
 const paths = packed.files.map(({ path }) => path)
-await npm(['install', '--offline', join(folder, packed.filename)], consumer)
 
 /** Runs a module of the consumer. */
 async function use(t: Test, source: string, flags: readonly string[] = []): Promise<string> {
@@ -181,22 +143,6 @@ t.test("the preload works where require() can't load ES modules", async (t) => {
 })
 
 t.test('the types resolve and say what the code does', async (t) => {
-  // As a user has them: those of Node, and of the frameworks that are guarded.
-  symlinkSync(join(PACKAGE_ROOT, 'node_modules', '@types'), join(consumer, 'node_modules', '@types'))
-  writeFileSync(
-    join(consumer, 'tsconfig.json'),
-    JSON.stringify({
-      compilerOptions: {
-        module: 'nodenext',
-        target: 'es2022',
-        strict: true,
-        noEmit: true,
-        skipLibCheck: false,
-        types: ['node'],
-      },
-      include: ['consumer.ts', 'legacy.cts'],
-    }),
-  )
   writeFileSync(
     join(consumer, 'consumer.ts'),
     `
@@ -234,9 +180,5 @@ t.test('the types resolve and say what the code does', async (t) => {
       void [guard, testing.trackLeaks]
     `,
   )
-  const tsc = join(PACKAGE_ROOT, 'node_modules', '.bin', 'tsc')
-  const { stdout } = await run(tsc, ['-p', consumer], { env: ENV }).catch(
-    (error: { stdout: string }) => error,
-  )
-  t.equal(stdout, '')
+  t.equal(await compile(consumer, ['consumer.ts', 'legacy.cts']), '')
 })
