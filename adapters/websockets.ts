@@ -7,6 +7,7 @@ import {
   checkedMs,
   clearTimeout,
   drain,
+  createDetached,
   hasBlockedOutput,
   installedGuard,
   LONGEST_CLOSE_MS,
@@ -41,7 +42,13 @@ export function readCloseTimeout(value: unknown): number | null {
  * @returns what stops it
  */
 export function repeat(guard: Guard, firstMs: number, run: () => number): () => void {
-  let timer = setTimeout(runShielded, firstMs).unref()
+  // Not in the context of whoever wraps the server.
+  const runDetached = createDetached()
+  let timer = arm(firstMs)
+
+  function arm(ms: number): NodeJS.Timeout {
+    return runDetached(() => setTimeout(runShielded, ms).unref())
+  }
 
   function runShielded(): void {
     if (installedGuard() !== guard) return
@@ -51,7 +58,7 @@ export function repeat(guard: Guard, firstMs: number, run: () => number): () => 
     } catch (error) {
       warnOnce('SLG_WARN_INTERNAL', `looking after a server failed: ${messageOf(error)}`)
     }
-    timer = setTimeout(runShielded, nextMs).unref()
+    timer = arm(nextMs)
   }
 
   return function stopRepeating() {

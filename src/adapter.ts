@@ -33,6 +33,8 @@ export { describeValue, SocketLeakGuardError, wrongServer } from './base/errors.
 export { invalidOption, isOptionBag } from './options/rules.js'
 export { checkedMs, checkNames, checkServerOptions } from './options/check.js'
 export { messageOf, warnOnce } from './base/warnings.js'
+export { createDetached } from './base/detached.js'
+export type { RunDetached } from './base/detached.js'
 
 // The graceful stop.
 export { closeByForce } from './drain/closing.js'

@@ -7,6 +7,7 @@
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { GuardEvent } from '../core/report.js'
+import { createDetached } from '../base/detached.js'
 import { markEndless } from '../core/endless.js'
 import { renderEventJson } from '../report/json.js'
 
@@ -45,12 +46,14 @@ interface Client {
 export function createEventStream(subscribe: Subscribe, options: EventStreamOptions = {}): EventStream {
   const { heartbeatMs = 15_000, maxClients = 32, maxWaitingBytes = 256 * 1024 } = options
   const clients = new Set<Client>()
+  const runDetached = createDetached()
   let unsubscribe: (() => void) | null = null
   let heartbeat: NodeJS.Timeout | null = null
 
   function start(): void {
     unsubscribe = subscribe(sendToAll)
-    heartbeat = setInterval(beat, heartbeatMs)
+    // Not in the context of the first reader's request.
+    heartbeat = runDetached(() => setInterval(beat, heartbeatMs))
     heartbeat.unref()
   }
 
