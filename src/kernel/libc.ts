@@ -1,5 +1,5 @@
 /**
- * The system calls and numbers behind the ffi view, bound through koffi, an optional peer dependency with native code.
+ * The system calls and numbers behind the ffi view, bound through koffi, an optional package with native code.
  *
  * Loading costs 10 to 130 ms and 3 to 10 MB of resident memory, therefore only on the first question.
  *
