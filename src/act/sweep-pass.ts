@@ -32,7 +32,6 @@ export interface SweepHooks {
   readonly pairs: Pairs
   /** Once for every connection, as soon as it stands. */
   onFirstLook(record: SocketRecord): void
-  onLook(record: SocketRecord): void
   /** A socket that left by another door: handed to a child process, or gone without `destroy()`. */
   forget(record: SocketRecord): void
 }
@@ -77,7 +76,6 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       record.selfConnected = record.direction === 'outbound' && isSelfConnected(socket)
       hooks.onFirstLook(record)
     }
-    hooks.onLook(record)
     const odd = isOdd(socket) || record.selfConnected || pairs.leftOf(record)?.propagates === true
     if (!odd) {
       if (record.trouble !== null) observe(record, null)

@@ -198,7 +198,6 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
           turn,
           pairs,
           onFirstLook,
-          onLook: owners.onLook,
           forget,
         },
         asksKernel,

@@ -2,7 +2,6 @@
  * What an outgoing connection does at this moment, and for whom. A pool gives the same socket to one piece of work after the
  * other, so the work in which it was opened says nothing about the work that leaks it.
  */
-import type { Socket } from 'node:net'
 import { readField, readText } from '../core/foreign.js'
 import type { RequestInfo } from '../core/report.js'
 import {
@@ -30,17 +29,13 @@ export interface Maker {
 /** In whose work a connection was opened. */
 export class Opener {
   readonly context: Context
-  /** Bytes that had moved when its request was seen to be over; -1 before that. */
+  /** Bytes that had moved when the request was over; -1 while it is not, or where nobody saw it. */
   movedWhenOver = -1
+  /** All that were opened for the same connection, while its request is not over. */
+  siblings: Set<SocketRecord> | null = null
 
   constructor(context: Context) {
     this.context = context
-  }
-
-  /** A sweep passes by. */
-  look(socket: Socket): void {
-    if (this.movedWhenOver !== -1 || !(this.context instanceof Work)) return
-    if (this.context.isOver()) this.movedWhenOver = bytesMoved(socket)
   }
 }
 
@@ -117,7 +112,8 @@ function originOf(request: object): string {
 function openerOf({ socket, opener }: SocketRecord): Context | null {
   if (!(opener instanceof Opener)) return null
   const { context, movedWhenOver } = opener
-  return movedWhenOver !== -1 && bytesMoved(socket) !== movedWhenOver ? null : context
+  const isUnderWay = movedWhenOver === -1 && !(context instanceof Work && context.isOver())
+  return isUnderWay || bytesMoved(socket) === Math.max(0, movedWhenOver) ? context : null
 }
 
 /** Does it carry a request of `node:http`, undici or `fetch()` right now? */

@@ -104,7 +104,7 @@ function pathOf(request: object): string {
   return withoutQuery(readText(request, 'originalUrl') ?? readText(request, 'url') ?? '')
 }
 
-/** What Express and its kin leave on the request; without an adapter, with the values of the path above the route. */
+/** What Express and its kin leave on the request; without an adapter, what lies above the route is read from its real path. */
 function routeLeftBy(request: object, routes: ToldRoutes): string {
   const route = readField(request, 'route')
   const baseUrl = readText(request, 'baseUrl') ?? ''
@@ -114,8 +114,28 @@ function routeLeftBy(request: object, routes: ToldRoutes): string {
   if (found !== '') return found
   const pattern = typeof route === 'object' && route !== null ? readText(route, 'path') : null
   if (pattern === null) return ''
-  const above = baseUrl.replace(/\/$/, '')
+  const above = nameParams(baseUrl.replace(/\/$/, ''), readField(request, 'params'), pattern)
   return pattern === '/' && above !== '' ? above : above + pattern
+}
+
+/** `/buckets/b1` as `/buckets/:bucket`, where the routers pass their values on (`mergeParams`). */
+function nameParams(path: string, params: unknown, below: string): string {
+  if (path === '' || typeof params !== 'object' || params === null) return path
+  const names = new Map<unknown, string>()
+  for (const name of Object.keys(params))
+    if (!below.includes(`:${name}`)) names.set(readField(params, name), name)
+  return path.replace(/[^/]+/g, (segment) => {
+    const name = names.get(segment) ?? names.get(decoded(segment))
+    return name === undefined ? segment : `:${name}`
+  })
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
 }
 
 /**

@@ -18,6 +18,7 @@ import { setTimeout } from '../base/real-time.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import { selectContext } from './context/source.js'
 import { Work } from './context/work.js'
+import { Openings } from './openings.js'
 import { Opener, type Maker } from './outgoing.js'
 import { nameRequest, type ToldRoutes } from './request-name.js'
 import type { OwnerSources } from './resolve.js'
@@ -42,8 +43,6 @@ export interface OwnerSensors {
   onLocalEnded(record: SocketRecord): void
   onLeaked(record: SocketRecord): void
   onReleased(record: SocketRecord): void
-  /** A sweep passes by. */
-  onLook(record: SocketRecord): void
   nameRequest(request: unknown): RequestName | null
   stop(): void
 }
@@ -77,6 +76,7 @@ export function startOwnerSensors(
     if (record !== null) stacks?.onRequestReceived(record)
   }
 
+  const openings = new Openings(hooks.onFailure)
   const patches: Patch[] = []
   if (stacks !== null) {
     const onAccess = (socket: Socket, access: 'paused' | 'wrote' | 'reader'): void => {
@@ -126,8 +126,11 @@ export function startOwnerSensors(
     onOpened(record, args) {
       const current = context?.current() ?? null
       if (current !== null) {
-        if (current instanceof Work) current.note()
         record.opener = new Opener(current)
+        if (current instanceof Work) {
+          current.note()
+          openings.add(record, current)
+        }
       }
       stacks?.onOpened(record, args)
     },
@@ -138,15 +141,14 @@ export function startOwnerSensors(
       stacks?.onLeaked(record)
     },
     onReleased(record) {
+      openings.onReleased(record)
       stacks?.onReleased(record)
-    },
-    onLook({ opener, socket }) {
-      if (opener instanceof Opener) opener.look(socket)
     },
     nameRequest: (request) =>
       typeof request === 'object' && request !== null ? nameRequest(request, routes) : null,
     stop() {
       stopListening()
+      openings.stop()
       context?.stop()
     },
   }

@@ -12,13 +12,16 @@ export interface ChannelListeners {
   readonly 'undici:request:create': ((message: { readonly request: object }) => void) | null
   /** A request came in over a connection that may have served others. */
   readonly 'http.server.request.start': ((message: { readonly socket: unknown }) => void) | null
+  /** A request is answered (lib/_http_server.js `resOnFinish`). Only once a connection was opened in the work of one. */
+  readonly 'http.server.response.finish':
+    ((message: { readonly request: object; readonly socket: unknown }) => void) | null
   /** Speaks inside the call to `listen()` (lib/net.js `Server.listen`). */
   readonly 'tracing:net.server.listen:asyncStart': ((message: { readonly server: Server }) => void) | null
 }
 
 /** @param onFailure an application may publish on these channels by itself, with whatever it likes */
 export function listenToChannels(
-  listeners: ChannelListeners,
+  listeners: Partial<ChannelListeners>,
   onFailure: (error: unknown) => void,
 ): () => void {
   const subscribed = Object.entries(listeners).flatMap(([name, listener]) => {

@@ -38,11 +38,12 @@ export class Work {
     return socket instanceof Socket ? socket : null
   }
 
-  /** It is answered, or its connection has gone. */
+  /** It is answered, or its connection has gone. An upgrade lasts as long as its connection. */
   isOver(): boolean {
     const request = this.#request.deref()
     const socket = this.connection()
-    return request === undefined || socket === null || socket.destroyed || requestOn(socket) !== request
+    if (request === undefined || socket === null || socket.destroyed) return true
+    return !this.isHandedOver && requestOn(socket) !== request
   }
 
   /** `GET /users/:id`, or the path where no framework told a route; `null` for what has no method. */

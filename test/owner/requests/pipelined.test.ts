@@ -9,8 +9,12 @@ import { listen } from '../../support/events.js'
 const request = (line: string, length = 0): string =>
   `${line} HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`
 
-/** Says this over one connection to a server that answers `/quick` and nothing else, and waits for the last of the requests. */
-async function say(t: Test, text: string, last: string): Promise<void> {
+/**
+ * Says this over one connection to a server that answers `/quick` and nothing else, and waits for the last of the requests.
+ *
+ * @returns the port of the client
+ */
+async function say(t: Test, text: string, last: string): Promise<number> {
   let arrived = (): void => {}
   const arrival = new Promise<void>((resolve) => (arrived = resolve))
   const server = http.createServer(({ url }, response) => {
@@ -25,29 +29,34 @@ async function say(t: Test, text: string, last: string): Promise<void> {
   await once(client, 'connect')
   client.write(text)
   await arrival
+  return client.localPort!
 }
 
-function named(guard: Guard): unknown {
+function named(guard: Guard, port: number): unknown {
   const { site, request: info } = guard
     .snapshot({ all: true })
-    .sockets.find(({ direction }) => direction === 'inbound')!.owner
+    .sockets.find(({ direction, remote }) => direction === 'inbound' && remote?.port === port)!.owner
   return { site, path: info?.path }
 }
 
 t.test('the first that has no answer, though others have come and are answered', async (t) => {
   using guard = install({ context: 'off', sweepMs: 60_000 })
-  await say(t, request('GET /stuck') + request('GET /quick') + request('GET /third'), '/third')
-  t.same(named(guard), { site: 'GET /stuck', path: '/stuck' })
+  const port = await say(t, request('GET /stuck') + request('GET /quick') + request('GET /third'), '/third')
+  t.same(named(guard, port), { site: 'GET /stuck', path: '/stuck' })
 })
 
 t.test('the last, whose body nobody reads: that one stops the connection by itself', async (t) => {
   using guard = install({ context: 'off', sweepMs: 60_000 })
-  await say(t, request('GET /stuck') + request('POST /upload', 1_000_000) + 'x'.repeat(400_000), '/upload')
-  t.same(named(guard), { site: 'POST /upload', path: '/upload' })
+  const port = await say(
+    t,
+    request('GET /stuck') + request('POST /upload', 1_000_000) + 'x'.repeat(400_000),
+    '/upload',
+  )
+  t.same(named(guard, port), { site: 'POST /upload', path: '/upload' })
 })
 
 t.test('the last, once those before it have their answers', async (t) => {
   using guard = install({ context: 'off', sweepMs: 60_000 })
-  await say(t, request('GET /quick') + request('GET /stuck'), '/stuck')
-  t.same(named(guard), { site: 'GET /stuck', path: '/stuck' })
+  const port = await say(t, request('GET /quick') + request('GET /stuck'), '/stuck')
+  t.same(named(guard, port), { site: 'GET /stuck', path: '/stuck' })
 })
