@@ -21,7 +21,6 @@
  *   made without, which counts as ended from the beginning
  * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
  */
-import { constants } from 'node:os'
 import { Socket, type Server } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Facts } from '../judge/facts.js'
@@ -63,8 +62,6 @@ interface SocketFields {
   }
   readonly _writableState?: { readonly writelen?: number; readonly writable?: boolean }
 }
-
-const ENOTCONN = -(constants.errno.ENOTCONN ?? 107)
 
 function fieldsOf(socket: object): SocketFields {
   return socket
@@ -180,7 +177,12 @@ export function isTls(socket: Socket): boolean {
 export function isDisconnected(socket: Socket): boolean | null {
   const handle = handleOf(socket)
   if (handle === null || socket.connecting || typeof handle.getpeername !== 'function') return null
-  return handle.getpeername({}) === ENOTCONN
+  return handle.getpeername({}) === -enotconn()
+}
+
+/** node:os is loaded at the first suspect, and not at start. */
+function enotconn(): number {
+  return process.getBuiltinModule('node:os').constants.errno.ENOTCONN
 }
 
 /** A client that met itself: local and remote address and port are equal (TCP simultaneous open, RFC 9293, 3.5). */

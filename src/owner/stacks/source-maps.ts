@@ -3,7 +3,6 @@
  * and its map when a report asks, never before. Wherever anything is in doubt the compiled place stands.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { performance } from 'node:perf_hooks'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
   AnyMap,
@@ -92,7 +91,7 @@ export function readText(file: string, largest: number, mostRead = largest): str
   const descriptor = openSync(file, 'r')
   try {
     const stats = fstatSync(descriptor)
-    if (!stats.isFile() || stats.size > largest || stats.ctimeMs > performance.timeOrigin)
+    if (!stats.isFile() || stats.size > largest || stats.ctimeMs > beginOfProcessMs())
       throw new Error('not to be used')
     const buffer = Buffer.allocUnsafe(Math.min(stats.size, mostRead))
     const length = readSync(descriptor, buffer, 0, buffer.length, stats.size - buffer.length)
@@ -100,6 +99,11 @@ export function readText(file: string, largest: number, mostRead = largest): str
   } finally {
     closeSync(descriptor)
   }
+}
+
+/** node:perf_hooks is loaded when a report asks for places, and not at start. */
+function beginOfProcessMs(): number {
+  return process.getBuiltinModule('node:perf_hooks').performance.timeOrigin
 }
 
 /** @throws when it is no source map of version 3 (ECMA-426), whole or in sections */
