@@ -57,6 +57,18 @@ t.test('sockets and subscribers stay', async (t) => {
   t.ok(guard.adapter.describe(after)!.id > before.id)
 })
 
+t.test('what was said of a socket before connect() stays', async (t) => {
+  const guard = preload(t)
+  const port = await listen(closeAfter(t, net.createServer()))
+  const socket = new net.Socket()
+  t.teardown(() => socket.destroy())
+  guard.label(socket, 'kept')
+  guard.exempt(socket)
+  install({ graceMs: 100 })
+  await once(socket.connect(port, '127.0.0.1'), 'connect')
+  t.match(guard.adapter.describe(socket), { owner: { label: 'kept' }, verdict: 'exempt' })
+})
+
 t.test('the report moves to its new address', async (t) => {
   const guard = preload(t, { report: '127.0.0.1:0' })
   const first = await guard.listening!

@@ -2,6 +2,7 @@
  * The wiring: sensors, judgement, deeds and books. Everything that listens, times or acts is made here and taken down here
  * again. What is made later is named in closures only, which run when all of it stands.
  */
+import type { Socket } from 'node:net'
 import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createExecutor } from '../act/executor.js'
 import { createJudge } from '../act/apply.js'
@@ -47,6 +48,7 @@ export interface Engine {
 /** What outlives a change of options: the sockets, who subscribed, what was said of servers, and the clocks. */
 export interface Estate {
   readonly ledger: Ledger<SocketRecord>
+  readonly unconnected: WeakMap<Socket, SocketRecord>
   readonly announcer: Announcer
   readonly settings: Settings
   /** What adapters have told of routes. */
@@ -74,6 +76,7 @@ export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: So
   let lastId = 0
   return {
     ledger,
+    unconnected: new WeakMap(),
     announcer: createAnnouncer(),
     settings: keepSettings(ledger, defaults, onPolicy),
     routes: new ToldRoutes(),
@@ -140,6 +143,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   })
   const tracker = createTracker({
     ledger,
+    unconnected: estate.unconnected,
     policy: options,
     nextId,
     now,

@@ -13,6 +13,8 @@ import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './re
 
 export interface TrackerHooks {
   readonly ledger: Ledger<SocketRecord>
+  /** What was said of sockets before `connect()`. Nothing can leak in them, so nothing else keeps them. */
+  readonly unconnected: WeakMap<Socket, SocketRecord>
   /** What holds for a socket of which nobody said anything. */
   readonly policy: SocketPolicy
   nextId(): number
@@ -63,9 +65,7 @@ function release(ledger: Ledger<SocketRecord>, record: SocketRecord): void {
 }
 
 export function createTracker(hooks: TrackerHooks): Tracker {
-  const { ledger, now } = hooks
-  /** What was said of sockets before `connect()`. Nothing can leak in them, so nothing else keeps them. */
-  const unconnected = new WeakMap<Socket, SocketRecord>()
+  const { ledger, unconnected, now } = hooks
 
   function adopt(socket: Socket, direction: Direction): SocketRecord | null {
     const known = recordOf(socket)
@@ -77,11 +77,14 @@ export function createTracker(hooks: TrackerHooks): Tracker {
       foldInto(folded, socket)
       return folded
     }
-    const record = unconnected.get(socket) ?? newRecord(socket, direction)
+    const early = unconnected.get(socket)
+    const record = early ?? newRecord(socket, direction)
     if (hasNoHandle(socket)) {
       unconnected.set(socket, record)
       return record
     }
+    // The options may have changed since.
+    if (early !== undefined) hooks.settle(early)
     attachRecord(socket, record)
     ledger.add(record)
     hooks.onAdopted?.(record)
