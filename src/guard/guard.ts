@@ -81,7 +81,7 @@ export interface Guard {
   snapshot(query?: SnapshotQuery): Report
   /** Looks at every socket now, in one go, instead of waiting for the next sweep; then as `snapshot()`. */
   sweep(query?: SnapshotQuery): Report
-  /** Fresh but never slow: a quick look at JavaScript fields, then as `snapshot()`. What the endpoint serves. */
+  /** A quick look at JavaScript fields, then as `snapshot()`. What the endpoint serves. */
   report(query?: SnapshotQuery): Report
   /** Calls `listener` at every verdict change. @returns what unsubscribes it */
   subscribe(listener: GuardListener): () => void

@@ -13,8 +13,8 @@ const SOFT_LIMIT = /^Max open files\s+(\d+)/m
 /**
  * The answer of the function is `null` where nothing can be told. It reads nothing before it is called.
  *
- * Since Linux 6.2 a stat(2) of /proc/self/fd has the number as its size: about 10 us, and it works when no descriptor is
- * left. On older kernels the directory is read: about 1 us for each descriptor.
+ * Since Linux 6.2 a stat(2) of /proc/self/fd has the number as its size, also when no descriptor is left. On older kernels
+ * the directory is read.
  *
  * Reading the limit, or the directory, takes a descriptor. EMFILE then is an answer as well: as many are open as may be.
  */

@@ -78,7 +78,7 @@ export function hasReadableFields(socket: Socket): boolean {
 }
 
 /**
- * The sweep's only question to a healthy socket: is anything odd? Four property reads, no allocation, no system call.
+ * The sweep's only question to a healthy socket: is anything odd? A few property reads, and no system call.
  * Not reading is no fault (it is how back-pressure works), but Node is blind then, so the oracle must be asked.
  */
 export function isOdd(socket: Socket): boolean {
@@ -169,7 +169,7 @@ export function isTls(socket: Socket): boolean {
 }
 
 /**
- * The liveness oracle: ENOTCONN exactly when the kernel has closed the connection. About 2 us, nothing is consumed.
+ * The liveness oracle: ENOTCONN exactly when the kernel has closed the connection. Nothing is consumed.
  * Does not go through `socket.remoteAddress`, which is cached and goes on "working" on a dead socket.
  *
  * @returns `null` when it can't be asked: still connecting, no handle, or not TCP

@@ -1,9 +1,9 @@
 /**
  * Every method of Node's that the guard wraps, in one table.
  *
- * A wrapper costs a load or two on a healthy socket, adds one frame to a stack and never throws. An inherited method is looked
- * up anew at every call, so that somebody else's later patch further up the chain still takes part. Taking the patches out
- * turns every wrapper into a pass-through; a slot is restored only if it still holds our wrapper.
+ * A wrapper adds one frame to a stack, and what it tells is shielded. An inherited method is looked up anew at every call, so
+ * that somebody else's later patch further up the chain still takes part. Taking the patches out turns every wrapper into a
+ * pass-through; a slot is restored only if it still holds our wrapper.
  *
  * Checked on Node 20.20, 22.23, 24.21 and 26.10.
  */

@@ -3,7 +3,7 @@
  * to close. So the check looks at growing intervals, and takes:
  *
  * - for stuck: a condition that was there at the last three looks when the time was over
- * - for clean: three looks in a row without a condition, and six (some 60 ms) while connections are open, because a FIN
+ * - for clean: three looks in a row without a condition, and six while connections are open, because a FIN
  *   may still be on its way. Looks are counted rather than milliseconds: between two of them the event loop has gone
  *   round, however slow the machine is
  * - for undecided, which is neither: a socket that is odd without a condition. Nobody reads it, say: the kernel has to

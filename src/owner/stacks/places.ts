@@ -29,7 +29,7 @@ export class Places {
   readonly #maps = new SourceMaps()
   #own: OwnFrames | null = null
 
-  /** The application's frames as they run, innermost first: about a hundred bytes, and no hold on what the Error holds. */
+  /** The application's frames as they run, innermost first, without a hold on what the Error holds. */
   framesOf(error: Error): Place[] {
     try {
       const own = (this.#own ??= recogniseOwnFrames())
