@@ -3,6 +3,7 @@
  * CLOSE_WAIT does not get through at once: its SYN is answered by a challenge ACK (RFC 5961, section 4), and where
  * something drops the RST that follows, it fails with ETIMEDOUT.
  */
+import { formatEndpoint } from '../core/endpoint.js'
 import type { PortsReport } from '../core/report.js'
 import type { SocketRow } from './build.js'
 import type { Condition } from '../core/vocabulary.js'
@@ -17,8 +18,9 @@ export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {
     if (!isHeld || !HOLDING.includes(row.condition)) continue
     const { local, remote } = row.ends()
     if (local?.port == null || remote?.port == null) continue
-    let peer = peers.get(remote.address)
-    if (peer === undefined) peers.set(remote.address, (peer = new Map()))
+    const address = formatEndpoint({ address: remote.address, port: null })
+    let peer = peers.get(address)
+    if (peer === undefined) peers.set(address, (peer = new Map()))
     let ports = peer.get(local.port)
     if (ports === undefined) peer.set(local.port, (ports = new Set()))
     ports.add(remote.port)

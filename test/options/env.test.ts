@@ -3,7 +3,12 @@ import t from 'tap'
 import { isDisabled, readEnvironment, variableOf } from '../../src/options/env.js'
 import { SocketLeakGuardError } from '../../src/base/errors.js'
 import { OPTION_NAMES } from '../../src/options/table.js'
-import { resolveOptions, sameOptions, type PressurePolicy, type ResolvedOptions } from '../../src/options/options.js'
+import {
+  resolveOptions,
+  sameOptions,
+  type PressurePolicy,
+  type ResolvedOptions,
+} from '../../src/options/options.js'
 import type { KeepAlivePolicy } from '../../src/judge/policy.js'
 
 const VARIABLES: Record<keyof ResolvedOptions, string> = {

@@ -6,7 +6,15 @@ import type { ErrorCode } from '../../src/base/errors.js'
 import type { KernelProbe, ProbeRun } from '../../src/kernel/probe.js'
 import type { ContextProvider } from '../../src/owner/context/provider.js'
 import { OPTION_NAMES, OPTIONS } from '../../src/options/table.js'
-import { DEFAULTS, resolveOptions, resolvePolicy, sameOptions, type InstallOptions, type PolicyOptions, type ResolvedOptions } from '../../src/options/options.js'
+import {
+  DEFAULTS,
+  resolveOptions,
+  resolvePolicy,
+  sameOptions,
+  type InstallOptions,
+  type PolicyOptions,
+  type ResolvedOptions,
+} from '../../src/options/options.js'
 import type { SocketPolicy } from '../../src/judge/policy.js'
 
 /** Holds when both unions are the same: an option that one of the interfaces forgot does not compile. */

@@ -1,13 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Report, SnapshotQuery, SocketReport } from '../../src/core/report.js'
-import {
-  buildReport,
-  DEFAULT_LIMIT,
-  MAX_LIMIT,
-  sitesOf,
-  type SnapshotParts,
-} from '../../src/report/build.js'
+import { buildReport, DEFAULT_LIMIT, MAX_LIMIT, sitesOf, type SnapshotParts } from '../../src/report/build.js'
 import { CONDITIONS, VERDICTS } from '../../src/core/vocabulary.js'
 import { KEPT } from './sample-reports.js'
 import { ownedBy, rowOf, sampleSocket } from '../core/sample-socket.js'

@@ -2,7 +2,6 @@
  * Whose stacks are recorded. `always`: those of every socket. `sampled`: of one socket in 64, and of every later one of a site
  * that has leaked (outgoing: host and port; accepted: the listening port).
  */
-import type { AddressInfo } from 'node:net'
 import { hostNameOf, readAddresses, serverOf } from '../../socket/fields.js'
 import type { SocketRecord } from '../../socket/record.js'
 import type { StacksChoice } from '../../options/options.js'
@@ -24,7 +23,7 @@ export class Sample {
   takes(record: SocketRecord): boolean {
     if (this.#isEverything || this.#seen++ % ONE_IN === 0) return true
     if (record.direction !== 'inbound' || this.#leaking.size === 0) return false
-    const address = serverOf(record.socket)?.address() as AddressInfo | string | null | undefined
+    const address = serverOf(record.socket)?.address()
     return typeof address === 'object' && address !== null && this.#leaking.has(`:${address.port}`)
   }
 
