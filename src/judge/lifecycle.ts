@@ -1,7 +1,7 @@
 /**
- * The judgement: one pure function from a socket's case and an event to the next case and the effects to carry out.
+ * The judgement: one pure function from a socket's trouble and an event to the next trouble and the effects to carry out.
  *
- * A case exists only while something is odd about a socket; a healthy one has none. All times are milliseconds on one
+ * A trouble exists while something is odd about a socket; a healthy one has none. All times are milliseconds on one
  * monotonic clock. Grace is idle time: every byte that moves, in either direction, starts it again.
  */
 import { blankTrouble, excuse, lookAt, type Trouble, type Look, type Observation } from './trouble.js'

@@ -33,7 +33,7 @@ export interface Trouble {
   readonly recoveredMs: number
   /** Keep-alive was asked for, and not yet taken back. */
   readonly probing: boolean
-  /** The socket is closed: nothing happens in this case any more. */
+  /** The socket is closed: nothing happens here any more. */
   readonly isClosed: boolean
 }
 
