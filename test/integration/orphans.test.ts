@@ -34,14 +34,16 @@ t.test('a socket handed to a child leaves a husk that is not tracked', async (t)
 })
 
 t.test('a socket that nobody told the guard of is an orphan, with its kernel state', async (t) => {
-  // Opened and closed by the peer before there was a guard.
-  const server = net.createServer({ pauseOnConnect: true })
+  // Accepted, closed by the peer, and no net.Socket yet: native code holds connections like this.
+  const server = net.createServer()
   t.teardown(() => server.close())
   const port = await listen(server)
-  const accepted = once(server, 'connection') as Promise<[net.Socket]>
+  const accepted = new Promise<object>((resolve) => {
+    const { _handle } = server as unknown as { _handle: { onconnection: unknown } }
+    _handle.onconnection = (_error: number, handle: object) => resolve(handle)
+  })
   const connection = await peer.connect({ port })
-  const [socket] = await accepted
-  t.teardown(() => socket.destroy())
+  const handle = await accepted
   connection.do({ do: 'end' })
   using guard = install()
   await until(() => {
@@ -53,6 +55,8 @@ t.test('a socket that nobody told the guard of is an orphan, with its kernel sta
   t.ok((orphans!.states.CLOSE_WAIT ?? 0) >= 1, 'one of them in CLOSE_WAIT')
   t.ok(orphans!.listeners >= 1, 'the server is no orphan')
   t.equal(totals.tracked, 0)
+  const socket = new net.Socket({ handle } as net.SocketConstructorOpts)
+  t.teardown(() => socket.destroy())
   guard.label(socket, 'found')
   t.equal(guard.snapshot().totals.tracked, 1, 'whoever has it in hand can still name it')
 })
