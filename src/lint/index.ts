@@ -15,12 +15,12 @@ import { watchServers } from './servers.js'
 export type { LintFinding } from '../core/report.js'
 export type { LintOptions }
 
-const servers = watchServers()
-const keepAlives = watchKeepAlive()
+const serverFacts = watchServers()
+const lostKeepAlives = watchKeepAlive()
 registerLinter(createReportLinter())
 
 /**
- * What will leak sooner or later, as far as it was seen, worst rule first for each server. Without a guard, only what settings tell.
+ * What will leak sooner or later, as far as it was seen; without a guard, only what settings tell.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
@@ -32,7 +32,7 @@ export function lint(options: LintOptions = {}): LintFinding[] {
   const { loadBalancerIdleMs } = options
   if (loadBalancerIdleMs !== undefined) checkedMs('loadBalancerIdleMs', loadBalancerIdleMs)
   const adapter = installedGuard()?.adapter ?? null
-  return findingsIn({ servers: servers.facts(adapter), lostKeepAlives: keepAlives.lost(adapter) }, options)
+  return findingsIn({ servers: serverFacts(adapter), lostKeepAlives: lostKeepAlives(adapter) }, options)
 }
 
 /** For the report: the findings of the last look while another one would take more than 1 % of one CPU. */

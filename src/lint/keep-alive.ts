@@ -6,20 +6,16 @@
  */
 import type { Socket } from 'node:net'
 import { formatEndpoint } from '../core/endpoint.js'
+import { readField } from '../core/foreign.js'
 import type { AdapterGuard } from '../guard/guard.js'
 import { isHeldByAgent, isKeepAliveKnownOff, readAddresses } from '../socket/fields.js'
 import { applyPatches, connectPatch } from '../socket/patches.js'
-
 import { handlerIn, type LostKeepAlive } from './rules.js'
-
-export interface KeepAliveWatch {
-  /** One entry for each remote end. */
-  lost(adapter: AdapterGuard | null): LostKeepAlive[]
-}
 
 const FIRST_PURGE = 1000
 
-export function watchKeepAlive(): KeepAliveWatch {
+/** @returns what tells of the open connections, one entry for each remote end */
+export function watchKeepAlive(): (adapter: AdapterGuard | null) => LostKeepAlive[] {
   const asked = new Set<WeakRef<Socket>>()
   let purgeAt = FIRST_PURGE
 
@@ -39,26 +35,28 @@ export function watchKeepAlive(): KeepAliveWatch {
     return sockets
   }
 
-  applyPatches([connectPatch(onConnect, () => true)])
-  return {
-    lost(adapter) {
-      const byRemote = new Map<string, LostKeepAlive>()
-      for (const socket of open()) {
-        // The agents of node:http switch it on themselves, once a request is done.
-        if (socket.connecting || !isKeepAliveKnownOff(socket) || isHeldByAgent(socket)) continue
-        const { remote: end } = readAddresses(socket)
-        if (end === null) continue
-        const remote = formatEndpoint(end)
-        const { connections = 0, where = handlerIn(adapter?.describe(socket)) } = byRemote.get(remote) ?? {}
-        byRemote.set(remote, { remote, connections: connections + 1, where })
-      }
-      return [...byRemote.values()]
-    },
+  try {
+    applyPatches([connectPatch(onConnect, () => true)])
+  } catch {
+    // Frozen prototypes: what connect() was asked for stays unknown.
+  }
+  return function lostKeepAlives(adapter) {
+    const byRemote = new Map<string, LostKeepAlive>()
+    for (const socket of open()) {
+      // The agents of node:http switch it on themselves, once a request is done.
+      if (socket.connecting || !isKeepAliveKnownOff(socket) || isHeldByAgent(socket)) continue
+      const { remote: end } = readAddresses(socket)
+      if (end === null) continue
+      const remote = formatEndpoint(end)
+      const { connections = 0, where = handlerIn(adapter?.describe(socket)) } = byRemote.get(remote) ?? {}
+      byRemote.set(remote, { remote, connections: connections + 1, where })
+    }
+    return [...byRemote.values()]
   }
 }
 
 function asksForKeepAlive(args: ArrayLike<unknown>): boolean {
   // `net.connect()` and `tls.connect()` hand over `[options, callback]`.
   const options: unknown = Array.isArray(args[0]) ? args[0][0] : args[0]
-  return (options as { keepAlive?: unknown } | null | undefined)?.keepAlive === true
+  return typeof options === 'object' && options !== null && readField(options, 'keepAlive') === true
 }

@@ -16,16 +16,13 @@ import { activeHandles, serverOf } from '../socket/fields.js'
 import { addUp, handlerIn, NOTHING_UNHEARD, type ServerFacts, type Unheard } from './rules.js'
 import { isHttpServer, isUpgraded, unheardOn } from './unheard.js'
 
-export interface ServerWatch {
-  facts(adapter: AdapterGuard | null): ServerFacts[]
-}
-
 /** What nobody listens for on the connections of one server. */
 type Ends = Pick<ServerFacts, 'unheardEnds' | 'unheldUpgrades'>
 
 const NO_ENDS: Ends = { unheardEnds: NOTHING_UNHEARD, unheldUpgrades: NOTHING_UNHEARD }
 
-export function watchServers(): ServerWatch {
+/** @returns what tells of the servers that listen now */
+export function watchServers(): (adapter: AdapterGuard | null) => ServerFacts[] {
   const places = new Places()
   /** The frames of the call to `listen()`. */
   const listened = new WeakMap<Server, readonly Place[]>()
@@ -34,20 +31,21 @@ export function watchServers(): ServerWatch {
   const past = new Map<number, Ends>()
 
   subscribe('tracing:net.server.listen:asyncStart', function onListen(message) {
-    const { server } = message as { server: Server }
-    if (listened.has(server)) return
+    const { server } = message as { server: unknown }
+    // The application may publish on this channel, too.
+    if (!(server instanceof Server) || listened.has(server)) return
     listened.set(server, places.capture())
     for (const ref of heard) if (ref.deref() === undefined) heard.delete(ref)
     heard.add(new WeakRef(server))
   })
   subscribe('socket-leak-guard:reclaimed', function onReclaimed(message) {
-    const { socket } = message as GuardEvent
-    const port = socket.local?.port ?? null
-    if (socket.condition !== 'eof-ignored' || socket.direction !== 'inbound' || port === null) return
+    const { socket } = message as Partial<GuardEvent>
+    const port = socket?.local?.port ?? null
+    if (socket?.condition !== 'eof-ignored' || socket.direction !== 'inbound' || port === null) return
     past.set(port, count(past.get(port) ?? NO_ENDS, socket))
   })
 
-  /** Those that an unref'd server has told nobody of, before this was loaded and while nobody is connected, stay unknown. */
+  /** Unknown is one that was unref'd and told to listen before this was loaded, while nobody is connected to it. */
   function listening(): Server[] {
     const handles = activeHandles()
     const accepting = handles.map((handle) => (handle instanceof Socket ? serverOf(handle) : handle))
@@ -57,17 +55,15 @@ export function watchServers(): ServerWatch {
     ) as Server[]
   }
 
-  return {
-    facts(adapter) {
-      const servers = listening()
-      const ports = new Set(servers.map(portOf))
-      for (const port of past.keys()) if (!ports.has(port)) past.delete(port)
-      return servers.map((server) => {
-        const open = adapter === null ? [] : unheardOn(server, adapter)
-        const ends = open.reduce(count, past.get(portOf(server) ?? -1) ?? NO_ENDS)
-        return describeServer(server, places.show(listened.get(server) ?? []), ends)
-      })
-    },
+  return function serverFacts(adapter) {
+    const servers = listening()
+    const ports = new Set(servers.map(portOf))
+    for (const port of past.keys()) if (!ports.has(port)) past.delete(port)
+    return servers.map((server) => {
+      const open = adapter === null ? [] : unheardOn(server, adapter)
+      const ends = open.reduce(count, past.get(portOf(server) ?? -1) ?? NO_ENDS)
+      return describeServer(server, places.show(listened.get(server) ?? []), ends)
+    })
   }
 }
 

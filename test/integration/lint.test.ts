@@ -6,6 +6,7 @@ import Fastify from 'fastify'
 import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { Duplex, PassThrough, finished, pipeline } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -190,6 +191,27 @@ t.test('its own report is none of the application', async (t) => {
   using guard = install({ report: '127.0.0.1:0' })
   await guard.listening
   t.same(lint({ loadBalancerIdleMs: 300_000 }), [])
+})
+
+t.test('what an application passes or publishes harms nobody', async (t) => {
+  channel('tracing:net.server.listen:asyncStart').publish({ server: 'mine' })
+  channel('socket-leak-guard:reclaimed').publish({})
+  const port = await listen(closeAfter(t, net.createServer()))
+  let reads = 0
+  const options = {
+    port,
+    host: '127.0.0.1',
+    get keepAlive() {
+      // Node does not read it here.
+      reads += 1
+      throw new Error('mine')
+    },
+  }
+  const socket = new net.Socket().connect(options as net.TcpNetConnectOpts)
+  await once(socket, 'connect')
+  socket.destroy()
+  t.equal(reads, 1)
+  t.same(lint(), [])
 })
 
 t.test('options are checked', async (t) => {
