@@ -13,7 +13,6 @@ import {
   isDisconnected,
   isOdd,
   isSelfConnected,
-  isTcp,
   readAddresses,
   readFacts,
 } from '../socket/fields.js'
@@ -82,13 +81,9 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       if (record.trouble?.verdict === 'none' && record.trouble.acted === 'no') record.trouble = null
       return
     }
-    if (record.trouble !== null && isWorthAsking(record)) asked.push(record)
+    if (record.trouble !== null && asksKernel && probe.name !== 'none') asked.push(record)
     else observe(record, isDisconnected(socket))
     keepAddresses(record)
-  }
-
-  function isWorthAsking({ socket }: SocketRecord): boolean {
-    return asksKernel && probe.name !== 'none' && isTcp(socket)
   }
 
   function askKernel(): boolean {

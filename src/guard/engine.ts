@@ -133,7 +133,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     policyOf: (record) => pairs.policyOf(record),
     describe: (record) => look().describe(record),
     onVerdict(record, type) {
-      if (type === 'leaked') owners.onLeaked(record)
+      owners.onVerdict(record, type)
       books.onVerdict(type, record.id, () => look().identify(record).site)
     },
     effectiveGraceMs: (graceMs) => books.graceMs(graceMs),

@@ -4,6 +4,7 @@
  */
 import { readField, readText } from '../core/foreign.js'
 import type { RequestName } from '../socket/record.js'
+import { foldPath } from './site.js'
 
 /** The part of an IncomingMessage, as Node, Express and others leave it, that names a request. */
 export interface RequestLike {
@@ -95,9 +96,14 @@ export function nameRequest(request: object, routes: ToldRoutes): RequestName | 
   return { method, path: pathOf(request), route: routes.of(request) || routeLeftBy(request, routes) }
 }
 
-/** `GET /users/:id` */
-export function siteOfRequest({ method, path, route }: RequestName): string {
+/** `GET /users/:id`, or as it came where no route is known: `GET /users/7` */
+export function textOfRequest({ method, path, route }: RequestName): string {
   return `${method} ${route === '' ? path : route}`
+}
+
+/** The same for all that differ only in an id: `GET /users/:id` */
+export function siteOfRequest({ method, path, route }: RequestName): string {
+  return `${method} ${route === '' ? foldPath(path) : route}`
 }
 
 function pathOf(request: object): string {

@@ -1,18 +1,21 @@
 /** Whose a socket is: the one place that decides it. Runs when somebody looks, once for each look, and changes nothing. */
-import { formatEndpoint } from '../core/endpoint.js'
 import { readField } from '../core/foreign.js'
-import type { Owner, RequestInfo } from '../core/report.js'
+import type { Endpoint, Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
-import { isServedByHttp, isTcp, isTls, requestOn } from '../socket/fields.js'
+import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
 import type { Addresses, Hint, RequestName, SocketRecord } from '../socket/record.js'
 import { valuesOf } from './context/source.js'
+import { Work } from './context/work.js'
 import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
+import type { PeerPorts } from './peer-ports.js'
 import { nameRequest, siteOfRequest, type ToldRoutes } from './request-name.js'
+import { foldName, foldPath } from './site.js'
 import type { StackOf, StackReading } from './stacks/recorder.js'
 
 export interface OwnerSources {
   readonly routes: ToldRoutes
   readonly makers: Makers
+  readonly ports: PeerPorts
   /** `which`: the stack that matters. `null` where none is recorded. */
   readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
@@ -52,7 +55,7 @@ function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sour
   const { label, hint } = record
   const request = requestHolding(record, sources.routes)
   const stacks = sources.readStacks?.(record, request === null ? 'accepted' : 'touched') ?? NO_STACKS
-  const place = local === null ? 'unknown listener' : `listener :${local.port}`
+  const place = nameListener(record, local, sources.ports)
   return {
     site: request === null ? (stacks.site ?? place) : siteOfInbound(kind, request),
     label,
@@ -70,7 +73,7 @@ export function requestHolding({ socket, hint }: SocketRecord, routes: ToldRoute
 }
 
 function siteOfInbound(kind: Kind, request: RequestName): string {
-  if (kind === 'upgrade' || kind === 'websocket') return `upgrade ${request.path}`
+  if (kind === 'upgrade' || kind === 'websocket') return `upgrade ${foldPath(request.path)}`
   return kind === 'connect' ? `CONNECT ${request.path}` : siteOfRequest(request)
 }
 
@@ -84,15 +87,37 @@ function ownOutbound(
   const stacks = sources.readStacks?.(record, use.stack) ?? NO_STACKS
   const context = { ...valuesOf(use.context), ...contextOf(record.hint) }
   const request = record.hint?.request ?? null
-  const opener = request === null ? (context['request'] ?? served() ?? stacks.site) : siteOfRequest(request)
-  const to = remote === null ? 'outgoing' : `to ${formatEndpoint(remote)}`
+  const worker = use.context instanceof Work ? use.context.site() : foldName(context['request'] ?? '')
+  const opener =
+    request === null ? worker || served() || tunnelOf(use.request) || stacks.site : siteOfRequest(request)
+  const peer = remote === null ? null : sources.ports.name(remote)
   return {
-    site: opener === null ? to : remote === null ? opener : `${opener} → ${formatEndpoint(remote)}`,
+    site:
+      opener === null
+        ? peer === null
+          ? 'outgoing'
+          : `to ${peer}`
+        : peer === null
+          ? opener
+          : `${opener} → ${peer}`,
     label: record.label,
     request: request === null ? use.request : infoOf(request),
     context,
     ...shown(stacks),
   }
+}
+
+/** Whoever asks a proxy for a tunnel wants the host behind it. */
+function tunnelOf(request: RequestInfo | null): string | null {
+  return request?.method === 'CONNECT' ? `CONNECT ${request.path}` : null
+}
+
+function nameListener(record: SocketRecord, local: Endpoint | null, ports: PeerPorts): string {
+  if (local !== null)
+    return `listener ${local.port === null ? local.address : ports.name({ ...local, address: '' })}`
+  // Told to listen on a descriptor that it was given, as systemd does it.
+  const fd = listeningDescriptorOf(record.socket)
+  return fd === -1 ? 'unknown listener' : `listener fd ${fd}`
 }
 
 function infoOf({ method, path }: RequestName): RequestInfo {

@@ -4,6 +4,7 @@
  */
 import { Socket } from 'node:net'
 import type { RunDetached } from '../base/detached.js'
+import type { EventType } from '../core/vocabulary.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { listenToChannels, tellsRequestsMade } from '../socket/channels.js'
 import {
@@ -13,6 +14,7 @@ import {
   type RequestRunner,
   type RequestScope,
 } from '../socket/patches.js'
+import { addressesOf } from '../socket/fields.js'
 import type { RequestName, SocketRecord } from '../socket/record.js'
 import { setTimeout } from '../base/real-time.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
@@ -20,6 +22,7 @@ import { selectContext } from './context/source.js'
 import { Work } from './context/work.js'
 import { Openings } from './openings.js'
 import { Opener, type Maker } from './outgoing.js'
+import { PeerPorts } from './peer-ports.js'
 import { nameRequest, type ToldRoutes } from './request-name.js'
 import type { OwnerSources } from './resolve.js'
 import { Stacks } from './stacks/recorder.js'
@@ -41,7 +44,7 @@ export interface OwnerSensors {
   onAdopted(record: SocketRecord): void
   onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
   onLocalEnded(record: SocketRecord): void
-  onLeaked(record: SocketRecord): void
+  onVerdict(record: SocketRecord, type: EventType): void
   onReleased(record: SocketRecord): void
   nameRequest(request: unknown): RequestName | null
   stop(): void
@@ -76,6 +79,7 @@ export function startOwnerSensors(
     if (record !== null) stacks?.onRequestReceived(record)
   }
 
+  const ports = new PeerPorts()
   const openings = new Openings(hooks.onFailure)
   const patches: Patch[] = []
   if (stacks !== null) {
@@ -116,6 +120,7 @@ export function startOwnerSensors(
     sources: {
       routes,
       makers,
+      ports,
       readStacks: stacks === null ? null : (record, which) => stacks.describe(record, which),
     },
     scope: context?.scope ?? null,
@@ -137,8 +142,12 @@ export function startOwnerSensors(
     onLocalEnded(record) {
       if (stacks !== null && !hooks.isActing()) stacks.onAccess(record, 'ended')
     },
-    onLeaked(record) {
-      stacks?.onLeaked(record)
+    onVerdict(record, type) {
+      if (type === 'leaked') stacks?.onLeaked(record)
+      if (type !== 'suspect') return
+      const { local, remote } = addressesOf(record)
+      if (record.direction === 'outbound' && remote !== null) ports.note(remote)
+      else if (record.direction === 'inbound' && local !== null) ports.note({ ...local, address: '' })
     },
     onReleased(record) {
       openings.onReleased(record)

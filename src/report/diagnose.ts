@@ -6,6 +6,7 @@ import type { Owner, SocketReport } from '../core/report.js'
 import type { Condition, Direction, Kind } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
+import { formatRequest } from './phrases.js'
 import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
@@ -77,7 +78,8 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
   const label = owner.label === null ? '' : ` "${owner.label}"`
   const address = remote === null ? '' : formatEndpoint(remote)
   const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${address}`
-  const isNamedByPeer = owner.site === '' || owner.site === peer || owner.site === 'outgoing'
+  const isNamedByPeer =
+    owner.site === '' || (peer !== '' && owner.site.startsWith('to ')) || owner.site === 'outgoing'
   // `GET /proxy/:id → 10.0.0.5:443` has said it already.
   const isPeerNamed = remote !== null && owner.site.endsWith(`→ ${address}`)
   const words = [
@@ -91,7 +93,7 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
 
 /** Which request of many to the same host. */
 function describeRequest({ request }: Undiagnosed['owner']): string {
-  return request?.origin === undefined ? '' : `(${request.method} ${request.origin}${request.path})`
+  return request?.origin === undefined ? '' : `(${formatRequest(request)})`
 }
 
 function describeCondition(socket: Undiagnosed, condition: Condition): string {

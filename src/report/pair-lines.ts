@@ -63,7 +63,7 @@ export function describePartner({ direction, remote, site, state, sinceMs }: Par
 
 /** A route, an upgrade path or a place in the code: more than an address. */
 export function isNamed(site: string): boolean {
-  return !/^(?:listener :|to |outgoing$|unknown )/.test(site)
+  return !/^(?:listener |to |outgoing$|unknown )/.test(site)
 }
 
 /** What to do where one side has gone and the other was not told. */

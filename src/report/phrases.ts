@@ -35,9 +35,13 @@ export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): strin
   return parts.join(', ')
 }
 
-/** `GET /users/7`, and with its host where it goes out: `GET http://10.0.0.5:8080/users/7`. */
-export function formatRequest({ method, origin, path }: RequestInfo): string {
-  return `${method} ${origin ?? ''}${path}`
+/**
+ * `GET /users/7`, and with its host where it goes out: `GET http://10.0.0.5:8080/users/7`. A target that is no path stays what it
+ * is (RFC 9112, section 3.2): `CONNECT bank.example:443 via http://10.0.0.9:3128`.
+ */
+export function formatRequest({ method, origin = '', path }: RequestInfo): string {
+  if (origin === '' || path.startsWith('/')) return `${method} ${origin}${path}`
+  return `${method} ${path} ${path === '*' ? 'at' : 'via'} ${origin}`
 }
 
 /** `pair with #3, client 10.0.0.7:50122, closed 2 min ago`: the other connection of the pair. */

@@ -27,7 +27,8 @@ import type { Facts } from '../judge/facts.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
-import type { Addresses } from './record.js'
+import type { Addresses, SocketRecord } from './record.js'
+import { pipeAt } from './target.js'
 
 /** What is used of a TCP, Pipe or TLS handle; everything may be missing. */
 interface Handle {
@@ -103,7 +104,7 @@ export function descriptorOf(socket: Socket): number {
 
 /** TCP, or TLS over TCP: anything that has a peer address. Pipes and terminals have not. */
 export function isTcp(socket: Socket): boolean {
-  return typeof handleOf(socket)?.getpeername === 'function'
+  return typeof tcpHandleOf(socket)?.getpeername === 'function'
 }
 
 /** The raw socket under a TLSSocket, when there is one as a JavaScript object. */
@@ -114,6 +115,11 @@ export function rawSocketOf(socket: Socket): Socket | null {
 /** The server that accepted the socket (lib/net.js `onconnection`); an outgoing one has none. */
 export function serverOf(socket: Socket): Server | null {
   return (socket as { server?: Server | null }).server ?? null
+}
+
+/** What its server listens on; -1 where that is not known, or it listens no more. */
+export function listeningDescriptorOf(socket: Socket): number {
+  return (serverOf(socket) as { readonly _handle?: Handle | null } | null)?._handle?.fd ?? -1
 }
 
 export function directionOf(socket: Socket): Direction {
@@ -258,15 +264,23 @@ export function readAddresses(socket: Socket): Addresses {
   return { local: readAddress(handle, 'getsockname'), remote: readAddress(handle, 'getpeername') }
 }
 
-/** Both ends: as they were when something became odd, because a dead connection has none any more. */
+/**
+ * Both ends: as they were when something became odd, because a dead connection has none any more. One that is connecting has
+ * only where it wants to go, and a pipe only the path of its listener.
+ */
 export function addressesOf({
   addresses,
+  target,
   socket,
-}: {
-  addresses: Addresses | null
-  socket: Socket
-}): Addresses {
-  return addresses ?? readAddresses(socket)
+}: Pick<SocketRecord, 'addresses' | 'target' | 'socket'>): Addresses {
+  const { local, remote } = addresses ?? readAddresses(socket)
+  if (remote !== null) return { local, remote }
+  return { local: local ?? pathOf(serverOf(socket)), remote: target }
+}
+
+function pathOf(server: Server | null): Endpoint | null {
+  const address = server?.address() ?? null
+  return typeof address === 'string' ? pipeAt(address) : null
 }
 
 function readAddress(handle: Handle | null, question: 'getsockname' | 'getpeername'): Endpoint | null {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { descriptorOf } from './fields.js'
+import { descriptorOf, isTcp } from './fields.js'
 import type { KernelSample, ProbeTarget } from '../kernel/probe.js'
 
 /**
@@ -14,6 +14,10 @@ export class KernelView implements ProbeTarget {
 
   constructor(socket: Socket) {
     this.socket = socket
+  }
+
+  get isPipe(): boolean {
+    return !isTcp(this.socket)
   }
 
   fd(): number {

@@ -66,6 +66,8 @@ export class SocketRecord {
   /** What this socket itself was given, which wins over its server's settings; `null` for nothing. */
   settings: GivenSettings | null = null
   hint: Hint | null = null
+  /** Where an outgoing socket was told to go; `null` for an accepted one. */
+  target: Endpoint | null = null
   /** In whose work an outgoing socket was opened; `null` where nobody can tell. */
   opener: object | null = null
   /** The guard's own keep-alive probes; `null` while it has switched none on. */

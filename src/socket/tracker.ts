@@ -10,6 +10,7 @@ import type { SocketPolicy } from '../judge/policy.js'
 import { activeHandles, directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './fields.js'
 import type { Observer, ServerEvent } from './patches.js'
 import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './record.js'
+import { targetOf } from './target.js'
 
 export interface TrackerHooks {
   readonly ledger: Ledger<SocketRecord>
@@ -178,7 +179,9 @@ export function createTracker(hooks: TrackerHooks): Tracker {
       if (!socket.connecting) return
       try {
         const record = adopt(socket, 'outbound')
-        if (record !== null) hooks.onOpened(record, args)
+        if (record === null) return
+        record.target = targetOf(args)
+        hooks.onOpened(record, args)
       } catch (error) {
         hooks.onFailure(error)
       }

@@ -140,7 +140,7 @@ const SITES: readonly (readonly [target: string, site: string, only?: 4 | 5])[] 
   ['GET /star/a/b/c', 'GET /star/*splat', 5],
   ['GET /wild/q/r/z/end', 'GET /wild/*w/z/end', 5],
   // No pattern is known, so that the path is all there is to say.
-  ['GET /unknown/1', 'GET /unknown/1'],
+  ['GET /unknown/1', 'GET /unknown/:id'],
 ]
 
 for (const { version, express } of VERSIONS) {

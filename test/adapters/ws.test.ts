@@ -99,11 +99,11 @@ for (const mode of MODES) {
     const entry = await entryWhere(guard, ({ verdict }) => verdict === 'leaked', 'it leaks')
     t.equal(entry.condition, 'eof-unread')
     t.equal(entry.kind, 'websocket')
-    t.equal(entry.owner.site, 'upgrade /room/7')
+    t.equal(entry.owner.site, 'upgrade /room/:id')
     t.same(entry.owner.request, { method: 'GET', path: '/room/7' })
     t.equal(entry.owner.label, 'chat')
     await entryWhere(guard, ({ owner }) => owner.context.webSocket === 'paused', 'the report says so')
-    t.match(guard.snapshot().sockets[0]?.diagnosis, 'WebSocket "chat" of /room/7 from 127.0.0.1:')
+    t.match(guard.snapshot().sockets[0]?.diagnosis, 'WebSocket "chat" of /room/:id from 127.0.0.1:')
     t.match(
       guard.snapshot().sockets[0]?.diagnosis,
       'The application has paused it: call ws.resume(), or ws.terminate() to give it up.',

@@ -2,7 +2,7 @@ import { Socket } from 'node:net'
 import { readField } from '../../core/foreign.js'
 import { requestOn } from '../../socket/fields.js'
 import type { RequestName } from '../../socket/record.js'
-import { nameRequest, siteOfRequest, type ToldRoutes } from '../request-name.js'
+import { nameRequest, siteOfRequest, textOfRequest, type ToldRoutes } from '../request-name.js'
 
 /**
  * The request in whose work something is done, as a store of the guard's own. It holds the request weakly, because a store lives
@@ -48,6 +48,12 @@ export class Work {
 
   /** `GET /users/:id`, or the path where no framework told a route; `null` for what has no method. */
   name(): string | null {
+    const name = this.#nameNow()
+    return name === null ? null : textOfRequest(name)
+  }
+
+  /** As `name()`, without its ids. */
+  site(): string | null {
     const name = this.#nameNow()
     return name === null ? null : siteOfRequest(name)
   }

@@ -45,18 +45,18 @@ async function finish({ guard, server, client, response }: Scene): Promise<void>
 const siteOf = (guard: Guard): string | undefined => inbound(guard)[0]?.owner.site
 
 const TOLD: readonly (readonly [what: string, route: ToldRoute, site: string])[] = [
-  ['a string', '/users/:id', 'GET /users/:id'],
-  ['a function', () => '/users/:id', 'GET /users/:id'],
-  ['an empty string', '', 'GET /users/7'],
-  ['a function that does not know', () => undefined, 'GET /users/7'],
-  ['a function that knows there is none', () => null, 'GET /users/7'],
-  ['a function that returns something else', (() => 42) as never, 'GET /users/7'],
+  ['a string', '/users/:user', 'GET /users/:user'],
+  ['a function', () => '/users/:user', 'GET /users/:user'],
+  ['an empty string', '', 'GET /users/:id'],
+  ['a function that does not know', () => undefined, 'GET /users/:id'],
+  ['a function that knows there is none', () => null, 'GET /users/:id'],
+  ['a function that returns something else', (() => 42) as never, 'GET /users/:id'],
   [
     'a function that throws',
     () => {
       throw new Error('broken on purpose')
     },
-    'GET /users/7',
+    'GET /users/:id',
   ],
 ]
 
@@ -99,7 +99,7 @@ t.test('what was told last counts', async (t) => {
 })
 
 t.test('the next request on the connection has no route of the one before', async (t) => {
-  const scene = await serve(t, (guard, request) => guard.adapter.nameRoute(request, '/users/:id'))
+  const scene = await serve(t, (guard, request) => guard.adapter.nameRoute(request, '/users/:user'))
   await finish(scene)
   scene.client.write('GET /other HTTP/1.1\r\nhost: x\r\n\r\n')
   const entry = await entryWhere(scene.guard, ({ owner }) => owner.request?.path === '/other', 'it is there')
@@ -109,7 +109,7 @@ t.test('the next request on the connection has no route of the one before', asyn
 t.test("Node's request is not written to", async (t) => {
   await serve(t, (guard, request) => {
     const before = Reflect.ownKeys(request)
-    guard.adapter.nameRoute(request, '/users/:id')
+    guard.adapter.nameRoute(request, '/users/:user')
     t.same(Reflect.ownKeys(request), before)
   })
 })
@@ -117,7 +117,7 @@ t.test("Node's request is not written to", async (t) => {
 t.test('mistakes are told at once', async (t) => {
   const guard = install()
   for (const request of [null, undefined, '/users/7', 7]) {
-    t.throws(() => guard.adapter.nameRoute(request as never, '/users/:id'), {
+    t.throws(() => guard.adapter.nameRoute(request as never, '/users/:user'), {
       code: 'SLG_ERR_INVALID_OPTION',
       message: /^request must be an http\.IncomingMessage, got /,
     })
@@ -129,5 +129,5 @@ t.test('mistakes are told at once', async (t) => {
     })
   }
   guard.uninstall()
-  t.throws(() => guard.adapter.nameRoute({}, '/users/:id'), { code: 'SLG_ERR_UNINSTALLED' })
+  t.throws(() => guard.adapter.nameRoute({}, '/users/:user'), { code: 'SLG_ERR_UNINSTALLED' })
 })

@@ -1,0 +1,35 @@
+/**
+ * The short-lived ports of each host that sockets in trouble go to, or came in on. Passive FTP and its kin take a new port for
+ * each transfer: from the fourth on, a host's are one site, `to 10.0.0.5:*`.
+ */
+import type { Endpoint } from '../core/report.js'
+import { formatEndpoint } from '../core/endpoint.js'
+
+/** Where Linux begins to give out ports by itself (ip(7), `ip_local_port_range`); services mostly lie below. */
+const FIRST_SHORT_LIVED = 32_768
+const MOST_PORTS = 3
+const MOST_HOSTS = 1000
+
+export class PeerPorts {
+  readonly #ports = new Map<string, Set<number>>()
+
+  /** A socket that goes to this place is in trouble. */
+  note({ address, port }: Endpoint): void {
+    if (port === null || port < FIRST_SHORT_LIVED) return
+    const ports = this.#ports.get(address) ?? new Set()
+    if (ports.size <= MOST_PORTS) ports.add(port)
+    this.#ports.set(address, ports)
+    if (this.#ports.size > MOST_HOSTS) this.#ports.delete(this.#ports.keys().next().value!)
+  }
+
+  /** `10.0.0.5:443`, or `10.0.0.5:*` where its ports tell nothing. */
+  name(place: Endpoint): string {
+    const name = formatEndpoint(place)
+    const isOneOfMany = place.port !== null && place.port >= FIRST_SHORT_LIVED && this.#hasMany(place.address)
+    return isOneOfMany ? name.replace(/\d+$/, '*') : name
+  }
+
+  #hasMany(address: string): boolean {
+    return (this.#ports.get(address)?.size ?? 0) > MOST_PORTS
+  }
+}

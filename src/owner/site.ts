@@ -1,0 +1,41 @@
+/**
+ * What leaks are grouped by: names that differ only in an id or a number are one site, because they are one piece of code. Words
+ * stay: only what looks as if a machine had made it becomes `:id`.
+ */
+
+const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
+/** The scheme and the host of an absolute target, which are no path. */
+const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/]*/i
+const SEPARATOR = /([-_.~,;=@]+)/
+const ID = ':id'
+
+/** `/item/1000/photo` -> `/item/:id/photo`, `/report-2024-03-01.pdf` -> `/report-:id.pdf` */
+export function foldPath(path: string): string {
+  const authority = AUTHORITY.exec(path)?.[0] ?? ''
+  return authority + path.slice(authority.length).split('/').map(foldSegment).join('/')
+}
+
+/** `GET /item/7` -> `GET /item/:id`; what is no request is left as it is. */
+export function foldName(name: string): string {
+  const [, method, path] = /^([A-Z]+) (\/.*)$/s.exec(name) ?? []
+  return path === undefined ? name : `${method} ${foldPath(path)}`
+}
+
+function foldSegment(segment: string): string {
+  if (UUID.test(segment) || isRandom(segment.replace(/[-_]/g, ''))) return ID
+  const parts = segment.split(SEPARATOR)
+  return parts
+    .map((part, at) => (at % 2 === 0 && isId(part) ? ID : part))
+    .join('')
+    .replace(/:id(?:[-_.~,;=@]+:id)+/g, ID)
+}
+
+function isId(text: string): boolean {
+  return /^\d+$/.test(text) || (/^[\da-f]{8,}$/i.test(text) && /\d/.test(text)) || isRandom(text)
+}
+
+/** Letters and digits change more often than in a word with a number. */
+function isRandom(text: string): boolean {
+  if (text.length < 8 || !/^[a-z\d]+$/i.test(text)) return false
+  return (text.match(/\d(?=[a-z])|[a-z](?=\d)/gi)?.length ?? 0) >= 3
+}
