@@ -8,7 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createNamespace, destroyNamespace } from 'cls-hooked'
 import t, { type Test } from 'tap'
-import { fromAsyncLocalStorage, fromClsHooked, install, type ContextProvider } from '../../../src/index.js'
+import {
+  fromAsyncLocalStorage,
+  fromClsHooked,
+  install,
+  type ContextProvider,
+  type SocketReport,
+} from '../../../src/index.js'
 import { usesAsyncContextFrame } from '../../../src/owner/context/async-context-frame.js'
 import { moduleUrl, PACKAGE_ROOT } from '../../support/package-root.js'
 import { listen } from '../../support/events.js'
@@ -31,8 +37,9 @@ async function contextOf(
     server.close()
   })
   await once(socket, 'connect')
-  return guard.snapshot({ all: true }).sockets.find(({ direction }) => direction === 'outbound')!.owner
-    .context
+  const isOpened = ({ direction, remote }: SocketReport): boolean =>
+    direction === 'outbound' && remote?.port === port
+  return guard.snapshot({ all: true }).sockets.find(isOpened)!.owner.context
 }
 
 t.test("an application's AsyncLocalStorage", async (t) => {
@@ -74,12 +81,12 @@ t.test('cls-hooked that is not installed', async (t) => {
   // Below the temporary folder of the operating system nothing is installed.
   const away = mkdtempSync(join(tmpdir(), 'socket-leak-guard-'))
   t.teardown(() => rmSync(away, { recursive: true }))
-  cpSync(join(PACKAGE_ROOT, 'build', 'src'), join(away, 'copy'), { recursive: true })
+  cpSync(join(PACKAGE_ROOT, 'dist'), join(away, 'copy'), { recursive: true })
   writeFileSync(join(away, 'copy', 'package.json'), '{ "type": "module" }')
   const app = join(away, 'copy', 'app.mjs')
   writeFileSync(
     app,
-    `import { install, installedGuard } from '../../observe/context/index.js'
+    `import { install, installedGuard } from './index.js'
     if (process.argv[2] === 'install') {
       try { install({ context: 'cls-hooked' }) } catch (error) { console.log(error.code) }
     }
