@@ -112,7 +112,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         },
         kernel: { probe: engine.probe.name, reason: engine.probe.reason },
         // It may arm a timer.
-        kept: estate.runDetached(engine.books.kept, looksForOrphans),
+        gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
         lint: lintForReport(),
         tracked: ledger.size,
         counts: ledger.counts,

@@ -32,15 +32,15 @@ export function describePairs(
 
   function sideOf(record: SocketRecord): PairSide {
     const { trouble, peerEndedMs } = record
-    const flow = pairs.flowOf(record)
+    const throughput = pairs.throughputOf(record)
     const beganMs = beginningOf(record)
     return {
       ...identify(record),
       state: peerEndedMs !== 0 ? 'ended' : 'open',
       condition: trouble?.condition ?? null,
       sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
-      bytesPerSecond: flow?.bytesPerSecond ?? null,
-      idleMs: flow === null ? null : Math.round(flow.idleMs(nowMs)),
+      bytesPerSecond: throughput?.bytesPerSecond ?? null,
+      idleMs: throughput === null ? null : Math.round(throughput.idleMs(nowMs)),
     }
   }
 

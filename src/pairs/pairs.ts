@@ -11,7 +11,7 @@ import type { PropagateAbort, SocketPolicy } from '../judge/policy.js'
 import { clientRequestOf, hasSource, pipesOf, readAddresses, responseOn } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
 import { isOn, isPiped, isUnanswered, type End } from './ends.js'
-import { Flow } from './flow.js'
+import { Throughput } from './throughput.js'
 import { PipeMemory } from './pipe-memory.js'
 import { Ties, type Partner } from './ties.js'
 
@@ -48,7 +48,7 @@ const FRESH_MS = 10
 export class Pairs {
   readonly #hooks: PairHooks
   readonly #lefts = new Map<SocketRecord, Left>()
-  readonly #flows = new Map<SocketRecord, Flow>()
+  readonly #throughputs = new Map<SocketRecord, Throughput>()
   #memory: PipeMemory | null = null
   #ties: Ties | null = null
   #tiesAtMs = 0
@@ -105,7 +105,7 @@ export class Pairs {
   /** It left by another door: nobody is left behind. */
   onForgotten(record: SocketRecord): void {
     this.#lefts.delete(record)
-    this.#flows.delete(record)
+    this.#throughputs.delete(record)
   }
 
   /** After a look at a connection that is in trouble: has its peer gone, so that what is tied to it should go as well? */
@@ -113,7 +113,7 @@ export class Pairs {
     if (record.trouble === null || record.trouble.verdict === 'none') return
     const nowMs = this.#hooks.now()
     for (const partner of this.ties().of(record)) {
-      this.#lookAtFlow(partner.record, nowMs)
+      this.#lookAtThroughput(partner.record, nowMs)
       const isNew = hasPeerEnded(record) && this.leftOf(partner.record) === null
       if (isNew && doesPropagate(record, partner) && this.ties().isThereFor(record, partner))
         this.#leave(record, partner, record)
@@ -125,15 +125,15 @@ export class Pairs {
     const nowMs = this.#hooks.now()
     for (const record of this.#lefts.keys()) {
       if (this.leftOf(record) === null) this.#lefts.delete(record)
-      else this.#lookAtFlow(record, nowMs)
+      else this.#lookAtThroughput(record, nowMs)
     }
-    for (const record of this.#flows.keys()) {
+    for (const record of this.#throughputs.keys()) {
       const isOfInterest =
         this.#lefts.has(record) ||
         this.ties()
           .of(record)
           .some((one) => isInTrouble(one.record))
-      if (!isOfInterest) this.#flows.delete(record)
+      if (!isOfInterest) this.#throughputs.delete(record)
     }
   }
 
@@ -154,8 +154,8 @@ export class Pairs {
     }
   }
 
-  flowOf(record: SocketRecord): Flow | null {
-    return this.#flows.get(record) ?? null
+  throughputOf(record: SocketRecord): Throughput | null {
+    return this.#throughputs.get(record) ?? null
   }
 
   /** What of that is to bring it into grace. Bytes for a client that has gone are for nobody; to one that waits, they count. */
@@ -170,10 +170,10 @@ export class Pairs {
     return this.#lefts.get(record)?.policy ?? record.policy
   }
 
-  #lookAtFlow(record: SocketRecord, nowMs: number): void {
-    const flow = this.#flows.get(record)
-    if (flow === undefined) this.#flows.set(record, new Flow(record.socket, nowMs))
-    else flow.look(record.socket, nowMs)
+  #lookAtThroughput(record: SocketRecord, nowMs: number): void {
+    const throughput = this.#throughputs.get(record)
+    if (throughput === undefined) this.#throughputs.set(record, new Throughput(record.socket, nowMs))
+    else throughput.look(record.socket, nowMs)
   }
 
   #leave(record: SocketRecord, partner: Partner, still: SocketRecord | null): void {
@@ -189,7 +189,7 @@ export class Pairs {
       propagates,
       policy: propagates && survivor.policy === defaults ? record.policy : null,
     })
-    this.#lookAtFlow(survivor, now())
+    this.#lookAtThroughput(survivor, now())
   }
 }
 

@@ -44,7 +44,7 @@ export interface SocketRow {
   describe(): SocketReport
 }
 
-export type Kept = Pick<
+export type Gathered = Pick<
   Report,
   'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans'
 > & {
@@ -58,7 +58,7 @@ export interface SnapshotParts {
   readonly process: Report['process']
   readonly kernel: Report['kernel']
   /** What is kept beside the sockets themselves. */
-  readonly kept: Kept
+  readonly gathered: Gathered
   /** `null`: nobody has loaded the linter. */
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
@@ -71,7 +71,7 @@ export interface SnapshotParts {
 }
 
 export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
-  const { trendOf, healedSites, ...kept } = parts.kept
+  const { trendOf, healedSites, ...kept } = parts.gathered
   const limit = Math.min(Math.max(0, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
   const { page, isLast } = pageOf(parts.rows, query, limit)
   const conditions = countConditions(parts.rows)

@@ -11,7 +11,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     generatedAt: '2026-02-03T14:05:06.789Z',
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
-    kept: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
+    gathered: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
     lint: null,
     tracked: 99,
     partedPairs: 0,
@@ -93,7 +93,7 @@ t.test('a site that has something suspect again has not healed', async (t) => {
     }),
   )
   const parts = partsOf(sockets)
-  const healed = buildReport({ ...parts, kept: { ...parts.kept, healedSites } }, {}).healedSites
+  const healed = buildReport({ ...parts, gathered: { ...parts.gathered, healedSites } }, {}).healedSites
   t.same(healed, healedSites.slice(1, 21), 'twenty at the most')
 })
 

@@ -8,7 +8,7 @@ import { createPressureWatch } from '../act/pressure.js'
 import type { Ledger } from '../core/ledger.js'
 import type { PressureSettings } from '../act/pressure.js'
 import { createSiteHistory } from './site-history.js'
-import type { Kept } from '../report/build.js'
+import type { Gathered } from '../report/build.js'
 import { createStallLog } from './stalls.js'
 import type { Action, EventType } from '../core/vocabulary.js'
 import { createDescriptorCounter } from '../kernel/descriptors.js'
@@ -42,7 +42,7 @@ export interface Bookkeeping {
   /** The grace that holds right now. */
   graceMs(graceMs: number): number
   /** @param looksForOrphans false: as of the last time */
-  kept(looksForOrphans: boolean): Kept
+  gathered(looksForOrphans: boolean): Gathered
   stop(): void
 }
 
@@ -95,7 +95,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       log?.tellRest()
     },
     graceMs: pressure.graceMs,
-    kept(looksForOrphans) {
+    gathered(looksForOrphans) {
       if (looksForOrphans) orphans.refresh()
       const descriptors = pressure.report()
       const at = now()

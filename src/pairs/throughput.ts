@@ -5,7 +5,7 @@ import { bytesAccepted } from '../socket/fields.js'
 /** Closer looks would tell more of the event loop than of the connection. */
 const SHORTEST_LOOK_MS = 250
 
-export class Flow {
+export class Throughput {
   #atMs: number
   #moved: number
   #lastMovedMs: number
