@@ -18,16 +18,19 @@ export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {
     if (!isHeld || !HOLDING.includes(row.condition)) continue
     const { local, remote } = row.ends()
     if (local?.port == null || remote?.port == null) continue
-    const address = formatEndpoint({ address: remote.address, port: null })
-    let peer = peers.get(address)
-    if (peer === undefined) peers.set(address, (peer = new Map()))
+    let peer = peers.get(remote.address)
+    if (peer === undefined) peers.set(remote.address, (peer = new Map()))
     let ports = peer.get(local.port)
     if (ports === undefined) peer.set(local.port, (ports = new Set()))
     ports.add(remote.port)
   }
   return [...peers]
     .flatMap(([remote, peer]) =>
-      [...peer].map(([localPort, ports]) => ({ remote, localPort, heldPorts: ports.size })),
+      [...peer].map(([localPort, ports]) => ({
+        remote: formatEndpoint({ address: remote, port: null }),
+        localPort,
+        heldPorts: ports.size,
+      })),
     )
     .sort((a, b) => b.heldPorts - a.heldPorts)
 }
