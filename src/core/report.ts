@@ -101,6 +101,13 @@ export interface SocketReport {
   readonly evidence: Evidence
 }
 
+/** Who reads a socket: what helps depends on it. */
+export interface Readers {
+  readonly hasReadableListener: boolean
+  /** Something is piped to or from it. */
+  readonly isPiped: boolean
+}
+
 /** Open sockets of one condition and verdict. */
 export interface ConditionCount {
   /** `null`: of an exempt socket, whose half-close is none. */

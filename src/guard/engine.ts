@@ -157,6 +157,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       const hint = hintOf(record)
       hint.kind = kind
       hint.handedOverMs = now()
+      hint.bytesWrittenBefore = record.socket.bytesWritten
       hint.request = owners.nameRequest(request)
     },
     onReleasing(record) {

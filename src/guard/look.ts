@@ -5,12 +5,13 @@
 import { diagnose } from '../report/diagnose.js'
 import { phaseOf, type Facts } from '../judge/facts.js'
 import { isNamed } from '../report/pair-lines.js'
+import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
 import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core/report.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
-import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
+import { addressesOf, isKeepAliveOn, readersOf, readFacts } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
 
@@ -82,7 +83,7 @@ export class Look {
       partner: this.#partnerOf(record),
       diagnosis: '',
     }
-    described.diagnosis = diagnose(described)
+    described.diagnosis = diagnose(described, readersOf(socket))
     return described
   }
 
@@ -126,7 +127,9 @@ export class Look {
   }
 }
 
-function evidenceOf(record: SocketRecord, { disconnected, kernel }: Facts, idleMs: number): Evidence {
+function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidence {
+  const { disconnected } = facts
+  const kernel = withoutStart(facts)
   const keepAlive = isKeepAliveOn(record.socket) ? 'application' : record.probes === null ? 'off' : 'guard'
   const { peer, peerBasis } = judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive })
   return {
@@ -139,5 +142,16 @@ function evidenceOf(record: SocketRecord, { disconnected, kernel }: Facts, idleM
     probes: kernel?.probes ?? null,
     rttMs: kernel?.rttMs ?? null,
     keepAlive,
+  }
+}
+
+/** The kernel counts both ages from the handshake on, also where no byte ever went that way. */
+function withoutStart({ kernel, bytesRead, bytesAccepted }: Facts): KernelFacts | null {
+  if (kernel === null) return null
+  const { lastDataReceivedMs, lastDataSentMs } = kernel
+  return {
+    ...kernel,
+    lastDataReceivedMs: bytesRead + (kernel.unreadBytes ?? 0) > 0 ? lastDataReceivedMs : null,
+    lastDataSentMs: bytesAccepted > 0 ? lastDataSentMs : null,
   }
 }

@@ -103,7 +103,8 @@ export function textOfRequest({ method, path, route }: RequestName): string {
 
 /** The same for all that differ only in an id: `GET /users/:id` */
 export function siteOfRequest({ method, path, route }: RequestName): string {
-  return `${method} ${route === '' ? foldPath(path) : route}`
+  // The target of a CONNECT is a host and a port.
+  return `${method} ${route !== '' ? route : method === 'CONNECT' ? path : foldPath(path)}`
 }
 
 function pathOf(request: object): string {

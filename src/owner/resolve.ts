@@ -3,7 +3,7 @@ import { readField } from '../core/foreign.js'
 import type { Endpoint, Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
 import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
-import type { Addresses, Hint, RequestName, SocketRecord } from '../socket/record.js'
+import type { Addresses, RequestName, SocketRecord } from '../socket/record.js'
 import { valuesOf } from './context/source.js'
 import { Work } from './context/work.js'
 import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
@@ -52,7 +52,7 @@ function kindOf(record: SocketRecord): Kind {
 }
 
 function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sources: OwnerSources): Owner {
-  const { label, hint } = record
+  const { label } = record
   const request = requestHolding(record, sources.routes)
   const stacks = sources.readStacks?.(record, request === null ? 'accepted' : 'touched') ?? NO_STACKS
   const place = nameListener(record, local, sources.ports)
@@ -60,7 +60,7 @@ function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sour
     site: request === null ? (stacks.site ?? place) : siteOfInbound(kind, request),
     label,
     request: request === null ? null : infoOf(request),
-    context: contextOf(hint),
+    context: contextOf(record),
     ...shown(stacks),
   }
 }
@@ -85,7 +85,7 @@ function ownOutbound(
 ): Owner {
   const use = outgoingUseOf(record, sources.makers)
   const stacks = sources.readStacks?.(record, use.stack) ?? NO_STACKS
-  const context = { ...valuesOf(use.context), ...contextOf(record.hint) }
+  const context = { ...valuesOf(use.context), ...contextOf(record) }
   const request = record.hint?.request ?? null
   const worker = use.context instanceof Work ? use.context.site() : foldName(context['request'] ?? '')
   const opener =
@@ -128,9 +128,13 @@ function shown({ stack, accesses }: StackReading): Pick<Owner, 'stack' | 'access
   return accesses === undefined ? { stack } : { stack, accesses }
 }
 
-/** Of a WebSocket, what only ws knows: that the application has paused it, for one. */
-function contextOf(hint: Hint | null): Readonly<Record<string, string>> {
-  if (hint === null || hint.webSocket === null) return NO_CONTEXT
+/** Of a WebSocket, what only ws knows: that the application has paused it, for one; of an upgrade, whether anybody answered. */
+function contextOf({ hint, socket }: SocketRecord): Readonly<Record<string, string>> {
+  if (hint === null) return NO_CONTEXT
+  const { kind, bytesWrittenBefore } = hint
+  if ((kind === 'upgrade' || kind === 'connect') && hint.handedOverMs !== 0)
+    return socket.bytesWritten === bytesWrittenBefore ? { [kind]: 'unanswered' } : NO_CONTEXT
+  if (hint.webSocket === null) return NO_CONTEXT
   const state = readField(hint.webSocket, 'readyState')
   if (typeof state !== 'number') return { webSocket: 'unreadable' }
   if (state === 1) return { webSocket: readField(hint.webSocket, 'isPaused') === true ? 'paused' : 'open' }

@@ -3,6 +3,7 @@
  * line. With `context: 'off'` and `stacks: 'off'` nothing is heard.
  */
 import { Socket } from 'node:net'
+import { readField, readText } from '../core/foreign.js'
 import type { RunDetached } from '../base/detached.js'
 import type { EventType } from '../core/vocabulary.js'
 import type { ResolvedOptions } from '../options/options.js'
@@ -14,9 +15,9 @@ import {
   type RequestRunner,
   type RequestScope,
 } from '../socket/patches.js'
-import { addressesOf } from '../socket/fields.js'
-import type { RequestName, SocketRecord } from '../socket/record.js'
-import { setTimeout } from '../base/real-time.js'
+import { addressesOf, clientRequestOf } from '../socket/fields.js'
+import { hintOf, type RequestName, type SocketRecord } from '../socket/record.js'
+import { setImmediate, setTimeout } from '../base/real-time.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import { selectContext } from './context/source.js'
 import { Work } from './context/work.js'
@@ -80,6 +81,17 @@ export function startOwnerSensors(
   }
 
   const ports = new PeerPorts()
+  /** Node forgets the request when its answer has come, whatever that was, and the socket is the application's. */
+  function nameTunnel(record: SocketRecord): void {
+    try {
+      const request = clientRequestOf(record.socket)
+      const path = request === null ? null : readText(request, 'path')
+      if (path !== null) hintOf(record).request = { method: 'CONNECT', path, route: '' }
+    } catch (error) {
+      hooks.onFailure(error)
+    }
+  }
+
   const openings = new Openings(hooks.onFailure)
   const patches: Patch[] = []
   if (stacks !== null) {
@@ -129,6 +141,7 @@ export function startOwnerSensors(
       stacks?.onAdopted(record)
     },
     onOpened(record, args) {
+      if (asksForTunnel(args)) hooks.runDetached(() => void setImmediate(nameTunnel, record).unref())
       const current = context?.current() ?? null
       if (current !== null) {
         record.opener = new Opener(current)
@@ -161,4 +174,10 @@ export function startOwnerSensors(
       context?.stop()
     },
   }
+}
+
+/** An agent hands `connect()` the options of the request (lib/_http_agent.js `createSocket`). */
+function asksForTunnel(args: ArrayLike<unknown>): boolean {
+  const options: unknown = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0]
+  return typeof options === 'object' && options !== null && readField(options, 'method') === 'CONNECT'
 }

@@ -2,7 +2,7 @@
  * The one sentence that a tired reader needs: what happened, since when, whose code, what to do.
  * Every claim in it is a fact of the same report entry.
  */
-import type { Owner, SocketReport } from '../core/report.js'
+import type { Owner, Readers, SocketReport } from '../core/report.js'
 import type { Condition, Direction, Kind } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
@@ -11,13 +11,21 @@ import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
-export function diagnose(socket: Undiagnosed): string {
+const NO_READERS: Readers = { hasReadableListener: false, isPiped: false }
+
+/** @param readers what a remedy must reckon with */
+export function diagnose(socket: Undiagnosed, readers = NO_READERS): string {
   const { condition } = socket
-  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition)
+  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition, readers)
   return `${capitalize(subjectOf(socket))}: ${what}`
 }
 
-function describeCalm({ verdict, phase }: Undiagnosed): string {
+/** Nothing was written since the HTTP server let go of it. */
+function isUnanswered({ context }: Owner): boolean {
+  return context['upgrade'] === 'unanswered' || context['connect'] === 'unanswered'
+}
+
+function describeCalm({ verdict, phase, kind, owner, idleMs }: Undiagnosed): string {
   switch (verdict) {
     case 'recovered':
       return 'has recovered; it was leaked. Nothing to do.'
@@ -28,12 +36,14 @@ function describeCalm({ verdict, phase }: Undiagnosed): string {
     case 'dead':
       return 'died, its peer is gone. Nothing to do.'
     default:
-      return `healthy (${phase}). Nothing to do.`
+      return isUnanswered(owner)
+        ? `${phase}, and nobody has answered its ${REQUESTS[kind]} for ${formatDuration(idleMs)}.`
+        : `healthy (${phase}). Nothing to do.`
   }
 }
 
 /** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
-function describeTrouble(socket: Undiagnosed, condition: Condition): string {
+function describeTrouble(socket: Undiagnosed, condition: Condition, readers: Readers): string {
   const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
   const { seenBy, verdict } = socket
   switch (verdict) {
@@ -46,9 +56,9 @@ function describeTrouble(socket: Undiagnosed, condition: Condition): string {
         ? `${what}. It died: its peer is gone. Nothing to do.`
         : `${what}. The guard closed it, nothing was lost.`
     case 'reclaimed':
-      return `${what}, so the guard closed it. ${remedyOf(condition, socket)}`
+      return `${what}, so the guard closed it. ${remedyOf(condition, socket, readers)}`
     default:
-      return `${what}. ${remedyOf(condition, socket)}`
+      return `${what}. ${remedyOf(condition, socket, readers)}`
   }
 }
 
@@ -57,12 +67,14 @@ function describeLoss({ condition, partner }: Undiagnosed): string {
   return partner?.state === 'closed' && condition !== 'abandoned' ? `; ${describePartner(partner)}` : ''
 }
 
-function remedyOf(condition: Condition, socket: Undiagnosed): string {
+function remedyOf(condition: Condition, socket: Undiagnosed, readers: Readers): string {
   const { partner } = socket
   return partner?.state === 'closed' || (condition === 'abandoned' && partner !== null)
     ? remedyForPair(partner, partner.by)
-    : remedyFor(condition, socket)
+    : remedyFor(condition, socket, readers)
 }
+
+const REQUESTS: Readonly<Partial<Record<Kind, string>>> = { upgrade: 'upgrade', connect: 'CONNECT' }
 
 const NOUNS: Readonly<Record<Kind, string>> = {
   tcp: 'connection',
@@ -83,8 +95,8 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
   // `GET /proxy/:id → 10.0.0.5:443` has said it already.
   const isPeerNamed = remote !== null && owner.site.endsWith(`→ ${address}`)
   const words = [
-    `${NOUNS[kind]}${label}`,
-    isNamedByPeer ? '' : `of ${owner.site.replace(/^upgrade (?=\/)/, '')}`,
+    `${isUnanswered(owner) ? 'connection' : NOUNS[kind]}${label}`,
+    isNamedByPeer ? '' : `of ${isUnanswered(owner) ? owner.site : owner.site.replace(/^upgrade (?=\/)/, '')}`,
     isPeerNamed ? '' : peer,
     describeRequest(owner),
   ]
@@ -103,7 +115,9 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
   const unsent = socket.unsentBytes > 0 ? formatBytes(socket.unsentBytes) : null
   switch (condition) {
     case 'eof-ignored':
-      return `the peer ended ${since} ago and the application has not ended its side`
+      return isUnanswered(socket.owner)
+        ? `the peer ended ${since} ago, and nobody has answered its ${REQUESTS[socket.kind]} nor ended it`
+        : `the peer ended ${since} ago and the application has not ended its side`
     case 'eof-unread':
       return (
         `the peer ended ${since} ago, but ` +
@@ -156,14 +170,15 @@ function describePeer({ condition, evidence }: Undiagnosed): string {
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
 }
 
-function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed): string {
+function remedyFor(condition: Condition, socket: Undiagnosed, readers: Readers): string {
+  const { kind, direction, owner } = socket
   switch (condition) {
     case 'eof-ignored':
-      return remedyForIgnoredEnd(kind, direction)
+      return remedyForIgnoredEnd(kind, direction, owner)
     case 'eof-unread':
     case 'fin-unseen':
     case 'window-closed':
-      return remedyForUnread(kind, direction, owner)
+      return remedyForUnread(kind, direction, owner, readers)
     case 'reset-unseen':
       return `Call ${kind === 'websocket' ? 'ws.terminate()' : 'socket.destroy()'}; with reclaimDead the guard closes it once all that was delivered has been read.`
     case 'fin-wait':
@@ -174,8 +189,10 @@ function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed
       return `Bound the wait: ${remedyForStalled(kind, direction)}.`
     case 'closed-unread':
       return kind === 'websocket' || kind === 'http'
-        ? remedyForUnread(kind, direction, owner)
-        : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
+        ? remedyForUnread(kind, direction, owner, readers)
+        : readers.hasReadableListener
+          ? `${READ_ALL} before or after socket.end(), or use socket.destroySoon().`
+          : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
     case 'self-connected':
       return 'Connect to a port outside the ephemeral range, or check that the server is up before connecting.'
     case 'abandoned':
@@ -183,7 +200,12 @@ function remedyFor(condition: Condition, { kind, direction, owner }: Undiagnosed
   }
 }
 
-function remedyForIgnoredEnd(kind: Kind, direction: Direction): string {
+const READ_ALL =
+  "Call socket.read() until it returns null: with its 'readable' listener resume() has no effect;"
+
+function remedyForIgnoredEnd(kind: Kind, direction: Direction, owner: Owner): string {
+  if (isUnanswered(owner))
+    return `Answer or end the socket in a '${kind}' listener also where nobody serves the target.`
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
   if (kind === 'websocket')
     return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'
@@ -193,7 +215,12 @@ function remedyForIgnoredEnd(kind: Kind, direction: Direction): string {
   return "Call socket.end() on 'end', or create it with allowHalfOpen: false."
 }
 
-function remedyForUnread(kind: Kind, direction: Direction, { context }: Owner): string {
+function remedyForUnread(
+  kind: Kind,
+  direction: Direction,
+  { context }: Owner,
+  { hasReadableListener, isPiped }: Readers,
+): string {
   if (kind === 'http') {
     return direction === 'inbound'
       ? 'Consume the request body (req.resume()) or destroy the request.'
@@ -204,8 +231,11 @@ function remedyForUnread(kind: Kind, direction: Direction, { context }: Owner): 
       ? 'The application has paused it: call ws.resume(), or ws.terminate() to give it up.'
       : 'Resume the WebSocket (ws.resume()) or terminate it.'
   }
-  const both = kind === 'connect' ? 'tunnel' : 'pipe'
-  return `Read it, call socket.resume(), or destroy both ends of the ${both} (use stream.pipeline).`
+  const read = hasReadableListener ? READ_ALL : 'Read it, call socket.resume(),'
+  if (kind === 'connect') return `${read} or destroy both ends of the tunnel.`
+  return isPiped
+    ? `${read} or destroy both ends of the pipe (use stream.pipeline).`
+    : `${read} or give it up (socket.destroy()).`
 }
 
 /** `resetAndDestroy()` throws on TLS and on pipes. */

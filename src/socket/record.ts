@@ -33,6 +33,8 @@ export class Hint {
   server: object | null = null
   /** When the HTTP server let go of the socket; 0 while it has not. */
   handedOverMs = 0
+  /** What had been written by then. */
+  bytesWrittenBefore = 0
 }
 
 /** A request in three strings: it may be kept for as long as a connection lives. */

@@ -15,13 +15,13 @@ const SENTENCES: Readonly<Record<Condition, string>> = {
     "Call socket.end() on 'end', or create it with allowHalfOpen: false.",
   'eof-unread':
     'the peer ended 2 min ago, but 84 KB that nobody reads keep the end from being noticed. ' +
-    'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).',
+    'Read it, call socket.resume(), or give it up (socket.destroy()).',
   'fin-unseen':
     'the peer ended (seen 2 min ago), but nobody has read for 1 min 30 s: 84 KB wait before the end. ' +
-    'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).',
+    'Read it, call socket.resume(), or give it up (socket.destroy()).',
   'window-closed':
     'nobody has read for 1 min 30 s: 84 KB wait in the receive buffer and may hold the peer up. ' +
-    'Read it, call socket.resume(), or destroy both ends of the pipe (use stream.pipeline).',
+    'Read it, call socket.resume(), or give it up (socket.destroy()).',
   'reset-unseen':
     'the connection died (seen 2 min ago) and Node was not told: 84 KB are unread. ' +
     'Call socket.destroy(); with reclaimDead the guard closes it once all that was delivered has been read.',
@@ -64,6 +64,39 @@ t.test('what each condition reads like', async (t) => {
       diagnose(stuck(condition)),
       `Connection of listener :3000 from ${REMOTE}: ${SENTENCES[condition]}`,
       condition,
+    )
+  }
+})
+
+t.test('what is unread is advised by who reads it', async (t) => {
+  for (const condition of ['eof-unread', 'fin-unseen', 'window-closed'] as const) {
+    const piped = diagnose(stuck(condition), { hasReadableListener: false, isPiped: true })
+    t.match(piped, / or destroy both ends of the pipe \(use stream\.pipeline\)\.$/)
+    t.notMatch(diagnose(stuck(condition, { kind: 'connect' })), 'stream.pipeline')
+  }
+  for (const condition of ['eof-unread', 'fin-unseen', 'window-closed', 'closed-unread'] as const) {
+    const listened = diagnose(stuck(condition), { hasReadableListener: true, isPiped: false })
+    t.match(
+      listened,
+      "Call socket.read() until it returns null: with its 'readable' listener resume() has no effect",
+    )
+  }
+})
+
+t.test('an upgrade and a CONNECT that nobody has answered', async (t) => {
+  for (const [kind, name] of [
+    ['upgrade', 'upgrade'],
+    ['connect', 'CONNECT'],
+  ] as const) {
+    const owner = { ...ownedBy(`${name} /old`), context: { [kind]: 'unanswered' } }
+    t.equal(
+      diagnose(stuck('eof-ignored', { kind, owner })),
+      `Connection of ${name} /old from ${REMOTE}: the peer ended 2 min ago, and nobody has answered its ${name} nor ended it. ` +
+        `Answer or end the socket in a '${kind}' listener also where nobody serves the target.`,
+    )
+    t.equal(
+      diagnose(stuck(null, { kind, owner, verdict: 'none', phase: 'open' })),
+      `Connection of ${name} /old from ${REMOTE}: open, and nobody has answered its ${name} for 1 min 30 s.`,
     )
   }
 })
