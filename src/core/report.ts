@@ -101,11 +101,13 @@ export interface SocketReport {
   readonly evidence: Evidence
 }
 
-/** Who reads a socket: what helps depends on it. */
-export interface Readers {
+/** How a socket is used at this moment: what helps depends on it. */
+export interface Usage {
   readonly hasReadableListener: boolean
   /** Something is piped to or from it. */
   readonly isPiped: boolean
+  /** Its TLS handshake is not finished, and output waits for that. */
+  readonly awaitsHandshake: boolean
 }
 
 /** Open sockets of one condition and verdict. */

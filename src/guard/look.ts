@@ -11,7 +11,8 @@ import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
-import { addressesOf, isKeepAliveOn, readersOf, readFacts } from '../socket/fields.js'
+import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
+import { usageOf } from '../socket/usage.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
 
@@ -83,7 +84,7 @@ export class Look {
       partner: this.#partnerOf(record),
       diagnosis: '',
     }
-    described.diagnosis = diagnose(described, readersOf(socket))
+    described.diagnosis = diagnose(described, usageOf(socket))
     return described
   }
 

@@ -2,7 +2,7 @@
  * The one sentence that a tired reader needs: what happened, since when, whose code, what to do.
  * Every claim in it is a fact of the same report entry.
  */
-import type { Owner, Readers, SocketReport } from '../core/report.js'
+import type { Owner, Usage, SocketReport } from '../core/report.js'
 import type { Condition, Direction, Kind } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
@@ -11,12 +11,12 @@ import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
-const NO_READERS: Readers = { hasReadableListener: false, isPiped: false }
+const UNUSED: Usage = { hasReadableListener: false, isPiped: false, awaitsHandshake: false }
 
-/** @param readers what a remedy must reckon with */
-export function diagnose(socket: Undiagnosed, readers = NO_READERS): string {
+/** @param usage what a remedy must reckon with */
+export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   const { condition } = socket
-  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition, readers)
+  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition, usage)
   return `${capitalize(subjectOf(socket))}: ${what}`
 }
 
@@ -43,8 +43,8 @@ function describeCalm({ verdict, phase, kind, owner, idleMs }: Undiagnosed): str
 }
 
 /** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
-function describeTrouble(socket: Undiagnosed, condition: Condition, readers: Readers): string {
-  const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
+function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage): string {
+  const what = describeCondition(socket, condition, usage) + describePeer(socket) + describeLoss(socket)
   const { seenBy, verdict } = socket
   switch (verdict) {
     case 'recovered':
@@ -56,9 +56,9 @@ function describeTrouble(socket: Undiagnosed, condition: Condition, readers: Rea
         ? `${what}. It died: its peer is gone. Nothing to do.`
         : `${what}. The guard closed it, nothing was lost.`
     case 'reclaimed':
-      return `${what}, so the guard closed it. ${remedyOf(condition, socket, readers)}`
+      return `${what}, so the guard closed it. ${remedyOf(condition, socket, usage)}`
     default:
-      return `${what}. ${remedyOf(condition, socket, readers)}`
+      return `${what}. ${remedyOf(condition, socket, usage)}`
   }
 }
 
@@ -67,11 +67,11 @@ function describeLoss({ condition, partner }: Undiagnosed): string {
   return partner?.state === 'closed' && condition !== 'abandoned' ? `; ${describePartner(partner)}` : ''
 }
 
-function remedyOf(condition: Condition, socket: Undiagnosed, readers: Readers): string {
+function remedyOf(condition: Condition, socket: Undiagnosed, usage: Usage): string {
   const { partner } = socket
   return partner?.state === 'closed' || (condition === 'abandoned' && partner !== null)
     ? remedyForPair(partner, partner.by)
-    : remedyFor(condition, socket, readers)
+    : remedyFor(condition, socket, usage)
 }
 
 const REQUESTS: Readonly<Partial<Record<Kind, string>>> = { upgrade: 'upgrade', connect: 'CONNECT' }
@@ -108,7 +108,7 @@ function describeRequest({ request }: Undiagnosed['owner']): string {
   return request?.origin === undefined ? '' : `(${formatRequest(request)})`
 }
 
-function describeCondition(socket: Undiagnosed, condition: Condition): string {
+function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHandshake }: Usage): string {
   const since = formatDuration(socket.sinceMs)
   const idle = formatDuration(socket.idleMs)
   const unread = socket.unreadBytes > 0 ? formatBytes(socket.unreadBytes) : null
@@ -143,6 +143,7 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
     case 'fin-wait':
       return `the application ended its side ${since} ago, and the end of the peer has not been seen`
     case 'write-stalled':
+      if (awaitsHandshake) return describeUnfinishedHandshake(socket, unsent)
       return (
         `the connection is ending, but no output has left for ${idle}` +
         (unsent === null ? '' : `: ${unsent} are waiting`)
@@ -162,6 +163,12 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
   }
 }
 
+function describeUnfinishedHandshake({ phase, kernelState }: Undiagnosed, unsent: string | null): string {
+  const hasPeerEnded = phase === 'closing' || phase === 'peer-ended' || kernelState === 'CLOSE_WAIT'
+  const who = hasPeerEnded ? 'the peer has ended, and the' : 'the'
+  return `${who} TLS handshake was never finished: ${unsent ?? 'the output'} can't leave before that`
+}
+
 function describePeer({ condition, evidence }: Undiagnosed): string {
   // That both sides are closed says it already.
   if (condition === 'closed-unread' && evidence.peer === 'gone') return ''
@@ -170,7 +177,7 @@ function describePeer({ condition, evidence }: Undiagnosed): string {
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
 }
 
-function remedyFor(condition: Condition, socket: Undiagnosed, readers: Readers): string {
+function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): string {
   const { kind, direction, owner } = socket
   switch (condition) {
     case 'eof-ignored':
@@ -178,7 +185,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, readers: Readers):
     case 'eof-unread':
     case 'fin-unseen':
     case 'window-closed':
-      return remedyForUnread(kind, direction, owner, readers)
+      return remedyForUnread(kind, direction, owner, usage)
     case 'reset-unseen':
       return `Call ${kind === 'websocket' ? 'ws.terminate()' : 'socket.destroy()'}; with reclaimDead the guard closes it once all that was delivered has been read.`
     case 'fin-wait':
@@ -186,11 +193,13 @@ function remedyFor(condition: Condition, socket: Undiagnosed, readers: Readers):
         ? 'Give the close a time limit: ws.terminate() some time after ws.close(), or closeTimeoutMs of the ws adapter.'
         : "Give the peer a time limit: socket.destroy() some time after 'finish'."
     case 'write-stalled':
+      if (usage.awaitsHandshake)
+        return 'Call socket.destroy() instead of end() where the handshake has failed.'
       return `Bound the wait: ${remedyForStalled(kind, direction)}.`
     case 'closed-unread':
       return kind === 'websocket' || kind === 'http'
-        ? remedyForUnread(kind, direction, owner, readers)
-        : readers.hasReadableListener
+        ? remedyForUnread(kind, direction, owner, usage)
+        : usage.hasReadableListener
           ? `${READ_ALL} before or after socket.end(), or use socket.destroySoon().`
           : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
     case 'self-connected':
@@ -219,7 +228,7 @@ function remedyForUnread(
   kind: Kind,
   direction: Direction,
   { context }: Owner,
-  { hasReadableListener, isPiped }: Readers,
+  { hasReadableListener, isPiped }: Usage,
 ): string {
   if (kind === 'http') {
     return direction === 'inbound'

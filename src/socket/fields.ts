@@ -24,7 +24,6 @@
 import { Socket, type Server } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Facts } from '../judge/facts.js'
-import type { Readers } from '../core/report.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
@@ -147,14 +146,6 @@ export function pipesOf(stream: object): readonly unknown[] {
 /** Something is piped into it: `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
 export function hasSource(stream: { listenerCount(event: string): number }): boolean {
   return stream.listenerCount('unpipe') > 0
-}
-
-/** Who reads it, as far as advice depends on that. A `'readable'` listener makes `resume()` void (lib/internal/streams/readable.js). */
-export function readersOf(socket: Socket): Readers {
-  return {
-    hasReadableListener: socket.listenerCount('readable') > 0,
-    isPiped: pipesOf(socket).length > 0 || hasSource(socket),
-  }
 }
 
 /** Its end ends what it is piped to: `pipe()` listens for it with `onend`, and with `unpipe` where it must not. */

@@ -70,17 +70,38 @@ t.test('what each condition reads like', async (t) => {
 
 t.test('what is unread is advised by who reads it', async (t) => {
   for (const condition of ['eof-unread', 'fin-unseen', 'window-closed'] as const) {
-    const piped = diagnose(stuck(condition), { hasReadableListener: false, isPiped: true })
+    const piped = diagnose(stuck(condition), {
+      hasReadableListener: false,
+      isPiped: true,
+      awaitsHandshake: false,
+    })
     t.match(piped, / or destroy both ends of the pipe \(use stream\.pipeline\)\.$/)
     t.notMatch(diagnose(stuck(condition, { kind: 'connect' })), 'stream.pipeline')
   }
   for (const condition of ['eof-unread', 'fin-unseen', 'window-closed', 'closed-unread'] as const) {
-    const listened = diagnose(stuck(condition), { hasReadableListener: true, isPiped: false })
+    const listened = diagnose(stuck(condition), {
+      hasReadableListener: true,
+      isPiped: false,
+      awaitsHandshake: false,
+    })
     t.match(
       listened,
       "Call socket.read() until it returns null: with its 'readable' listener resume() has no effect",
     )
   }
+})
+
+t.test('output that waits for a TLS handshake', async (t) => {
+  const usage = { hasReadableListener: false, isPiped: false, awaitsHandshake: true }
+  const stalled = (overrides: Parameters<typeof stuck>[1]) =>
+    diagnose(stuck('write-stalled', { kind: 'tls', ...overrides }), usage)
+  const what = "TLS handshake was never finished: 3.9 MB can't leave before that. "
+  t.match(stalled({ phase: 'local-ended', kernelState: 'ESTABLISHED' }), `: the ${what}`)
+  for (const overrides of [
+    { phase: 'closing' },
+    { phase: 'local-ended', kernelState: 'CLOSE_WAIT' },
+  ] as const)
+    t.match(stalled(overrides), `: the peer has ended, and the ${what}`)
 })
 
 t.test('an upgrade and a CONNECT that nobody has answered', async (t) => {
