@@ -3,20 +3,14 @@ import { describeValue } from '../base/errors.js'
 import { integer, invalidOption, isOptionBag, unknownOption } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'
 
-/**
- * Refuses a name that nothing reads. Options of the whole process pass: the reader of the policy knows what to say of them.
- *
- * @param own the names that only this adapter knows
- * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`
- */
+/** Options of the whole process pass: the reader of the policy knows what to say of them. */
 export function checkServerOptions(options: unknown, own: readonly string[] = []): void {
   const perServer = OPTION_NAMES.filter((name) => OPTIONS[name].perServer)
   checkNames(options, [...perServer, 'label', ...own], OPTION_NAMES)
 }
 
 /**
- * @param names what may be given
- * @param others what passes as well, but is never recommended
+ * @param others what passes as well, but is not recommended
  * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`
  */
 export function checkNames(options: unknown, names: readonly string[], others: readonly string[] = []): void {

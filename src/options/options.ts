@@ -1,13 +1,13 @@
 /**
- * What can be asked of the guard, and the one reader of raw options. Everything that can be off takes `'off'`; where off
- * means "no value", `false` and `null` mean the same. `undefined` is the same as leaving the option out.
+ * What can be asked of the guard, and the one reader of raw options. Where an option can be off, `'off'`, `false` and
+ * `null` mean the same. `undefined` is the same as leaving the option out.
  */
 import type { ActionChooser, SocketPolicy } from '../judge/policy.js'
 import type { Action } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
 import type { ContextProvider } from '../owner/context/provider.js'
 import type { KernelProbe } from '../kernel/probe.js'
-import { asOptionError, invalidOption, isOptionBag, readFields, type Fields } from './rules.js'
+import { asOptionError, invalidOption, isOptionBag, readFields, type Fields, type Hint } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'
 
 export type { ActionChooser }
@@ -18,7 +18,6 @@ export type KernelChoice = 'auto' | 'ffi' | 'proc' | 'off'
 export type ContextChoice = 'auto' | 'async-local-storage' | 'cls-hooked' | 'off'
 export type StacksChoice = 'off' | 'sampled' | 'always'
 
-/** What is off when it has no value. */
 export type Off = 'off' | false | null
 
 /** What is left out has its default. The kernel counts whole seconds: milliseconds are rounded up to them. */
@@ -52,54 +51,41 @@ export interface PressureOptions {
 /** What may differ from server to server: `guardServer(server, options)` and `guard.configure()` take these. */
 export interface PolicyOptions {
   /**
-   * Idle time, in milliseconds, after which a suspect is leaked: it starts again whenever a byte moves in either
-   * direction, so a half-close that makes progress is never called a leak. 0 to 2147483647; 0 means at once.
+   * Milliseconds without a byte in either direction after which a suspect is leaked: 0 (at once) to 2147483647.
    * @default 60000
    */
   graceMs?: number | undefined
-
   /**
-   * Absolute cap, in milliseconds, on a half-close, progress or not. 1 to 2147483647, or off. Cuts legal, slow transfers
-   * short: set it only where you know how long one may last.
+   * The most milliseconds that a half-close may last, progress or not: 1 to 2147483647, or off. Cuts legal, slow
+   * transfers short.
    * @default null
    */
   maxHalfClosedMs?: number | Off | undefined
-
   /**
-   * What is done with a leaked socket. `report`: it is told. `end`: the graceful remedy that really closes this condition,
-   * then `destroy`, then `reset`, each after `escalateMs`. `destroy`: `socket.destroy()`. `reset`: RST. A function chooses
-   * for each socket. All but `report` may lose bytes that were not yet sent.
+   * What is done with a leaked socket; a function chooses for each. `report`: it is told. `end`: the graceful remedy for
+   * its condition, then `destroy`, then `reset`, each after `escalateMs`. `destroy`: `socket.destroy()`. `reset`: RST.
+   * All but `report` may lose bytes that were not yet sent.
    * @default 'report'
    */
   action?: Action | ActionChooser | undefined
-
-  /**
-   * Milliseconds that a remedy has to close the socket before the next stronger one is taken; 0 to 2147483647.
-   * @default 5000
-   */
+  /** Milliseconds from one remedy to the next stronger one, 0 to 2147483647. @default 5000 */
   escalateMs?: number | undefined
-
   /**
-   * Destroy sockets that are proven dead (the kernel has closed the connection), where it loses nothing (the end of the
-   * stream was consumed). Does not wait for the grace, and does not depend on `action`.
+   * Destroy a socket at once, whatever `action` says, when the kernel has closed the connection and the end of its
+   * stream was consumed, so that nothing is lost.
    * @default true
    */
   reclaimDead?: boolean | undefined
-
   /**
-   * Keep-alive probes: the evidence that separates a legal half-close, whose peer answers, from a dead peer. Where the
-   * application has set keep-alive itself, its values stay. Costs one small packet and its answer for each probe. `false`:
-   * the guard sets none, and a peer that vanished in silence is not found out.
+   * Keep-alive probes tell a legal half-close, whose peer answers, from a dead peer. What the application has set itself
+   * stays. Costs one small packet and its answer for each probe. Off: a peer that vanished in silence is not found out.
    * @default { idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
    */
   keepAlive?: KeepAliveOptions | Off | undefined
-
   /**
-   * Brings one connection of a pair into grace when the other ends or closes in the middle of their conversation: for
-   * proxies that forget to pass an abort on. `pipe` (or `true`): pairs between which bytes are piped. `context`: also
-   * outgoing HTTP requests made in the work of a request whose client has left, which may be meant to go on. The condition
-   * is `abandoned`; `action` says what is done when the grace is over. What counts is the setting of the accepted
-   * connection.
+   * Brings one connection of a pair into grace, as `abandoned`, when the other ends or closes in the middle of their
+   * conversation. `pipe` (or `true`): pairs between which bytes are piped. `context`: also outgoing HTTP requests made in
+   * the work of a request whose client has left. The setting of the accepted connection counts.
    * @default null
    */
   propagateAbort?: 'pipe' | 'context' | true | Off | undefined
@@ -107,67 +93,48 @@ export interface PolicyOptions {
 
 /** What `install()` takes, and the preload entry from the environment: `SOCKET_LEAK_GUARD_GRACE_MS` and so on. */
 export interface InstallOptions extends PolicyOptions {
-  /**
-   * Milliseconds between two looks at all tracked sockets, 10 to 2147483647. A look reads fields of JavaScript objects, in
-   * slices of about a millisecond; the timer does not keep the process alive.
-   * @default 5000
-   */
+  /** Milliseconds between two looks at all tracked sockets, 10 to 2147483647. @default 5000 */
   sweepMs?: number | undefined
-
   /**
    * How the kernel is asked about suspects: `ffi` (koffi, if installed: TCP_INFO and poll), `proc` (Linux:
-   * /proc/self/net), `off`, or a probe of your own; `auto` takes the best there is. A healthy socket is not asked about.
+   * /proc/self/net), `off`, or a probe of your own; `auto` takes the best there is.
    * @default 'auto'
    */
   kernel?: KernelChoice | KernelProbe | undefined
-
   /**
    * Where the owner of a socket is looked up: `async-local-storage`, `cls-hooked` (for an application that already runs
    * it), `off`, or a provider of your own; `auto` takes AsyncLocalStorage where it costs next to nothing.
    * @default 'auto'
    */
   context?: ContextChoice | ContextProvider | undefined
-
-  /**
-   * Record the stacks of creation and last access: of none, of a sample, or of every socket. `always` is for hunting a
-   * leak, not for a busy production server.
-   * @default 'off'
-   */
+  /** Of how many sockets the stacks of creation and last access are recorded. `always` is costly. @default 'off' */
   stacks?: StacksChoice | undefined
-
   /** Where the report endpoint listens, such as `127.0.0.1:9465` or `unix:/run/app.sock`, or off. @default null */
   report?: string | false | null | undefined
-
   /**
    * Bearer token that the report endpoint requires: at least 8 visible ASCII characters, or off. An address that is not
-   * loopback needs one. Not shown in a message, nor where the options are printed.
+   * loopback needs one.
    * @default null
    */
   reportToken?: string | false | null | undefined
-
   /**
-   * TCP_USER_TIMEOUT (tcp(7)) in milliseconds: how long sent bytes may stay unacknowledged before the kernel closes the
-   * connection. 1 to 2147483647, or off, which leaves the kernel's own limit. Needs the `ffi` probe: Node has no interface
-   * for it.
+   * TCP_USER_TIMEOUT (tcp(7)): milliseconds that sent bytes may stay unacknowledged before the kernel closes the
+   * connection, 1 to 2147483647, or off, which leaves the kernel's own limit. Needs the `ffi` probe.
    * @default null
    */
   userTimeoutMs?: number | Off | undefined
-
   /**
-   * Shortens the grace as the process runs out of descriptors: from `graceMs` at the share `from` of RLIMIT_NOFILE in
-   * straight proportion down to `floorMs` at the share `to`. `true`: with the defaults.
+   * Shortens the grace as descriptors run out: from `graceMs` at the share `from` of RLIMIT_NOFILE in straight proportion
+   * down to `floorMs` at the share `to`. `true`: with the defaults.
    * @default null
    */
   pressure?: true | PressureOptions | Off | undefined
-
   /**
-   * Where leaks are told as they happen: one line per site and interval with a count, and one when a site has nothing
-   * leaked any more. `stderr`, a function that takes a line (without its end), or off.
+   * Where leaks are told as they happen: one line per site and interval, and one when a site has nothing leaked any more.
    * @default null
    */
   log?: 'stderr' | LogFunction | Off | undefined
-
-  /** Least time, in milliseconds, between two lines about the same site. 0 to 2147483647. @default 60000 */
+  /** The least milliseconds between two lines about the same site, 0 to 2147483647. @default 60000 */
   logIntervalMs?: number | undefined
 }
 
@@ -200,14 +167,12 @@ function fieldsOf(names: readonly (keyof ResolvedOptions)[]): unknown {
   return Object.fromEntries(names.map((name) => [name, OPTIONS[name].rule]))
 }
 
-/** What holds when nothing is asked for. */
 export const DEFAULTS: ResolvedOptions = Object.freeze(
   Object.fromEntries(OPTION_NAMES.map((name) => [name, OPTIONS[name].default])) as unknown as ResolvedOptions,
 )
 
 /**
- * Checks what was given to `install()`. What is left out, also inside of `keepAlive` and `pressure`, is as in `base`: so
- * that options in the code can stand on those of the environment, `resolveOptions(input, resolveOptions(fromEnv))`.
+ * Checks what was given to `install()`. What is left out, also inside of `keepAlive` and `pressure`, is as in `base`.
  *
  * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` or `SLG_ERR_UNKNOWN_OPTION`, and nothing else.
  */
@@ -224,12 +189,7 @@ function whereItBelongs(key: string): string | null {
   return Object.hasOwn(OPTIONS, key) ? 'it holds for the whole process, so give it to install()' : null
 }
 
-function resolve<T extends object>(
-  input: unknown = {},
-  fields: Fields<T>,
-  base: T,
-  hint?: (key: string) => string | null,
-): T {
+function resolve<T extends object>(input: unknown = {}, fields: Fields<T>, base: T, hint?: Hint): T {
   try {
     if (!isOptionBag(input)) throw invalidOption('options', 'a plain object', describeValue(input))
     return readFields(input, fields, base, '', hint)

@@ -1,20 +1,20 @@
-/**
- * The kinds of value that an option can have, and how an object of options is read by them. A rule checks a raw value,
- * reads it from the text of an environment variable, and says what it wants.
- */
+/** The kinds of value that an option can have, and how an object of options is read by them. */
 import { describeValue, SocketLeakGuardError } from '../base/errors.js'
 import { nearestName } from './nearest-name.js'
+
+/** What to say of an unknown option, where its nearest name is no help. */
+export type Hint = (key: string) => string | null
 
 export interface Rule<T> {
   /** Completes "graceMs must be ...". */
   readonly expects: string
   /** Completes "SOCKET_LEAK_GUARD_GRACE_MS must be ...". */
   readonly envExpects: string
-  /** No message shows the value, and no print of the resolved options. */
+  /** Messages do not show the value, nor does a print of the resolved options. */
   readonly isSecret?: boolean
   /**
-   * The resolved value; `undefined` when the raw one does not fit. Throws a SocketLeakGuardError for a part that does not
-   * fit. What an object leaves out comes from `base`.
+   * The resolved value, or `undefined` when the raw one does not fit. For a part that does not fit it throws. What an
+   * object leaves out comes from `base`.
    */
   read(value: unknown, path: string, base: T): T | undefined
   /** The raw value that a text stands for, or `undefined`. */
@@ -44,7 +44,6 @@ export function integer(min: number, max = LONGEST_MS): Rule<number> {
   )
 }
 
-/** A share of a whole: nothing is not a share, everything is. */
 export function fraction(): Rule<number> {
   return plain(
     'a number above 0 and at most 1',
@@ -88,10 +87,11 @@ export function text(expects: string): Rule<string> {
 
 /** What an HTTP header can carry (RFC 9110, section 5.5). */
 export function secret(minLength: number): Rule<string> {
-  const isVisible = (value: unknown): boolean =>
-    typeof value === 'string' && value.length >= minLength && /^[\x21-\x7e]+$/.test(value)
-  const expects = `a string of at least ${minLength} visible ASCII characters without spaces`
-  return { ...plain<string>(expects, isVisible), isSecret: true }
+  const rule = plain<string>(
+    `a string of at least ${minLength} visible ASCII characters without spaces`,
+    (value) => typeof value === 'string' && value.length >= minLength && /^[\x21-\x7e]+$/.test(value),
+  )
+  return { ...rule, isSecret: true }
 }
 
 /** Whatever `rule` takes, or off: `null`, `false` or `'off'`, which all resolve to `off`. */
@@ -102,10 +102,8 @@ export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null
     ...rule,
     expects: `${rule.expects}, or "off"`,
     envExpects: `${rule.envExpects}, or off`,
-    read(value, path, base) {
-      if (value === null || value === false || value === 'off') return off
-      return rule.read(value, path, base as T)
-    },
+    read: (value, path, base) =>
+      value === null || value === false || value === 'off' ? off : rule.read(value, path, base as T),
     parse: (value) => (value.toLowerCase() === 'off' ? off : rule.parse(value)),
   }
 }
@@ -122,10 +120,9 @@ export function trueMeans<T>(meant: T, rule: Rule<T>): Rule<T> {
 }
 
 /**
- * An object with fields of its own, in the environment a list with commas between them, of which the last ones may be
- * left out.
+ * An object with fields of its own; in the environment a list of them with commas in between.
  *
- * @param example such a list
+ * @param example the shortest such list
  */
 export function record<T extends object>(
   fields: Fields<T>,
@@ -148,25 +145,24 @@ export function record<T extends object>(
     parse(list) {
       const parts = list.split(',')
       if (parts.length < fewest || parts.length > names.length) return undefined
-      const raw = Object.fromEntries(
-        parts.map((part, i) => [names[i]!, fields[names[i]!].parse(part.trim())]),
-      )
-      return Object.values(raw).includes(undefined) ? undefined : raw
+      const values = parts.map((part, i) => fields[names[i]!].parse(part.trim()))
+      return values.includes(undefined)
+        ? undefined
+        : Object.fromEntries(values.map((value, i) => [names[i], value]))
     },
   }
 }
 
 /**
- * Reads an object of options into a new frozen one. Each property is read once and the input is never written to, so a
- * getter that changes its mind is believed once. `undefined` stands for what `base` has. Own enumerable keys can be
- * unknown: what some library put on Object.prototype is not the caller's mistake.
+ * Reads an object of options into a new frozen one, each property once. `undefined` stands for what `base` has. Only own
+ * keys can be unknown: what some library put on Object.prototype is not the caller's mistake.
  */
 export function readFields<T extends object>(
   input: object,
   fields: Fields<T>,
   base: T,
   path = '',
-  hint?: (key: string) => string | null,
+  hint?: Hint,
 ): T {
   for (const key of Object.keys(input)) {
     if (!Object.hasOwn(fields, key)) throw unknownOption(key, Object.keys(fields), path, hint?.(key))
@@ -174,14 +170,13 @@ export function readFields<T extends object>(
   const whole: Partial<T> = {}
   for (const name of Object.keys(fields) as (keyof T & string)[]) {
     const value = readField(input as T, name, fields[name], base[name], fieldPath(name, path))
-    if (!fields[name].isSecret || value === null) whole[name] = value
-    // Whoever prints the options does not print this.
-    else Object.defineProperty(whole, name, { get: () => value })
+    // Not enumerable, so that it is not printed with the options.
+    if (fields[name].isSecret && value !== null) Object.defineProperty(whole, name, { get: () => value })
+    else whole[name] = value
   }
   return Object.freeze(whole as T)
 }
 
-/** One property, by its rule; whatever a getter throws becomes the `cause`. */
 function readField<T, K extends keyof T>(
   input: T,
   name: K,
@@ -200,12 +195,11 @@ function readField<T, K extends keyof T>(
   }
 }
 
-/** A value as a message may show it. */
 export function describeFor({ isSecret }: Pick<Rule<unknown>, 'isSecret'>, value: unknown): string {
   return isSecret === true ? 'a value that is not shown here' : describeValue(value)
 }
 
-/** What went wrong while `path` was read: our own verdict as it is, anything else as its cause. */
+/** Our own error as it is; whatever a getter threw becomes the cause of one. */
 export function asOptionError(error: unknown, path: string): SocketLeakGuardError {
   if (error instanceof SocketLeakGuardError) return error
   return new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `${path} could not be read`, { cause: error })
@@ -225,14 +219,10 @@ export function unknownOption(
   return new SocketLeakGuardError('SLG_ERR_UNKNOWN_OPTION', `unknown option ${quoted(key, path)}; ${advice}`)
 }
 
-/**
- * Can this hold options? An array, a Map or the promise of a configuration can't: they have none of the
- * names, and would pass for an empty object. A namespace (`import * as options`) can.
- */
+/** An array, a Map or a promise would pass for an empty object. A namespace (`import * as options`) is one. */
 export function isOptionBag(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
-  const tag = Object.prototype.toString.call(value)
-  return tag === '[object Object]' || tag === '[object Module]'
+  return ['[object Object]', '[object Module]'].includes(Object.prototype.toString.call(value))
 }
 
 function quoted(key: string, path: string): string {

@@ -1,8 +1,8 @@
-/** Every option, once. Validation, the environment and the table in docs/options.md are made from this. */
+/** Validation, the environment and the table in docs/options.md are made from this. */
 import { ACTIONS, TIES } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
-import { fieldPath, invalidOption } from './rules.js'
-import { flag, fraction, integer, offOr, oneOf, record, secret, text, trueMeans, type Rule } from './rules.js'
+import { fieldPath, flag, fraction, integer, invalidOption, offOr, oneOf, record } from './rules.js'
+import { secret, text, trueMeans, type Rule } from './rules.js'
 import type { PressurePolicy, ResolvedOptions } from './options.js'
 import type { KeepAlivePolicy } from '../judge/policy.js'
 
@@ -16,7 +16,7 @@ export interface Option<T> {
 }
 
 function forServer<T>(rule: Rule<T>, fallback: T, doc: string): Option<T> {
-  return { rule, default: fallback, perServer: true, doc }
+  return { ...forProcess(rule, fallback, doc), perServer: true }
 }
 
 function forProcess<T>(rule: Rule<T>, fallback: T, doc: string): Option<T> {
@@ -28,14 +28,13 @@ const keepAliveMs = integer(1000, 32767 * 1000)
 /** include/net/tcp.h, MAX_TCP_KEEPCNT. */
 const MOST_KEEP_ALIVE_PROBES = 127
 
-const KEEP_ALIVE: KeepAlivePolicy = Object.freeze({
+const KEEP_ALIVE = Object.freeze<KeepAlivePolicy>({
   idleMs: 30_000,
   intervalMs: 5000,
   count: 4,
   when: 'suspect',
 })
-
-const PRESSURE: PressurePolicy = Object.freeze({ from: 0.7, to: 0.9, floorMs: 1000, maxSuspects: null })
+const PRESSURE = Object.freeze<PressurePolicy>({ from: 0.7, to: 0.9, floorMs: 1000, maxSuspects: null })
 
 const keepAlive = record<KeepAlivePolicy>(
   {
@@ -66,15 +65,13 @@ function isFunction(value: unknown): boolean {
 }
 
 function isKernelProbe(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { name, ask } = value as Readonly<Record<string, unknown>>
-  return typeof name === 'string' && isFunction(ask)
+  const { name, ask } = Object(value) as Readonly<Record<string, unknown>>
+  return typeof value === 'object' && typeof name === 'string' && isFunction(ask)
 }
 
 function isContextProvider(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { current, run } = value as Readonly<Record<string, unknown>>
-  return isFunction(current) && (run === undefined || isFunction(run))
+  const { current, run } = Object(value) as Readonly<Record<string, unknown>>
+  return typeof value === 'object' && isFunction(current) && (run === undefined || isFunction(run))
 }
 
 export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<ResolvedOptions[K]> } = {
