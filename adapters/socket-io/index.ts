@@ -4,24 +4,11 @@
  * Its types name no type of Socket.IO's, so that servers with any events fit.
  */
 import type { EventEmitter } from 'node:events'
-import type { IncomingMessage } from 'node:http'
-import { Socket } from 'node:net'
-import {
-  checkServerOptions,
-  install,
-  installedGuard,
-  messageOf,
-  warnOnce,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type ServerOptions,
-  type WebSocketLike,
-} from '../../src/adapter.js'
+import { checkServerOptions, messageOf, warnOnce } from '../../src/adapter.js'
+import type { DrainOptions, DrainResult, GuardedServer, ServerOptions } from '../../src/adapter.js'
 import { isSocketIoServer, refuse, refuseServer } from '../server-kinds.js'
-import { forgetRelease, replaceEarlier } from '../taken-over.js'
-import { boundClosing, drainWebSockets, GOING_AWAY, readCloseTimeout } from '../websockets.js'
-import { engineOf, httpServerOf, isOlderSocketIo, webSocketFor, webSocketsOf } from './internals.js'
+import { GOING_AWAY, guardWebSockets, type ClosingOptions } from '../websockets.js'
+import { engineOf, httpServerOf, isOlderSocketIo, webSocketsOf } from './internals.js'
 
 export type { DrainOptions, DrainResult, ServerOptions }
 
@@ -32,15 +19,8 @@ export interface SocketIoLike {
   of(name: string): unknown
 }
 
-export interface SocketIoOptions extends ServerOptions {
-  /**
-   * How long the closing handshake of a WebSocket may take without a byte moving, in milliseconds, 1 to 2147483647, or off;
-   * as in `socket-leak-guard/ws`. Silent clients are found by Socket.IO itself (`pingInterval`, `pingTimeout`), which then
-   * closes the WebSocket; where the peer ended first and takes nothing more, only this ends the closing.
-   * @default 30000
-   */
-  closeTimeoutMs?: number | 'off' | false | null | undefined
-}
+/** Silent clients are found by Socket.IO itself (`pingInterval`, `pingTimeout`). */
+export type SocketIoOptions = ClosingOptions
 
 /**
  * Guards every WebSocket of this server: the report names it as a WebSocket of its path, and these options hold for it.
@@ -78,70 +58,19 @@ export function guardServer(io: SocketIoLike, options: SocketIoOptions = {}): Gu
     )
   }
   checkServerOptions(options, ['closeTimeoutMs'])
-  const { closeTimeoutMs, ...settings } = options
-  const closeLimitMs = readCloseTimeout(closeTimeoutMs)
-  const guard = installedGuard() ?? install()
-  const server = io as SocketIoLike & EventEmitter
-  // All that can throw comes before anything that would have to be undone.
-  const undo = guard.adapter.configureServer(server, settings)
-  replaceEarlier(server, release)
   let closing: Promise<void> | null = null
-
-  /** Engine.IO emits this for polling requests as well. */
-  function onHeaders(_headers: unknown, request: IncomingMessage): void {
-    const { socket } = request
-    if (request.headers.upgrade === undefined || installedGuard() !== guard) return
-    if (!(socket instanceof Socket)) return
-    guard.adapter.attribute(socket, { kind: 'websocket', server, request })
-    process.nextTick(introduceUpgraded, request, socket)
-  }
-
-  function introduceUpgraded(request: IncomingMessage, socket: Socket): void {
-    const webSocket = webSocketFor(request)
-    if (webSocket !== null && installedGuard() === guard) introduce(webSocket, socket)
-  }
-
-  function introduce(webSocket: WebSocketLike, socket: Socket): void {
-    guard.adapter.attribute(socket, { kind: 'websocket', server, webSocket })
-  }
-
-  function connections(): Map<WebSocketLike, Socket> {
-    const found = new Map(webSocketsOf(engine!))
-    // A WebSocket that is closing has left the list of Engine.IO.
-    for (const socket of guard.adapter.socketsOf(server)) {
-      const webSocket = guard.adapter.useOf(socket)?.webSocket
-      if (webSocket) found.set(webSocket, socket)
-    }
-    return found
-  }
-
-  engine.on('headers', onHeaders)
-  for (const [webSocket, socket] of webSocketsOf(engine)) introduce(webSocket, socket)
-  const stopBound = boundClosing(guard, connections, closeLimitMs)
-
-  function release(): void {
-    engine?.off('headers', onHeaders)
-    stopBound()
-    undo()
-    forgetRelease(server, release)
-  }
-
-  return {
-    drain: (drainOptions) =>
-      drainWebSockets(
-        {
-          guard,
-          server,
-          httpServer: httpServerOf(io),
-          connections,
-          close: () => (closing ??= close(io)),
-          closeWebSocket: (webSocket) => webSocket.close(GOING_AWAY),
-        },
-        drainOptions,
-        [],
-      ),
-    release,
-  }
+  const { drain, release } = guardWebSockets(
+    {
+      server: io as SocketIoLike & EventEmitter,
+      engine,
+      own: null,
+      httpServer: () => httpServerOf(io),
+      list: () => webSocketsOf(engine),
+      close: () => (closing ??= close(io)),
+    },
+    options,
+  )
+  return { drain: (drainOptions) => drain((webSocket) => webSocket.close(GOING_AWAY), drainOptions), release }
 }
 
 /** Not `disconnectSockets(true)`, after which clients do not come back. Never rejects: an adapter may fail to say goodbye. */

@@ -1,7 +1,7 @@
 /** The one file that reads what Socket.IO and Engine.IO keep to themselves, each behind a check. */
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
-import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { Server as HttpServer } from 'node:http'
 import type { WebSocketLike } from '../../src/adapter.js'
 import { isHttpServer } from '../server-kinds.js'
 
@@ -29,15 +29,6 @@ export function engineOf(io: object): EventEmitter | null {
 export function httpServerOf(io: object): HttpServer | null {
   const { httpServer } = io as { httpServer?: unknown }
   return isHttpServer(httpServer) ? (httpServer as HttpServer) : null
-}
-
-/**
- * The WebSocket that an upgrade has led to, a turn after Engine.IO has emitted `'headers'` for it.
- * Rests on lib/server.js `onWebSocket` (engine.io 5.1 to 6.6).
- */
-export function webSocketFor(request: IncomingMessage): WebSocketLike | null {
-  const { websocket } = request as { websocket?: unknown }
-  return isWebSocket(websocket) ? websocket : null
 }
 
 /**

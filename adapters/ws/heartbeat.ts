@@ -71,10 +71,8 @@ type Round = ReadonlyMap<WebSocket, Sign>
 export function startHeartbeat(
   guard: Guard,
   connections: Connections<WebSocket>,
-  times: HeartbeatTimes | null,
+  { intervalMs, timeoutMs }: HeartbeatTimes,
 ): () => void {
-  if (times === null) return () => {}
-  const { intervalMs, timeoutMs } = times
   let pinged: Round | null = null
   let earlier: Round = new Map()
 

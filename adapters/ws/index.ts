@@ -2,39 +2,22 @@
 import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { WebSocket, WebSocketServer } from 'ws'
-import {
-  checkServerOptions,
-  describeValue,
-  install,
-  installedGuard,
-  invalidOption,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type ServerOptions,
-} from '../../src/adapter.js'
+import { checkServerOptions, describeValue, invalidOption } from '../../src/adapter.js'
+import type { DrainOptions, DrainResult, GuardedServer, ServerOptions } from '../../src/adapter.js'
 import { isWebSocketServer, refuseServer } from '../server-kinds.js'
-import { forgetRelease, replaceEarlier } from '../taken-over.js'
-import { boundClosing, drainWebSockets, GOING_AWAY, readCloseTimeout } from '../websockets.js'
+import { GOING_AWAY, guardWebSockets, type ClosingOptions } from '../websockets.js'
 import { readHeartbeat, startHeartbeat, type HeartbeatOptions } from './heartbeat.js'
-import { checkVersion, isDown, ownServerOf, socketUnder, webSocketOn } from './internals.js'
+import { checkVersion, isDown, ownServerOf, socketUnder } from './internals.js'
 
 export type { DrainOptions, DrainResult, HeartbeatOptions, ServerOptions }
 
-export interface WebSocketServerOptions extends ServerOptions {
+export interface WebSocketServerOptions extends ClosingOptions {
   /**
    * Pings every client and terminates those from which nothing comes back: a peer that vanished without a word is found
    * by nothing else while no data is sent. `true`: with the defaults. Changes what is sent, so it is off unless asked for.
    * @default false
    */
   heartbeat?: boolean | HeartbeatOptions | undefined
-  /**
-   * How long a closing handshake may take, in milliseconds, 1 to 2147483647, or off. ws has a limit of its own (its option
-   * `closeTimeout`, 30 s), which does not hold where the peer ended first and can't take what is still to be sent: such
-   * a WebSocket is closed here, by RST, once it has been closing for so long without a byte moving.
-   * @default 30000
-   */
-  closeTimeoutMs?: number | 'off' | false | null | undefined
 }
 
 export interface WebSocketDrainOptions extends DrainOptions {
@@ -56,7 +39,7 @@ export type GuardedWebSocketServer = GuardedServer<WebSocketDrainOptions>
  * hold for its sockets, whatever holds for the HTTP server below. Installs a guard with default options when the
  * process has none yet. A second call for the same server replaces the first.
  *
- * Costs three listeners and up to two unref'd timers a server, and nothing per message.
+ * Costs two listeners and up to two unref'd timers a server, and nothing per message.
  *
  * @param server a `WebSocketServer` of ws 8 in any of its modes (`port`, `server`, `noServer`)
  * @param options per-server options; what is left out is as given to `install()`
@@ -72,104 +55,45 @@ export function guardServer(
   if (!isWebSocketServer(server)) throw refuseServer('a WebSocketServer of the package ws', server)
   checkVersion(server)
   checkServerOptions(options, ['heartbeat', 'closeTimeoutMs'])
-  const { heartbeat, closeTimeoutMs, ...settings } = options
+  const { heartbeat, ...settings } = options
   const heartbeatTimes = readHeartbeat(heartbeat)
-  const closeLimitMs = readCloseTimeout(closeTimeoutMs)
-  const guard = installedGuard() ?? install()
   const own = ownServerOf(server)
-  // All that can throw comes before anything that would have to be undone.
-  const undos = [guard.adapter.configureServer(server, settings)]
-  if (own !== null) undos.push(guard.adapter.configureServer(own, settings))
-  replaceEarlier(server, release)
-  let isClosed = false
 
-  function isActive(): boolean {
-    return installedGuard() === guard
-  }
-
-  /** The handshake is about to be answered: also in `noServer` mode, where `'connection'` is the application's to emit. */
-  function onHeaders(_headers: string[], request: IncomingMessage): void {
-    const { socket } = request
-    if (!isActive() || !(socket instanceof Socket)) return
-    guard.adapter.attribute(socket, { kind: 'websocket', server, request })
-    process.nextTick(introduceUnknown, socket)
-  }
-
-  function introduceUnknown(socket: Socket): void {
-    if (!isActive() || guard.adapter.useOf(socket)?.webSocket) return
-    const webSocket = webSocketOn(socket)
-    if (webSocket !== null) introduce(webSocket, socket)
-  }
-
-  function onConnection(webSocket: WebSocket, request?: IncomingMessage): void {
-    const socket = request?.socket instanceof Socket ? request.socket : socketUnder(webSocket)
-    if (isActive() && socket !== null) introduce(webSocket, socket)
-  }
-
-  function introduce(webSocket: WebSocket, socket: Socket): void {
-    guard.adapter.attribute(socket, { kind: 'websocket', server, webSocket })
-  }
-
-  function connections(): Map<WebSocket, Socket> {
-    const found = new Map<WebSocket, Socket>()
-    for (const webSocket of server.clients ?? []) {
-      const socket = socketUnder(webSocket)
-      if (socket === null) continue
-      // Opened before this call, or given to a handler of the application's own.
-      if (isActive() && !guard.adapter.useOf(socket)?.webSocket) introduce(webSocket, socket)
-      found.set(webSocket, socket)
-    }
-    // Those that ws does not list (option `clientTracking`), or whose socket can't be had from it.
-    for (const socket of guard.adapter.socketsOf(server)) {
-      const webSocket = guard.adapter.useOf(socket)?.webSocket as WebSocket | null | undefined
-      if (webSocket && !found.has(webSocket)) found.set(webSocket, socket)
-    }
-    return found
-  }
-
-  function onClose(): void {
-    isClosed = true
-  }
-
-  server.on('headers', onHeaders)
-  server.on('connection', onConnection)
-  server.on('close', onClose)
-  // Introduces those that are open already.
-  connections()
-  undos.push(
-    startHeartbeat(guard, connections, heartbeatTimes),
-    boundClosing(guard, connections, closeLimitMs),
+  const { guard, undos, connections, introduce, drain, release } = guardWebSockets<WebSocket>(
+    {
+      server,
+      engine: server,
+      own,
+      httpServer: () => own,
+      *list() {
+        for (const webSocket of server.clients ?? []) {
+          const socket = socketUnder(webSocket)
+          if (socket !== null) yield [webSocket, socket]
+        }
+      },
+      close() {
+        if (isDown(server)) return null
+        return new Promise((done) => {
+          server.once('close', done)
+          server.close()
+        })
+      },
+    },
+    settings,
   )
+  if (heartbeatTimes !== null) undos.push(startHeartbeat(guard, connections, heartbeatTimes))
 
-  function release(): void {
-    server.off('headers', onHeaders)
-    server.off('connection', onConnection)
-    server.off('close', onClose)
-    for (const undo of undos) undo()
-    forgetRelease(server, release)
+  /** An application may emit it for a WebSocket that another server has accepted. */
+  function onConnection(webSocket: WebSocket, request?: IncomingMessage): void {
+    introduce(webSocket, request?.socket instanceof Socket ? request.socket : socketUnder(webSocket))
   }
 
+  server.on('connection', onConnection)
+  undos.push(() => server.off('connection', onConnection))
   return {
     async drain(drainOptions = {}) {
       const { code, reason } = readCloseFrame(drainOptions)
-      return drainWebSockets(
-        {
-          guard,
-          server,
-          httpServer: own,
-          connections,
-          close() {
-            if (isClosed || isDown(server)) return null
-            return new Promise((done) => {
-              server.once('close', done)
-              server.close()
-            })
-          },
-          closeWebSocket: (webSocket) => webSocket.close(code, reason),
-        },
-        drainOptions,
-        ['code', 'reason'],
-      )
+      return drain((webSocket) => webSocket.close(code, reason), drainOptions, ['code', 'reason'])
     },
     release,
   }

@@ -5,6 +5,8 @@ import { Socket } from 'node:net'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { isHttpServer, refuse } from '../server-kinds.js'
 
+const CLOSED = 2
+
 /**
  * Before ws 8, `close()` terminates every client, so that no drain could be graceful.
  * Rests on the constructor in lib/websocket-server.js (ws 8.0 to 8.23), which sets `_shouldEmitClose` beside `clients`.
@@ -44,7 +46,10 @@ export function ownServerOf(server: WebSocketServer): HttpServer | null {
   return typeof server.options.port === 'number' && isHttpServer(own) ? (own as HttpServer) : null
 }
 
-/** Closed before we were asked: another `close()` would emit `'close'` once more. */
+/**
+ * Closed already: another `close()` would emit `'close'` once more.
+ * Rests on `_state` (lib/websocket-server.js, ws 8.0 to 8.23).
+ */
 export function isDown(server: WebSocketServer): boolean {
-  return typeof server.options.port === 'number' && server.address() === null
+  return (server as { _state?: unknown })._state === CLOSED
 }
