@@ -1,7 +1,4 @@
-/**
- * Puts a report together. Totals, sites, order and paging need a few cheap facts of every odd socket; what is dear is
- * asked of the listed ones alone, after the page is known.
- */
+/** Puts a report together. What is dear is asked of the listed sockets alone, after the page is known. */
 import type { Endpoint } from '../core/endpoint.js'
 import {
   REPORT_SCHEMA,
@@ -12,18 +9,13 @@ import {
   type Report,
   type SiteCount,
   type SiteReport,
+  type SiteTrend,
   type SnapshotQuery,
   type SocketReport,
 } from '../core/report.js'
 import { portsHeld } from './ports.js'
-import type { SiteTrend } from '../core/report.js'
-import {
-  CONDITIONS,
-  type Condition,
-  type Direction,
-  type EventType,
-  type Verdict,
-} from '../core/vocabulary.js'
+import { CONDITIONS, type Condition, type Direction, type EventType } from '../core/vocabulary.js'
+import type { Verdict } from '../core/vocabulary.js'
 
 export const DEFAULT_LIMIT = 1000
 export const MAX_LIMIT = 10_000
@@ -112,13 +104,12 @@ function shareOf({ count }: SiteCount, openDescriptors: number | null): SiteRepo
   return openDescriptors === null ? null : Math.min(1, count / openDescriptors)
 }
 
-/** Those that have nothing suspect again. */
 function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]): HealedSite[] {
   const inTrouble = new Set(sites.map(({ site }) => site))
   return [...healedSites].filter(({ site }) => !inTrouble.has(site)).slice(0, MOST_HEALED_SITES)
 }
 
-/** Where the socket of the last page is gone, its place is too. To begin again might never end, so the listing ends. */
+/** Where the socket of the last page is gone, its place is too, and the listing ends. */
 function pageOf(
   rows: readonly SocketRow[],
   { all = false, unsettled = false, after = 0 }: SnapshotQuery,

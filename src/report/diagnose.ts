@@ -1,9 +1,6 @@
-/**
- * The one sentence that a tired reader needs: what happened, since when, whose code, what to do.
- * Every claim in it is a fact of the same report entry.
- */
+/** The sentence that a tired reader needs: what happened, since when, whose code, what to do. */
 import type { Owner, Usage, SocketReport } from '../core/report.js'
-import type { Condition, Direction, Kind } from '../core/vocabulary.js'
+import type { Condition, Direction, Kind, Verdict } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
 import { formatRequest } from './phrases.js'
@@ -17,7 +14,8 @@ const UNUSED: Usage = { hasReadableListener: false, isPiped: false, awaitsHandsh
 export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   const { condition } = socket
   const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition, usage)
-  return `${capitalize(subjectOf(socket))}: ${what}`
+  const subject = subjectOf(socket)
+  return `${subject.slice(0, 1).toUpperCase()}${subject.slice(1)}: ${what}`
 }
 
 /** Nothing was written since the HTTP server let go of it. */
@@ -25,24 +23,19 @@ function isUnanswered({ context }: Owner): boolean {
   return context['upgrade'] === 'unanswered' || context['connect'] === 'unanswered'
 }
 
-function describeCalm({ verdict, phase, kind, owner, idleMs }: Undiagnosed): string {
-  switch (verdict) {
-    case 'recovered':
-      return 'has recovered; it was leaked. Nothing to do.'
-    case 'exempt':
-      return 'exempt, the application keeps it on purpose. Nothing to do.'
-    case 'reclaimed':
-      return 'closed by the guard. Nothing to do.'
-    case 'dead':
-      return 'died, its peer is gone. Nothing to do.'
-    default:
-      return isUnanswered(owner)
-        ? `${phase}, and nobody has answered its ${REQUESTS[kind]} for ${formatDuration(idleMs)}.`
-        : `healthy (${phase}). Nothing to do.`
-  }
+const CALM: Readonly<Partial<Record<Verdict, string>>> = {
+  recovered: 'has recovered; it was leaked',
+  exempt: 'exempt, the application keeps it on purpose',
+  reclaimed: 'closed by the guard',
+  dead: 'died, its peer is gone',
 }
 
-/** What happened, and what follows from the verdict: a sentence that asks for a remedy only where one is wanted. */
+function describeCalm({ verdict, phase, kind, owner, idleMs }: Undiagnosed): string {
+  if (CALM[verdict] === undefined && isUnanswered(owner))
+    return `${phase}, and nobody has answered its ${REQUESTS[kind]} for ${formatDuration(idleMs)}.`
+  return `${CALM[verdict] ?? `healthy (${phase})`}. Nothing to do.`
+}
+
 function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage): string {
   const what = describeCondition(socket, condition, usage) + describePeer(socket) + describeLoss(socket)
   const { seenBy, verdict } = socket
@@ -98,14 +91,10 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
     `${isUnanswered(owner) ? 'connection' : NOUNS[kind]}${label}`,
     isNamedByPeer ? '' : `of ${isUnanswered(owner) ? owner.site : owner.site.replace(/^upgrade (?=\/)/, '')}`,
     isPeerNamed ? '' : peer,
-    describeRequest(owner),
+    // Which request of many to the same host.
+    owner.request?.origin === undefined ? '' : `(${formatRequest(owner.request)})`,
   ]
   return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
-}
-
-/** Which request of many to the same host. */
-function describeRequest({ request }: Undiagnosed['owner']): string {
-  return request?.origin === undefined ? '' : `(${formatRequest(request)})`
 }
 
 function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHandshake }: Usage): string {
@@ -262,8 +251,4 @@ function remedyForStalled(kind: Kind, direction: Direction): string {
     default:
       return 'socket.resetAndDestroy() when the output makes no progress'
   }
-}
-
-function capitalize(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }

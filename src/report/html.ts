@@ -1,8 +1,7 @@
 /**
- * The report as one page that loads nothing: no image, font, style sheet or script from anywhere, so it can be saved,
- * mailed, and shown under a policy that allows nothing but the page's own style and script
- * (`PAGE_STYLE` and `PAGE_SCRIPT`, whose hashes the server names). It says everything without its script, which only
- * tells the reader that something has changed since.
+ * The report as one page that loads nothing from anywhere, so it can be saved, mailed, and shown under a policy that
+ * allows its own style and script alone, by their hashes. It says everything without its script, which only tells the
+ * reader that something has changed since.
  */
 import { formatDuration } from '../core/format.js'
 import type {
@@ -23,10 +22,11 @@ import {
   countSockets,
   describeAccesses,
   describeBooks,
-  describeCondition,
   describeEvidence,
   describeStalls,
   describeTrend,
+  DESCRIPTIONS,
+  formatContext,
   formatInstant,
   formatPartner,
   formatRequest,
@@ -49,9 +49,10 @@ export function renderHtml(report: Report, options?: HtmlOptions): string {
   return [...writeHtml(report, options)].join('')
 }
 
-/** In pieces, one for each socket, so that whoever writes a long page may pause between them. */
+/** In pieces, one for each socket, so that the writer of a long page may pause between them. */
 export function* writeHtml(report: Report, { query = {} }: HtmlOptions = {}): Generator<string> {
   const shown = withoutQueries({ ...report, sockets: [] })
+  const mood = moodOf(shown.totals)
   yield markup`<!doctype html>
 <html lang="en">
 <head>
@@ -59,14 +60,14 @@ export function* writeHtml(report: Report, { query = {} }: HtmlOptions = {}): Ge
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>${titleOf(shown.totals)} · socket-leak-guard</title>
+<title>${mood.title} · socket-leak-guard</title>
 <link rel="icon" href="${PAGE_ICON}">
 <style>${new Markup(PAGE_STYLE)}</style>
 </head>
-<body class="${toneOf(shown.totals)}">
+<body class="${mood.tone}">
 ${renderBanner(shown, query)}
 <main>
-${renderHeadline(shown)}
+${renderHeadline(shown, mood)}
 ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
@@ -89,9 +90,27 @@ ${renderFooter(query)}
 `.source
 }
 
-function titleOf(totals: Totals): string {
-  if (totals.leaked > 0) return `${totals.leaked} leaked`
-  return totals.suspect > 0 ? `${totals.suspect} suspect` : 'All is well'
+type Mood = Readonly<Record<'tone' | 'title' | 'headline' | 'explanation', string>>
+
+function moodOf({ leaked, suspect, tracked }: Totals): Mood {
+  if (leaked > 0)
+    return {
+      tone: 'leaked',
+      title: `${leaked} leaked`,
+      headline: `${countSockets(leaked)} leaked${suspect === 0 ? '' : `, ${suspect} suspect`}`,
+      explanation:
+        'Each of them ended or stalled, and its grace period is over. Start with the first site below.',
+    }
+  if (suspect > 0)
+    return {
+      tone: 'suspect',
+      title: `${suspect} suspect`,
+      headline: `${countSockets(suspect)} suspect`,
+      explanation: 'Something ended or stalled, and the grace period runs: there is nothing to do yet.',
+    }
+  const open = tracked === 0 ? 'No socket is open' : `${countSockets(tracked)} tracked`
+  const explanation = `${open}, none suspect, none leaked.`
+  return { tone: 'healthy', title: 'All is well', headline: 'All is well', explanation }
 }
 
 function renderBanner(report: Report, query: SnapshotQuery): Markup {
@@ -104,38 +123,16 @@ function renderBanner(report: Report, query: SnapshotQuery): Markup {
 <p class="news" id="news" role="status" hidden></p>`
 }
 
-function renderHeadline(report: Report): Markup {
-  const { totals, kernel } = report
+function renderHeadline(report: Report, { headline, explanation }: Mood): Markup {
+  const { kernel } = report
   const stalls = describeStalls(report.stalls)
   return markup`<section class="headline">
-<h1>${headlineOf(totals)}</h1>
-<p>${explain(totals)}</p>
+<h1>${headline}</h1>
+<p>${explanation}</p>
 <p class="aside">Kernel view: ${kernel.probe === 'none' ? markup`<strong>unavailable</strong>` : kernel.probe}${kernel.reason !== null && markup` – ${kernel.reason}`}</p>
 ${stalls !== '' && markup`<p class="aside">Event loop: ${stalls}</p>`}
 ${describeBooks(report).map(({ name, text }) => markup`<p class="aside">${name}: ${text}</p>`)}
 </section>`
-}
-
-function toneOf(totals: Totals): string {
-  if (totals.leaked > 0) return 'leaked'
-  return totals.suspect > 0 ? 'suspect' : 'healthy'
-}
-
-function headlineOf(totals: Totals): string {
-  if (totals.leaked > 0) {
-    const suspects = totals.suspect === 0 ? '' : `, ${totals.suspect} suspect`
-    return `${countSockets(totals.leaked)} leaked${suspects}`
-  }
-  return totals.suspect > 0 ? `${countSockets(totals.suspect)} suspect` : 'All is well'
-}
-
-function explain(totals: Totals): string {
-  if (totals.leaked > 0)
-    return 'Each of them ended or stalled, and its grace period is over. Start with the first site below.'
-  if (totals.suspect > 0)
-    return 'Something ended or stalled, and the grace period runs: there is nothing to do yet.'
-  const tracked = totals.tracked === 0 ? 'No socket is open' : `${countSockets(totals.tracked)} tracked`
-  return `${tracked}, none suspect, none leaked.`
 }
 
 function renderCards(totals: Totals): Markup {
@@ -171,32 +168,27 @@ function renderPaging(report: Report, query: SnapshotQuery): Markup {
 function renderFooter(query: SnapshotQuery): Markup {
   return markup`<footer>
 <details><summary>What the conditions mean</summary>
-<dl class="legend">${CONDITIONS.map((condition) => markup`<dt>${condition}</dt><dd>${describeCondition(condition)}</dd>`)}</dl>
+<dl class="legend">${CONDITIONS.map((condition) => markup`<dt>${condition}</dt><dd>${DESCRIPTIONS[condition]}</dd>`)}</dl>
 </details>
 <p>This report as <a href="${linkTo(query, 'json')}">JSON</a>, <a href="${linkTo(query, 'text')}">text</a> or <a href="${linkTo(query, 'prometheus')}">Prometheus metrics</a>.</p>
 </footer>`
 }
 
-/** Only a query, which keeps the path: right under any prefix, with and without a slash at its end. */
-function linkTo(query: SnapshotQuery, format = 'html'): string {
-  const parts = [`format=${format}`]
-  if (query.all) parts.push('all=1')
-  if (query.limit !== undefined) parts.push(`limit=${query.limit}`)
-  if (query.after !== undefined) parts.push(`after=${query.after}`)
-  return `?${parts.join('&')}`
+/** No path, so that it is right under any prefix. */
+function linkTo({ all, limit, after }: SnapshotQuery, format = 'html'): string {
+  const page = (limit === undefined ? '' : `&limit=${limit}`) + (after === undefined ? '' : `&after=${after}`)
+  return `?format=${format}${all ? '&all=1' : ''}${page}`
 }
 
 /** A name after `#` heads a column of numbers. */
 function columns(...names: readonly string[]): Markup {
-  const cells = names.map((name) =>
-    name.startsWith('#')
-      ? markup`<th role="columnheader" scope="col" class="number">${name.slice(1)}</th>`
-      : markup`<th role="columnheader" scope="col">${name}</th>`,
-  )
+  const cells = names.map((name) => {
+    const isNumber = name.startsWith('#')
+    return markup`<th role="columnheader" scope="col"${isNumber && new Markup(' class="number"')}>${isNumber ? name.slice(1) : name}</th>`
+  })
   return markup`<thead role="rowgroup"><tr role="row">${cells}</tr></thead>`
 }
 
-/** Where suspect and leaked sockets come from, worst first. */
 function renderSites(sites: readonly SiteReport[]): Markup {
   const worst = Math.max(...sites.map((site) => site.count))
   return markup`<section aria-labelledby="sites">
@@ -214,12 +206,11 @@ function renderSite(site: SiteReport, worst: number): Markup {
   const trend = describeTrend(site).join(' · ')
   return markup`
 <tr role="row"><th role="rowheader" scope="row"><span class="text">${site.site}</span><svg class="share" aria-hidden="true"><rect width="${share}%" height="100%"/></svg>${trend !== '' && markup`<span class="trend">${trend}</span>`}</th>
-<td role="cell" class="number" data-name="Sockets">${site.count}</td>
-<td role="cell" class="number" data-name="Oldest">${formatDuration(site.oldestMs)}</td>
-<td role="cell" data-name="Conditions">${present.map((condition) => markup`<span class="chip" title="${describeCondition(condition)}">${condition} <b>${site.conditions[condition] ?? 0}</b></span> `)}</td></tr>`
+${number('Sockets', site.count)}
+${number('Oldest', formatDuration(site.oldestMs))}
+<td role="cell" data-name="Conditions">${present.map((condition) => markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition} <b>${site.conditions[condition] ?? 0}</b></span> `)}</td></tr>`
 }
 
-/** Sites that leaked and, for now, leak no more. */
 function renderHealed(sites: readonly HealedSite[]): Markup {
   return markup`<section aria-labelledby="healed">
 <h2 id="healed">No longer leaking</h2>
@@ -236,12 +227,11 @@ function renderHealedSite(site: HealedSite): Markup {
   return markup`
 <tr role="row"><th role="rowheader" scope="row" class="text">${site.site}</th>
 <td role="cell"><span class="badge ${state}">${state}</span></td>
-<td role="cell" class="number" data-name="Leaked">${site.leakedTotal}</td>
-<td role="cell" class="number" data-name="Closed by the guard">${site.reclaimed}</td>
-<td role="cell" class="number" data-name="Leak-free for">${formatDuration(site.healedMs)}</td></tr>`
+${number('Leaked', site.leakedTotal)}
+${number('Closed by the guard', site.reclaimed)}
+${number('Leak-free for', formatDuration(site.healedMs))}</tr>`
 }
 
-/** Two connections that are one conversation, a line each. */
 function renderPairs(pairs: readonly PairReport[]): Markup {
   const rest = pairs.length - MOST_PAIRS
   return markup`<section aria-labelledby="pairs">
@@ -252,7 +242,6 @@ ${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'pair' : '
 </section>`
 }
 
-/** Peers that may fail to connect again because of what is half-closed here, worst first. */
 function renderPorts(ports: readonly PortsReport[]): Markup {
   const rest = ports.length - MOST_PEERS
   return markup`<section aria-labelledby="ports">
@@ -269,8 +258,8 @@ ${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'peer' : '
 function renderPeer({ remote, localPort, heldPorts }: PortsReport): Markup {
   return markup`
 <tr role="row"><th role="rowheader" scope="row" class="text">${remote}</th>
-<td role="cell" class="number" data-name="Our port">${localPort}</td>
-<td role="cell" class="number" data-name="Ports held">${heldPorts}</td></tr>`
+${number('Our port', localPort)}
+${number('Ports held', heldPorts)}</tr>`
 }
 
 /** The sockets of the report as a table, the diagnosis foremost; what else is known unfolds below it. */
@@ -299,30 +288,33 @@ function renderSocket(socket: SocketReport): Markup {
 ${renderDetails(socket)}</td>
 <td role="cell" class="connection"><span class="text">${nameEndpoint(socket.local)}</span> <span class="text">${socket.direction === 'inbound' ? '←' : '→'} ${nameEndpoint(socket.remote)}</span>
 <span class="quiet">${state.join(', ')}</span> ${waiting !== '' && markup`<span class="quiet">${waiting}</span>`}</td>
-<td role="cell" class="number" data-name="Idle">${formatDuration(socket.idleMs)}</td></tr>`
+${number('Idle', formatDuration(socket.idleMs))}</tr>`
 }
 
 function renderDetails(socket: SocketReport): Markup {
   const { owner, condition } = socket
-  const context = Object.entries(owner.context).map(([key, value]) => `${key}=${value}`)
+  const context = formatContext(owner, ', ')
   const accesses = describeAccesses(owner)
   const chip =
-    condition !== null &&
-    markup`<span class="chip" title="${describeCondition(condition)}">${condition}</span>`
+    condition !== null && markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition}</span>`
   return markup`<details><summary><span class="text">${owner.site}</span> ${chip}</summary>
 <dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
-${condition !== null && fact('Condition', `${condition}: ${describeCondition(condition)}`)}
+${condition !== null && fact('Condition', `${condition}: ${DESCRIPTIONS[condition]}`)}
 ${fact('Evidence', describeEvidence(socket).join(', '))}
 ${socket.partner !== null && fact('Pair', formatPartner(socket))}
 ${owner.request !== null && fact('Request', formatRequest(owner.request))}
 ${owner.label !== null && fact('Label', owner.label)}
-${context.length > 0 && fact('Context', context.join(', '))}
+${context !== '' && fact('Context', context)}
 ${owner.stack !== null && renderStack('Stack', owner.stack)}
 ${accesses.length > 0 && renderStack('Accesses', accesses)}</dl></details>`
 }
 
 function renderStack(name: string, frames: readonly string[]): Markup {
   return markup`<dt>${name}</dt><dd><ol class="stack">${frames.map((frame) => markup`<li>${frame.trim()}</li>`)}</ol></dd>`
+}
+
+function number(name: string, value: number | string): Markup {
+  return markup`<td role="cell" class="number" data-name="${name}">${value}</td>`
 }
 
 function fact(name: string, value: string): Markup {

@@ -10,7 +10,6 @@ export function renderJson(report: Report): string {
 
 const NO_SOCKETS = '"sockets": []'
 
-/** In pieces, one for each socket. */
 export function* writeJson(report: Report): Generator<string> {
   const text = `${JSON.stringify(withoutQueries({ ...report, sockets: [] }), null, 2)}\n`
   // In a string of the report each quote has a backslash before it.
@@ -24,7 +23,7 @@ export function* writeJson(report: Report): Generator<string> {
   yield `\n  ]${text.slice(at + NO_SOCKETS.length)}`
 }
 
-/** One verdict change on one line, as server-sent events and log lines need it. */
+/** On one line. */
 export function renderEventJson(event: GuardEvent): string {
   return JSON.stringify(eventWithoutQueries(event))
 }

@@ -1,7 +1,4 @@
-/**
- * HTML that can't be built without escaping: whatever is put between the literal parts is text,
- * unless it is markup itself.
- */
+/** HTML whose parts are escaped: what is put between the literals is text, unless it is markup itself. */
 import { makePrintable } from './printable.js'
 
 export class Markup {
@@ -12,15 +9,12 @@ export class Markup {
   }
 }
 
-/** `null` and `false` leave nothing behind, so that parts can be optional in place. */
+/** `null` and `false` leave nothing behind. */
 type Part = Markup | readonly Markup[] | string | number | null | false
 
 const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
+  ...{ '&': '&amp;', '<': '&lt;', '>': '&gt;' },
+  ...{ '"': '&quot;', "'": '&#39;' },
 }
 
 /** Safe as text and inside a quoted attribute value. Unprintable characters are shown as escapes. */
@@ -28,13 +22,9 @@ export function escapeHtml(text: string): string {
   return makePrintable(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }
 
-/** `markup\`<p class="${name}">${text}</p>\``: every text part is escaped. Quote attribute values. */
+/** Quote attribute values. */
 export function markup(literals: TemplateStringsArray, ...parts: readonly Part[]): Markup {
-  let source = literals[0] ?? ''
-  parts.forEach((part, i) => {
-    source += sourceOf(part) + (literals[i + 1] ?? '')
-  })
-  return new Markup(source)
+  return new Markup(literals.map((literal, i) => literal + sourceOf(parts[i] ?? null)).join(''))
 }
 
 function sourceOf(part: Part): string {

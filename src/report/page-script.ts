@@ -1,10 +1,8 @@
 /**
- * The only script of the page, in the language of browsers of 2020. It listens for verdict changes and offers to
- * reload; it never rewrites what the reader is reading. Holds no data, so that its hash is a constant.
+ * Listens for verdict changes and offers to reload. Holds no data, so that its hash is a constant.
  *
- * The address of the events is made from the page's own path: `/leaks` and `/leaks/` are the same report, but a relative
- * address would leave the first one's prefix. Closing on `pagehide` frees one of the few connections that a browser
- * opens to a host, and one of the places of the endpoint.
+ * The address of the events is made from the page's own path, because a relative one would leave the prefix `/leaks`
+ * where it has no slash at its end. Closing on `pagehide` frees one of the few connections of a browser to a host.
  */
 export const PAGE_SCRIPT = `
 (() => {

@@ -1,7 +1,4 @@
-/**
- * Two connections of this process that are one conversation: a client and the upstream that is asked for it. Told in one
- * line, because neither of the two tells the story alone.
- */
+/** A client and the upstream that is asked for it, told in one line: neither of the two tells the story alone. */
 import { formatEndpoint } from '../core/endpoint.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import type { PairReport, PairSide, PartnerReport } from '../core/report.js'
@@ -44,7 +41,6 @@ function describeState(side: PairSide, isSurvivor = false): string {
   return `is ${still}open${idle}`
 }
 
-/** The route or place that has both: the accepted one's, unless only the other knows. */
 function whoseCode([a, b]: readonly [PairSide, PairSide]): string {
   return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
 }

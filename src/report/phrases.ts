@@ -12,7 +12,7 @@ import type {
 } from '../core/report.js'
 import { CONDITIONS, type Condition } from '../core/vocabulary.js'
 
-/** Of pairs, and of peers whose ports are held, a report for people names so many. */
+/** How many a report for people names. */
 export const MOST_PAIRS = 20
 export const MOST_PEERS = 10
 
@@ -27,24 +27,25 @@ export function formatConnection(socket: SocketReport): string {
   return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
 }
 
-/** `1.5 KiB unread, 3 B unsent`: what waits, and nothing for what does not. */
+/** `1.5 KiB unread, 3 B unsent`; empty when nothing waits. */
 export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): string {
-  const parts: string[] = []
-  if (unreadBytes > 0) parts.push(`${formatBytes(unreadBytes)} unread`)
-  if (unsentBytes > 0) parts.push(`${formatBytes(unsentBytes)} unsent`)
-  return parts.join(', ')
+  const unread = unreadBytes > 0 ? `${formatBytes(unreadBytes)} unread` : ''
+  const unsent = unsentBytes > 0 ? `${formatBytes(unsentBytes)} unsent` : ''
+  return unread + (unread && unsent && ', ') + unsent
 }
 
-/**
- * `GET /users/7`, and with its host where it goes out: `GET http://10.0.0.5:8080/users/7`. A target that is no path stays what it
- * is (RFC 9112, section 3.2): `CONNECT bank.example:443 via http://10.0.0.9:3128`.
- */
+export function formatContext({ context }: Owner, separator: string): string {
+  return Object.entries(context)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(separator)
+}
+
+/** `GET /users/7`, `GET http://10.0.0.5:8080/users/7`, `CONNECT bank.example:443 via http://10.0.0.9:3128`. */
 export function formatRequest({ method, origin = '', path }: RequestInfo): string {
   if (origin === '' || path.startsWith('/')) return `${method} ${origin}${path}`
   return `${method} ${path} ${path === '*' ? 'at' : 'via'} ${origin}`
 }
 
-/** `pair with #3, client 10.0.0.7:50122, closed 2 min ago`: the other connection of the pair. */
 export function formatPartner({ partner }: SocketReport): string {
   if (partner === null) return ''
   const who = `#${partner.id}, ${partner.direction} ${nameEndpoint(partner.remote)}`
@@ -70,16 +71,16 @@ export function describeAccesses({ accesses, stack }: Owner): string[] {
   })
 }
 
-/** Everything a verdict rests on, in words; what no sensor could tell is left out. */
-export function describeEvidence(socket: SocketReport): string[] {
-  const { evidence } = socket
+/** What a verdict rests on; what no sensor could tell is left out. */
+export function describeEvidence({ evidence }: SocketReport): string[] {
   const facts = [`peer ${evidence.peer}${evidence.peerBasis === '' ? '' : ` (${evidence.peerBasis})`}`]
-  if (evidence.lastDataReceivedMs !== null)
-    facts.push(`last data received ${formatDuration(evidence.lastDataReceivedMs)} ago`)
-  if (evidence.lastDataSentMs !== null)
-    facts.push(`last data sent ${formatDuration(evidence.lastDataSentMs)} ago`)
-  if (evidence.lastAckReceivedMs !== null)
-    facts.push(`last acknowledgement ${formatDuration(evidence.lastAckReceivedMs)} ago`)
+  const ages = {
+    'data received': evidence.lastDataReceivedMs,
+    'data sent': evidence.lastDataSentMs,
+    acknowledgement: evidence.lastAckReceivedMs,
+  }
+  for (const [what, age] of Object.entries(ages))
+    if (age !== null) facts.push(`last ${what} ${formatDuration(age)} ago`)
   if (evidence.rttMs !== null) facts.push(`round trip ${Number(evidence.rttMs.toFixed(1))} ms`)
   if (evidence.retransmits) facts.push(`retransmits ${evidence.retransmits}`)
   if (evidence.probes) facts.push(`unanswered probes ${evidence.probes}`)
@@ -87,14 +88,13 @@ export function describeEvidence(socket: SocketReport): string[] {
   return facts
 }
 
-/** `eof-ignored 3, fin-wait 1`: in the order of the vocabulary. */
+/** `eof-ignored 3, fin-wait 1` */
 export function formatConditions(site: SiteReport): string {
   return CONDITIONS.filter((condition) => site.conditions[condition])
     .map((condition) => `${condition} ${site.conditions[condition]}`)
     .join(', ')
 }
 
-/** `blocked 3 times, for 4 s at the longest; last 2 min ago, for 800 ms`; empty when it never was. */
 export function describeStalls({ count, longestMs, lastMs, lastEndedMs }: StallReport): string {
   if (count === 0 || lastEndedMs === null) return ''
   const times = count === 1 ? 'once' : `${count} times`
@@ -107,39 +107,34 @@ export function countSockets(count: number): string {
   return `${count === 0 ? 'no' : count} socket${count === 1 ? '' : 's'}`
 }
 
-/** From here on, the share of the open descriptors is worth a word. */
+/** From here on, a site's share of the open descriptors, or that of the limit in use, is worth a word. */
 const NOTABLE_SHARE = 0.01
+const NOTABLE_USAGE = 0.5
 
-/** `40 leaked since start`, `+12.5/h`, `2 % of open descriptors`: only what the count does not say already. */
+/** `40 leaked since start`, `+12.5/h`, `2 % of open descriptors`: what the count does not say already. */
 export function describeTrend({ count, leakedTotal, growthPerHour, descriptorShare }: SiteReport): string[] {
   const parts: string[] = []
   if (leakedTotal > count) parts.push(`${leakedTotal} leaked since start`)
-  const growth = formatGrowth(growthPerHour)
-  if (growth !== '') parts.push(growth)
+  // Of more than ten a fraction says nothing.
+  const growth = Math.abs(growthPerHour) < 10 ? Number(growthPerHour.toFixed(1)) : Math.round(growthPerHour)
+  if (growth !== 0) parts.push(`${growth > 0 ? '+' : ''}${growth}/h`)
   if (descriptorShare !== null && descriptorShare >= NOTABLE_SHARE)
     parts.push(`${Math.round(descriptorShare * 100)} % of open descriptors`)
   return parts
 }
 
-/** Of more than ten a fraction says nothing. */
-function formatGrowth(perHour: number): string {
-  const rounded = Math.abs(perHour) < 10 ? Number(perHour.toFixed(1)) : Math.round(perHour)
-  if (rounded === 0) return ''
-  return `${perHour > 0 ? '+' : ''}${rounded}/h`
-}
-
-/** Who put it right: a site whose leaks the guard closes has not recovered. */
+/** A site whose leaks the guard closes has not recovered. */
 export function isRecovered({ reclaimed }: HealedSite): boolean {
   return reclaimed === 0
 }
 
-/** `12 leaked since start, none now (for 5 min)`. */
 export function describeHealing({ leakedTotal, reclaimed, healedMs }: HealedSite): string {
   const closed = reclaimed === 0 ? '' : `, ${reclaimed} of them closed by the guard`
   return `${leakedTotal} leaked since start${closed}, none now (for ${formatDuration(healedMs)})`
 }
 
-const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
+/** In plain words, for a legend or a tooltip. */
+export const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
   'eof-ignored': 'the peer closed and the application was told, but never ended its own side',
   'eof-unread': 'the peer closed, but its end of stream waits behind bytes that nobody reads',
   'fin-unseen': 'the peer closed, but Node is not reading and has not noticed',
@@ -152,20 +147,7 @@ const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
   abandoned: 'the other connection of its pair has left, and nobody told this one',
 }
 
-/** A condition in plain words, for a legend or a tooltip. */
-export function describeCondition(condition: Condition): string {
-  return DESCRIPTIONS[condition]
-}
-
-export interface Remark {
-  readonly name: string
-  readonly text: string
-}
-
-/** From here on, the share of descriptors in use is worth a line. */
-const NOTABLE_USAGE = 0.5
-
-export function describeBooks(report: Report): Remark[] {
+export function describeBooks(report: Report): { readonly name: string; readonly text: string }[] {
   return [
     { name: 'descriptors', text: describeDescriptors(report) },
     { name: 'untracked', text: describeOrphans(report) },
@@ -196,7 +178,7 @@ function describeOrphans({ orphans }: Report): string {
   return `${sockets} (${states.join(', ')}) that the guard never saw; who opened or holds them can't be known`
 }
 
-/** `2026-01-31T12:00:00.000Z` as a reader likes it: `2026-01-31 12:00:00 UTC`. Anything else is left as it is. */
+/** `2026-01-31T12:00:00.000Z` as `2026-01-31 12:00:00 UTC`. Anything else is left as it is. */
 export function formatInstant(iso: string): string {
   return iso.replace(/^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z$/, '$1 $2 UTC')
 }

@@ -1,7 +1,6 @@
 /**
- * Port pairs held by half-closed sockets. A peer that comes back from a port whose connection we still hold in
- * CLOSE_WAIT does not get through at once: its SYN is answered by a challenge ACK (RFC 5961, section 4), and where
- * something drops the RST that follows, it fails with ETIMEDOUT.
+ * A peer that comes back from a port whose connection we still hold in CLOSE_WAIT does not get through at once: its SYN is
+ * answered by a challenge ACK (RFC 5961, section 4), and where the RST that follows is dropped, it fails with ETIMEDOUT.
  */
 import { formatEndpoint } from '../core/endpoint.js'
 import type { PortsReport } from '../core/report.js'

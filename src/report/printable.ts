@@ -1,18 +1,20 @@
 /**
- * Paths, labels and context values come from the network or from the application, and a report is read in
- * terminals and browsers. Escape sequences could rewrite a terminal, and bidirectional controls or
- * zero-width characters could make one address look like another: all of them are shown as escapes.
+ * What comes from the network may rewrite a terminal by escape sequences, or make one address look like another by
+ * bidirectional controls and zero-width characters. All of them are shown as escapes.
  */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** The longest text that a report shows of a single value, in code points. */
-export const MAX_SHOWN = 1000
-
 /** One line of visible characters, cut off with `…` after `limit` code points. */
-export function makePrintable(text: string, limit = MAX_SHOWN): string {
-  return clip(text, limit).replace(UNPRINTABLE, escapeCharacter)
+export function makePrintable(text: string, limit = 1000): string {
+  return clip(text, limit).replace(UNPRINTABLE, (character) => {
+    const code = character.codePointAt(0) ?? 0
+    const hex = code.toString(16)
+    return (
+      SHORT_ESCAPES[character] ?? (code < 256 ? `\\x${hex.padStart(2, '0')}` : `\\u{${hex.padStart(4, '0')}}`)
+    )
+  })
 }
 
 /** The first `limit` code points of `text`, the last of them `…` when something was cut off. */
@@ -23,11 +25,20 @@ export function clip(text: string, limit: number): string {
   return points.length <= limit ? points.join('') : `${points.slice(0, limit - 1).join('')}…`
 }
 
-function escapeCharacter(character: string): string {
-  const code = character.codePointAt(0) ?? 0
-  return SHORT_ESCAPES[character] ?? (code < 256 ? `\\x${hex(code, 2)}` : `\\u{${hex(code, 4)}}`)
-}
-
-function hex(code: number, digits: number): string {
-  return code.toString(16).padStart(digits, '0')
+/** Lines of at most `width` code points, broken at spaces where it can be, inside a word where it must. At least one. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line: string[] = []
+  for (const word of text.split(' ')) {
+    const points = Array.from(word)
+    if (line.length > 0 && line.length + 1 + points.length <= width) {
+      line.push(' ', ...points)
+      continue
+    }
+    if (line.length > 0) lines.push(line.join(''))
+    line = points
+    while (line.length > width) lines.push(line.splice(0, width).join(''))
+  }
+  if (line.length > 0 || lines.length === 0) lines.push(line.join(''))
+  return lines
 }

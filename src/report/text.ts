@@ -1,7 +1,4 @@
-/**
- * The report for a terminal: what is wrong first, then where it comes from, then each socket. Plain characters in at most
- * 80 columns; whatever came from outside is made printable first.
- */
+/** The report for a terminal, in at most 80 columns: what is wrong first, then where it comes from, then each socket. */
 import { formatDuration } from '../core/format.js'
 import type {
   HealedSite,
@@ -22,6 +19,7 @@ import {
   describeTrend,
   formatConditions,
   formatConnection,
+  formatContext,
   formatInstant,
   formatPartner,
   formatRequest,
@@ -30,9 +28,8 @@ import {
   MOST_PAIRS,
   MOST_PEERS,
 } from './phrases.js'
-import { makePrintable } from './printable.js'
+import { makePrintable, wrap } from './printable.js'
 import { socketWithoutQuery, withoutQueries } from './without-queries.js'
-import { wrap } from './wrap.js'
 
 export const TEXT_CONTENT_TYPE = 'text/plain; charset=utf-8'
 
@@ -44,7 +41,6 @@ export function renderText(report: Report): string {
   return [...writeText(report)].join('')
 }
 
-/** In pieces, one for each socket. */
 export function* writeText(report: Report): Generator<string> {
   const shown = withoutQueries({ ...report, sockets: [] })
   const blocks = [
@@ -63,29 +59,20 @@ export function* writeText(report: Report): Generator<string> {
 
 function renderHeader(report: Report): string[] {
   const { totals, process, kernel } = report
-  const lines = paragraph(`socket-leak-guard: ${summarize(totals)}`)
-  if (totals.recovered + totals.reclaimed + totals.dead > 0)
-    lines.push(
-      ...paragraph(
-        `since start: ${totals.recovered} recovered, ${totals.reclaimed} reclaimed, ${totals.dead} dead`,
-      ),
-    )
-  lines.push(...paragraph(`kernel view: ${describeKernel(kernel)}`))
+  const { recovered, reclaimed, dead } = totals
   const stalls = describeStalls(report.stalls)
-  if (stalls !== '') lines.push(...paragraph(`event loop: ${stalls}`))
-  for (const { name, text } of describeBooks(report)) {
-    lines.push(...paragraph(makePrintable(`${name}: ${text}`, 400)))
-  }
-  lines.push(
-    ...paragraph(
-      `process ${process.pid}: node ${process.node}, ${process.platform}, ` +
-        `up ${formatDuration(process.uptimeSeconds * 1000)}, ${formatInstant(report.generatedAt)}`,
-    ),
-  )
-  return lines
+  return [
+    `socket-leak-guard: ${summarize(totals)}`,
+    recovered + reclaimed + dead > 0 &&
+      `since start: ${recovered} recovered, ${reclaimed} reclaimed, ${dead} dead`,
+    `kernel view: ${describeKernel(kernel)}`,
+    stalls !== '' && `event loop: ${stalls}`,
+    ...describeBooks(report).map(({ name, text }) => makePrintable(`${name}: ${text}`, 400)),
+    `process ${process.pid}: node ${process.node}, ${process.platform}, ` +
+      `up ${formatDuration(process.uptimeSeconds * 1000)}, ${formatInstant(report.generatedAt)}`,
+  ].flatMap((line) => (line === false ? [] : paragraph(line)))
 }
 
-/** The verdict totals as one sentence; a healthy process gets a friendly one. */
 function summarize(totals: Totals): string {
   const exempt = totals.exempt === 0 ? '' : `, ${totals.exempt} exempt`
   if (totals.leaked + totals.suspect === 0)
@@ -120,12 +107,15 @@ function renderSites(sites: readonly SiteReport[]): string[] {
     const height = Math.max(names.length, conditions.length)
     const table = Array.from({ length: height }, (_, line) => {
       const name = names[line] ?? ''
-      // padEnd() counts code units.
-      const cells = [name + ' '.repeat(nameWidth - Array.from(name).length)]
-      cells.push((line === 0 ? row.count : '').padStart(countWidth))
-      cells.push((line === 0 ? row.oldest : '').padStart(oldestWidth))
-      cells.push(conditions[line] ?? '')
-      return cells.join(GAP).trimEnd()
+      return [
+        // padEnd() counts code units.
+        name + ' '.repeat(nameWidth - Array.from(name).length),
+        (line === 0 ? row.count : '').padStart(countWidth),
+        (line === 0 ? row.oldest : '').padStart(oldestWidth),
+        conditions[line] ?? '',
+      ]
+        .join(GAP)
+        .trimEnd()
     })
     return row.trend === '' ? table : [...table, ...indented(row.trend)]
   })
@@ -155,37 +145,28 @@ function renderPorts(ports: readonly PortsReport[]): string[] {
 
 function renderSocket(socket: SocketReport): string[] {
   const { owner } = socket
+  const context = formatContext(owner, ' ')
   const verdict = socket.verdict === 'none' ? 'healthy' : socket.verdict
   const state = [socket.condition, socket.phase, socket.kernelState].filter((word) => word !== null)
+  const waiting = formatWaiting(socket)
   const facts = [
     `${socket.direction} ${socket.kind} ${formatConnection(socket)}`,
     `${state.join(', ')}, seen by ${socket.seenBy}`,
-    [
-      `since ${formatDuration(socket.sinceMs)}`,
-      `idle ${formatDuration(socket.idleMs)}`,
-      formatWaiting(socket),
-    ]
-      .filter((part) => part !== '')
-      .join(', '),
+    `since ${formatDuration(socket.sinceMs)}, idle ${formatDuration(socket.idleMs)}${waiting && `, ${waiting}`}`,
     describeEvidence(socket).join(', '),
     formatPartner(socket),
     `site ${owner.site}${owner.request === null ? '' : `, request ${formatRequest(owner.request)}`}`,
     owner.label && `label ${owner.label}`,
-    describeContext(owner.context),
+    context && `context ${context}`,
     ...(owner.stack ?? []),
     ...describeAccesses(owner),
   ]
-  const lines = paragraph(`#${socket.id} ${verdict}: ${socket.diagnosis}`)
-  for (const fact of facts) if (fact) lines.push(...indented(fact))
-  return lines
+  return [
+    ...paragraph(`#${socket.id} ${verdict}: ${socket.diagnosis}`),
+    ...facts.flatMap((fact) => (fact ? indented(fact) : [])),
+  ]
 }
 
-function describeContext(context: Readonly<Record<string, string>>): string {
-  const entries = Object.entries(context)
-  return entries.length === 0 ? '' : `context ${entries.map(([key, value]) => `${key}=${value}`).join(' ')}`
-}
-
-/** Lines that continue a paragraph are indented, so that the eye finds where the next one begins. */
 function paragraph(text: string): string[] {
   return lined(text).map((line, i) => (i === 0 ? '' : INDENT) + line)
 }

@@ -1,7 +1,4 @@
-/**
- * A query string may hold a session token. Sensors cut queries off before they record a path; every renderer
- * cuts once more, so that one forgetful sensor does not put secrets on a dashboard.
- */
+/** A query may hold a token. Sensors cut it off already; a renderer cuts once more, should a sensor have forgotten. */
 import type { PairReport, GuardEvent, Report, SocketReport } from '../core/report.js'
 
 export function withoutQueries(report: Report): Report {
@@ -39,8 +36,7 @@ export function socketWithoutQuery(socket: SocketReport): SocketReport {
 }
 
 function cutPath(path: string): string {
-  const end = path.search(/[?#]/)
-  return end === -1 ? path : path.slice(0, end)
+  return path.replace(/[?#].*$/s, '')
 }
 
 /** In running text a query ends at the next space: a request target can't hold one (RFC 9112, section 3.2). */

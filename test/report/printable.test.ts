@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { clip, makePrintable } from '../../src/report/printable.js'
-import { wrap } from '../../src/report/wrap.js'
+import { clip, makePrintable, wrap } from '../../src/report/printable.js'
 import { hostileText } from './arbitrary-report.js'
 
 t.test('what can not be seen, or deceives the eye, is shown as an escape', async (t) => {
