@@ -8,21 +8,13 @@
 import type { RequestHandler } from 'express'
 import type { Server } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
-import {
-  drainHttpServer,
-  install,
-  installedGuard,
-  reportHandler as createReportHandler,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type MountedReportOptions,
-  type ServerOptions,
-} from '../../src/adapter.js'
-import { isHttpServer, refuseServer } from '../server-kinds.js'
+import { reportHandler as createReportHandler } from '../../src/adapter.js'
+import type { GuardedServer, MountedReportOptions, ServerOptions } from '../../src/adapter.js'
+import { guardHttpServer } from '../http-servers.js'
 import { routeOf } from './internals.js'
 
-export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, ServerOptions }
+export type { DrainOptions, DrainResult } from '../../src/adapter.js'
+export type { GuardedServer, MountedReportOptions, ServerOptions }
 
 /**
  * Guards every socket of this server; see `socket-leak-guard/http`.
@@ -35,10 +27,7 @@ export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, Se
  * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server | HttpsServer, options: ServerOptions = {}): GuardedServer {
-  if (!isHttpServer(server)) throw refuseServer('an http.Server or https.Server', server)
-  const guard = installedGuard() ?? install()
-  const release = guard.adapter.configureServer(server, options, routeOf)
-  return { drain: (drainOptions) => drainHttpServer(guard, server, drainOptions), release }
+  return guardHttpServer(server, options, routeOf)
 }
 
 /**

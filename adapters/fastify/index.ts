@@ -13,19 +13,17 @@ import {
   installedGuard,
   reportHandler as createReportHandler,
   SocketLeakGuardError,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type MountedReportOptions,
-  type ServerOptions,
 } from '../../src/adapter.js'
-import { withTarget, wildcardTarget } from '../mounted-target.js'
+import type { DrainOptions, DrainResult, GuardedServer } from '../../src/adapter.js'
+import type { MountedReportOptions, ServerOptions } from '../../src/adapter.js'
+import { belowMount } from '../http-servers.js'
 import { isFastify, isHttpServer, refuse, refuseServer } from '../server-kinds.js'
 import { furtherServersOf } from './internals.js'
 
 export type { DrainOptions, DrainResult, MountedReportOptions, ServerOptions }
 
-/** The part of a Fastify instance that is used. */
+// The parts of an instance, a request and a reply that are used.
+
 export interface FastifyLike {
   readonly server: Server | HttpsServer
   readonly version?: string | undefined
@@ -33,14 +31,12 @@ export interface FastifyLike {
   addHook(name: 'onRequest', hook: (request: any, reply: any, done: () => void) => void): unknown
 }
 
-/** The part of a Fastify request that is used. */
 export interface FastifyRequestLike {
   readonly raw: IncomingMessage
   readonly params: unknown
   readonly routeOptions: { readonly url?: string | undefined }
 }
 
-/** The part of a Fastify reply that is used. */
 export interface FastifyReplyLike {
   readonly raw: ServerResponse
   hijack(): unknown
@@ -90,26 +86,22 @@ export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): 
   // All that can throw comes before anything that would have to be undone. A hook without a guard does nothing.
   const hook = hookInto(fastify)
   const guard = installedGuard() ?? install()
-  const releases = new Map<Server | HttpsServer, () => void>([
-    [server, guard.adapter.configureServer(server, options)],
-  ])
-
   const further = furtherServersOf(fastify)
+  const undos: (() => void)[] = [guard.adapter.configureServer(server, options)]
   let seen = 0
 
+  /** They are made while the instance begins to listen, and announced by nothing. */
   function guardFurtherServers(): void {
-    seen = further.length
-    for (const each of further) {
-      if (isServer(each) && !releases.has(each))
-        releases.set(each, guard.adapter.configureServer(each, options))
+    for (; seen < further.length; seen++) {
+      const each = further[seen]
+      if (isServer(each)) undos.push(guard.adapter.configureServer(each, options))
     }
   }
 
   function onRequest(raw: IncomingMessage, route: string): void {
     if (installedGuard() !== guard) return
     if (route !== '') guard.adapter.nameRoute(raw, route)
-    // They are made while the instance begins to listen, and announced by nothing.
-    if (further.length !== seen) guardFurtherServers()
+    guardFurtherServers()
   }
 
   guardFurtherServers()
@@ -121,7 +113,7 @@ export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): 
     },
     release() {
       if (hook.onRequest === onRequest) hook.onRequest = null
-      for (const undo of releases.values()) undo()
+      for (const undo of undos) undo()
     },
   }
 }
@@ -190,6 +182,6 @@ export function reportHandler(
     reply.hijack()
     const { raw, params } = request
     const rest = (params as { '*'?: unknown } | null | undefined)?.['*']
-    report(isMounted ? withTarget(raw, wildcardTarget(rest)) : raw, reply.raw)
+    report(isMounted ? belowMount(raw, rest) : raw, reply.raw)
   }
 }

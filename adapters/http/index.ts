@@ -1,21 +1,12 @@
 /** Guards an `http` or `https` server: settings of its own, a name in the report, and a graceful stop. */
 import type { Server } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
-import {
-  drainHttpServer,
-  install,
-  installedGuard,
-  reportHandler,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type MountedReportOptions,
-  type ServerOptions,
-} from '../../src/adapter.js'
-import { isHttpServer, refuseServer } from '../server-kinds.js'
+import type { GuardedServer, ServerOptions } from '../../src/adapter.js'
+import { guardHttpServer } from '../http-servers.js'
 
-export { reportHandler }
-export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, ServerOptions }
+export { reportHandler } from '../../src/adapter.js'
+export type { DrainOptions, DrainResult, MountedReportOptions } from '../../src/adapter.js'
+export type { GuardedServer, ServerOptions }
 
 /**
  * Guards every socket of this server, upgraded and CONNECT sockets included, for which the report names the request;
@@ -34,8 +25,5 @@ export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, Se
  * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server | HttpsServer, options: ServerOptions = {}): GuardedServer {
-  if (!isHttpServer(server)) throw refuseServer('an http.Server or https.Server', server)
-  const guard = installedGuard() ?? install()
-  const release = guard.adapter.configureServer(server, options)
-  return { drain: (drainOptions) => drainHttpServer(guard, server, drainOptions), release }
+  return guardHttpServer(server, options)
 }

@@ -8,22 +8,17 @@ import type { Server as HttpsServer } from 'node:https'
 import {
   checkServerOptions,
   describeValue,
-  drainHttpServer,
-  install,
   installedGuard,
   invalidOption,
   reportHandler as createReportHandler,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type MountedReportOptions,
-  type ServerOptions,
 } from '../../src/adapter.js'
-import { withTarget, wildcardTarget } from '../mounted-target.js'
-import { isHttpServer, isKoa, refuseServer } from '../server-kinds.js'
+import type { GuardedServer, MountedReportOptions, ServerOptions } from '../../src/adapter.js'
+import { belowMount, guardHttpServer } from '../http-servers.js'
+import { isKoa } from '../server-kinds.js'
 import { routeOf, watchContexts } from './internals.js'
 
-export type { DrainOptions, DrainResult, GuardedServer, MountedReportOptions, ServerOptions }
+export type { DrainOptions, DrainResult } from '../../src/adapter.js'
+export type { GuardedServer, MountedReportOptions, ServerOptions }
 
 export interface KoaServerOptions extends ServerOptions {
   /**
@@ -58,23 +53,20 @@ export interface KoaContextLike {
  * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server | HttpsServer, options: KoaServerOptions = {}): GuardedServer {
-  if (!isHttpServer(server)) throw refuseServer('an http.Server or https.Server', server)
   checkServerOptions(options, ['app'])
   const { app, ...settings } = options
   if (app !== undefined && !isKoa(app)) throw invalidOption('app', 'a Koa application', describeValue(app))
-  const guard = installedGuard() ?? install()
-  const undo = guard.adapter.configureServer(server, settings)
-  const stopWatching =
-    app === undefined
-      ? null
-      : watchContexts(app, function onContext(request, route) {
-          if (installedGuard() === guard) guard.adapter.nameRoute(request, route)
-        })
+  const { drain, release } = guardHttpServer(server, settings)
+  const guard = installedGuard()
+  if (app === undefined || guard === null) return { drain, release }
+  const stopWatching = watchContexts(app, function onContext(request, route) {
+    if (installedGuard() === guard) guard.adapter.nameRoute(request, route)
+  })
   return {
-    drain: (drainOptions) => drainHttpServer(guard, server, drainOptions),
+    drain,
     release() {
-      stopWatching?.()
-      undo()
+      stopWatching()
+      release()
     },
   }
 }
@@ -117,7 +109,7 @@ function targetOf(context: KoaContextLike): IncomingMessage {
   const route = routeOf(context)
   if (route === '') return context.req
   const { groups } = WILDCARD.exec(route) ?? {}
-  return withTarget(context.req, wildcardTarget(groups === undefined ? null : restOf(context, groups)))
+  return belowMount(context.req, groups && restOf(context, groups))
 }
 
 function restOf({ params, captures }: KoaContextLike, { named, repeated }: Record<string, string>): unknown {

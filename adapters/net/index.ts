@@ -1,17 +1,11 @@
 /** Guards a `net` or `tls` server: settings of its own, a name in the report, and a graceful stop. */
 import { Server } from 'node:net'
-import {
-  drainServer,
-  install,
-  installedGuard,
-  type DrainOptions,
-  type DrainResult,
-  type GuardedServer,
-  type ServerOptions,
-} from '../../src/adapter.js'
+import { drainServer, install, installedGuard } from '../../src/adapter.js'
+import type { GuardedServer, ServerOptions } from '../../src/adapter.js'
 import { isHttpServer, refuseServer } from '../server-kinds.js'
 
-export type { DrainOptions, DrainResult, GuardedServer, ServerOptions }
+export type { DrainOptions, DrainResult } from '../../src/adapter.js'
+export type { GuardedServer, ServerOptions }
 
 /**
  * Guards every socket of this server; those already open as well, if a guard was installed before they were accepted.
