@@ -11,10 +11,10 @@ export interface Load {
   close(): void
 }
 
-export function openLoad(workload: Workload, port: number): Promise<Load> {
+export function openLoad(workload: Workload, port: number, connections = CONNECTIONS): Promise<Load> {
   return workload.connection === 'kept'
-    ? openKept(workload, port)
-    : Promise.resolve(openOneShot(workload, port))
+    ? openKept(workload, port, connections)
+    : Promise.resolve(openOneShot(workload, port, connections))
 }
 
 /** Opens so many connections, shakes hands, and leaves them idle. */
@@ -47,9 +47,9 @@ async function shakeHands(socket: Socket, handshake: string | null): Promise<voi
   }
 }
 
-async function openKept(workload: Workload, port: number): Promise<Load> {
+async function openKept(workload: Workload, port: number, connections: number): Promise<Load> {
   const question = Buffer.from(workload.question, 'latin1')
-  const sockets = await openConnections(port, workload.handshake, CONNECTIONS)
+  const sockets = await openConnections(port, workload.handshake, connections)
   const course = new Course()
 
   function ask(socket: Socket): void {
@@ -81,7 +81,7 @@ async function openKept(workload: Workload, port: number): Promise<Load> {
   }
 }
 
-function openOneShot(workload: Workload, port: number): Load {
+function openOneShot(workload: Workload, port: number, connections: number): Load {
   const question = Buffer.from(workload.question, 'latin1')
   const course = new Course()
 
@@ -106,7 +106,7 @@ function openOneShot(workload: Workload, port: number): Load {
   return {
     run(exchanges) {
       const done = course.begin(exchanges)
-      for (let i = 0; i < CONNECTIONS; i += 1) ask()
+      for (let i = 0; i < connections; i += 1) ask()
       return done
     },
     close() {},

@@ -6,7 +6,7 @@ import type { Usage } from './server.js'
 import type { ServerKind } from './workloads.js'
 
 const PROGRAM = fileURLToPath(new URL('server.js', import.meta.url))
-const PRELOAD = fileURLToPath(new URL('../../dist/register.cjs', import.meta.url))
+export const PRELOAD = fileURLToPath(new URL('../../dist/register.cjs', import.meta.url))
 
 export interface MeasuredServer {
   readonly port: number
@@ -47,7 +47,7 @@ export async function startServer(
 }
 
 /** Without what would preload more than is to be compared, or set the guard to anything but its defaults. */
-function plainEnvironment(): NodeJS.ProcessEnv {
+export function plainEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env)
   return Object.fromEntries(
     entries.filter(([name]) => name !== 'NODE_OPTIONS' && !name.startsWith('SOCKET_LEAK_GUARD')),

@@ -1,9 +1,9 @@
 /**
- * The measured process: `node [--import preload] server.js <http|ws|tcp>`. It sends its port to the parent process,
+ * The measured process: `node [--import preload] server.js <http|ws|tcp|outgoing>`. It sends its port to the parent process,
  * and answers every message with what it has used so far. It ends when the parent does.
  */
 import { EventEmitter } from 'node:events'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, get } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { Duplex, Readable, Writable } from 'node:stream'
 import { WebSocketServer } from 'ws'
@@ -27,12 +27,26 @@ function createServer(kind: ServerKind): Server {
       return webSocketServer()
     case 'tcp':
       return createTcpServer(echo)
+    case 'outgoing':
+      return askingServer()
   }
 }
 
 function answeringServer(): Server {
   const server = createHttpServer(function answer(_request, response) {
     response.end('hello!')
+  })
+  server.keepAliveTimeout = LONGER_THAN_A_RUN_MS
+  return server
+}
+
+/** Answers when another server, in the same process, has answered. */
+function askingServer(): Server {
+  const upstream = answeringServer().listen(0, '127.0.0.1')
+  const server = createHttpServer(function ask(_request, response) {
+    get({ port: (upstream.address() as AddressInfo).port, host: '127.0.0.1' }, function pass(answer) {
+      answer.resume().on('end', () => response.end('hello!'))
+    })
   })
   server.keepAliveTimeout = LONGER_THAN_A_RUN_MS
   return server

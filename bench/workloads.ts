@@ -6,7 +6,7 @@
  * server, and the same bytes reach every server.
  */
 
-export const SERVER_KINDS = ['http', 'ws', 'tcp'] as const
+export const SERVER_KINDS = ['http', 'ws', 'tcp', 'outgoing'] as const
 export type ServerKind = (typeof SERVER_KINDS)[number]
 
 export interface Workload {
@@ -71,6 +71,18 @@ export const WORKLOADS: readonly Workload[] = [
     aim: null,
   },
 ]
+
+/** Counted in instructions and not timed: what happens outside of the process would outweigh it. */
+export const OUTGOING: Workload = {
+  title: 'HTTP, keep-alive, with an http.get in each',
+  server: 'outgoing',
+  handshake: null,
+  question: GET,
+  connection: 'kept',
+  warmUp: 0,
+  exchanges: 0,
+  aim: 1.05,
+}
 
 /** An accepted connection that waits. */
 export interface Idleness {

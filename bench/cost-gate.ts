@@ -1,0 +1,46 @@
+/**
+ * `npm run cost -- [--only TEXT] [--bound RATIO] [--preload FILE]`: fails when the guard costs a healthy program more instructions than it
+ * may. Needs valgrind (Debian's package); without it, says so and passes.
+ */
+import { parseArgs } from 'node:util'
+import { canCountInstructions, countInstructions, COURSES } from './instructions.js'
+
+/** How many times the instructions of the bare program, on Node 20: a little more than today's. */
+const BOUNDS: Readonly<Record<string, number>> = {
+  'Start and end of an empty program': 1.2,
+  'HTTP, keep-alive': 1.06,
+  'HTTP, a connection per request': 1.1,
+  'TCP: accept, echo, close': 1.11,
+  'HTTP, keep-alive, with an http.get in each': 1.03,
+}
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    /** In place of every bound. */
+    bound: { type: 'string' },
+    preload: { type: 'string' },
+  },
+})
+
+async function main(): Promise<void> {
+  if (!canCountInstructions()) {
+    console.log('cost gate: skipped, there is no valgrind on this machine')
+    return
+  }
+  for (const course of COURSES) {
+    const known = BOUNDS[course.title]
+    if (known === undefined || !course.title.includes(flags.only)) continue
+    const bound = Number(flags.bound ?? known)
+    const { bare, guarded } = await countInstructions(course, flags.preload)
+    const ratio = guarded / bare
+    const isTooMuch = !(ratio <= bound)
+    if (isTooMuch) process.exitCode = 1
+    console.log(
+      `${isTooMuch ? 'too much' : 'ok      '} ${ratio.toFixed(3)} of ${bound.toFixed(2)}  ${course.title} ` +
+        `(${Math.round(bare)} -> ${Math.round(guarded)} instructions)`,
+    )
+  }
+}
+
+await main()
