@@ -1,14 +1,10 @@
 /**
- * Who may read a report. It names routes, peers and code, so it is for this machine alone, or for whoever holds the token.
- *
- * Without a token, the connection must come from loopback or over a unix socket, and:
- * - the Host header must name loopback. A page of another site can make its own name resolve to 127.0.0.1 (DNS
- *   rebinding) and would then be of the same origin as this report; its Host header still carries its name.
- * - an Origin header must be ours, so that a page on another site can't read the report even where the host application
- *   allows every origin by a CORS middleware.
- * - no proxy may have announced itself: behind a reverse proxy on this machine the whole world comes from loopback. A
- *   proxy that adds no header can't be told from a local client: nginx's shortest `proxy_pass` is one. So this will do
- *   for an endpoint of its own, and not for a report in the application's server, which a proxy may well lead to.
+ * Who may read a report: who holds the token, or without one this machine alone. Then the connection must come from
+ * loopback or over a unix socket, and:
+ * - the Host header must name loopback: a page of another site may make its own name resolve to 127.0.0.1 (DNS rebinding).
+ * - an Origin header must be ours, even where the application allows every origin by a CORS middleware.
+ * - no proxy may have announced itself. One that adds no header can't be told from a local client, so this is not enough
+ *   for a report in the application's own server.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -28,9 +24,8 @@ const NO_TOKEN: Refusal = {
   status: 401,
   message: 'This report needs a bearer token: send the header "authorization: Bearer <token>".',
 }
-const PROXY_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'] as const
-
 const NOT_ALLOWED: Refusal = { status: 403, message: 'This application does not let you read its report.' }
+const PROXY_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'] as const
 
 export interface AccessRules {
   readonly token?: string | null | undefined
@@ -41,14 +36,12 @@ export interface AccessRules {
 export function createAccessCheck({ token = null, allow }: AccessRules): AccessCheck {
   const checkToken = token === null ? null : createTokenCheck(token)
   if (allow === undefined) return checkToken ?? checkLocality
-  return function checkAllowed(request) {
-    return checkToken?.(request) ?? (allow(request) ? null : NOT_ALLOWED)
-  }
+  return (request) => checkToken?.(request) ?? (allow(request) ? null : NOT_ALLOWED)
 }
 
 function createTokenCheck(token: string): AccessCheck {
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
-    // The token itself stays out of the message, which may end in a log.
+    // The message may end in a log.
     const got =
       typeof token === 'string' ? `${token === '' ? 'an empty' : 'another'} string` : describeValue(token)
     throw new SocketLeakGuardError(
@@ -59,7 +52,7 @@ function createTokenCheck(token: string): AccessCheck {
   const expected = digest(token)
   return function checkToken(request) {
     const presented = /^bearer +([\x21-\x7e]+) *$/i.exec(request.headers.authorization ?? '')?.[1]
-    // Digests have one length whatever was sent, so that the comparison tells nothing about the token's.
+    // Digests have one length, so that the comparison tells nothing about the token's.
     return presented !== undefined && timingSafeEqual(digest(presented), expected) ? null : NO_TOKEN
   }
 }
@@ -96,9 +89,8 @@ function quote(value: string | undefined): string {
 }
 
 /**
- * A missing remote address proves nothing: a stream that the application wrapped, or a connection that has just been
- * reset, has none either. The server's own address is a path only when it listens on one. `socket.server` is set by
- * lib/net.js onconnection() and lib/_http_server.js connectionListenerInternal() (Node 20 to 26).
+ * A wrapped stream or a connection that was just reset has no remote address either, so the server's own address must be a
+ * path. `socket.server`: lib/net.js onconnection(), lib/_http_server.js connectionListenerInternal() (Node 20 to 26).
  */
 function isOnPipe(request: IncomingMessage): boolean {
   const { server } = request.socket as { server?: Server | null }
@@ -114,9 +106,5 @@ function isLoopbackHost(host: string | undefined): boolean {
 }
 
 function hostOf(origin: string): string | null {
-  try {
-    return new URL(origin).host
-  } catch {
-    return null
-  }
+  return URL.canParse(origin) ? new URL(origin).host : null
 }

@@ -2,10 +2,10 @@
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { SocketLeakGuardError, describeValue } from '../base/errors.js'
+import { invalidOption } from '../options/rules.js'
 
 export interface TcpReportAddress {
   readonly kind: 'tcp'
-  /** An IP address, or a name to be resolved when listening starts. */
   readonly host: string
   /** 0 for any free port. */
   readonly port: number
@@ -23,11 +23,11 @@ const LOOPBACK = '127.0.0.1'
 const EXPECTED =
   'an address such as "127.0.0.1:9465", "[::1]:9465", "localhost:9465", "9465" or "unix:/run/app.sock" (%p there stands for the process id)'
 
-/** Room for a path in `struct sockaddr_un`, less its closing zero: unix(7); sys/un.h on macOS and the BSDs. */
+/** unix(7); sys/un.h on macOS and the BSDs; less the closing zero. */
 const MAX_UNIX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
 /**
- * A port alone, and `localhost`, mean 127.0.0.1: nothing is asked of a resolver, and clients try both families.
+ * A port alone, and `localhost`, mean 127.0.0.1.
  *
  * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION`
  */
@@ -38,14 +38,10 @@ export function parseReportAddress(text: string): ReportAddress {
   const [, bracketed, name = '', port = ''] = /^(?:\[([^\]]+)\]|([^\s:/\\[\]@?#]+)):(\d+)$/.exec(text) ?? []
   const host = bracketed ?? name
   if (bracketed !== undefined ? isIP(bracketed) !== 6 : !isHostName(name)) throw invalid(text)
-  return {
-    kind: 'tcp',
-    host: host.toLowerCase() === 'localhost' ? LOOPBACK : host,
-    port: parsePort(port, text),
-  }
+  const isLocal = host.toLowerCase() === 'localhost'
+  return { kind: 'tcp', host: isLocal ? LOOPBACK : host, port: parsePort(port, text) }
 }
 
-/** Can somebody on another machine reach this address? Then the endpoint is refused without a token. */
 export function requiresToken(address: ReportAddress): boolean {
   return address.kind === 'tcp' && !isLoopbackAddress(address.host)
 }
@@ -67,12 +63,10 @@ function parseUnixAddress(text: string): UnixReportAddress {
   if (isWindowsPipe(named)) return { kind: 'unix', path: named }
   // The application may change its directory before the file is unlinked.
   const path = resolve(named)
-  if (process.platform !== 'win32' && Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES)
-    throw new SocketLeakGuardError(
-      'SLG_ERR_INVALID_OPTION',
-      `report must name a unix socket whose absolute path has at most ${MAX_UNIX_PATH_BYTES} bytes, got ${Buffer.byteLength(path)} bytes`,
-    )
-  return { kind: 'unix', path }
+  const bytes = Buffer.byteLength(path)
+  if (process.platform === 'win32' || bytes <= MAX_UNIX_PATH_BYTES) return { kind: 'unix', path }
+  const expected = `a unix socket whose absolute path has at most ${MAX_UNIX_PATH_BYTES} bytes`
+  throw new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `report must name ${expected}, got ${bytes} bytes`)
 }
 
 /** A dotted quad that is no address (`127.0.0.256`) must not be tried as a name. */
@@ -87,17 +81,14 @@ function parsePort(digits: string, text: string): number {
 }
 
 function invalid(value: unknown): SocketLeakGuardError {
-  return new SocketLeakGuardError(
-    'SLG_ERR_INVALID_OPTION',
-    `report must be ${EXPECTED}, got ${describeValue(value)}`,
-  )
+  return invalidOption('report', EXPECTED, describeValue(value))
 }
 
-/** Is this the text of an IP address that reaches this machine only? A name is none: it may resolve to anything. */
-export function isLoopbackAddress(address: string | undefined): boolean {
-  const version = address === undefined ? 0 : isIP(address)
+/** A name is none: it may resolve to anything. */
+export function isLoopbackAddress(address = ''): boolean {
+  const version = isIP(address)
   // A zone (fe80::1%eth0) marks a link-local address, and BlockList does not parse it.
-  if (address === undefined || version === 0 || address.includes('%')) return false
+  if (version === 0 || address.includes('%')) return false
   // RFC 6890. BlockList also recognizes an IPv4 address that is mapped into IPv6.
   const loopback = new BlockList()
   loopback.addSubnet('127.0.0.0', 8, 'ipv4')

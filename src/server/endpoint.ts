@@ -1,8 +1,5 @@
-/**
- * The report endpoint: a small HTTP server beside the application, which it may not disturb. It never keeps the process
- * alive (server, connections and timers are unref'd), holds few connections for a short time, shares nothing with
- * cluster workers, and turns every failure to listen into a rejection of `ready` that nobody has to handle.
- */
+/** The report endpoint: a small HTTP server beside the application, which it may not disturb. */
+import { once } from 'node:events'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
 import { SocketLeakGuardError } from '../base/errors.js'
@@ -17,7 +14,7 @@ export interface ReportEndpoint {
    * `SLG_ERR_REPORT_LISTEN` when it can't; a rejection that nobody handles is no unhandled rejection.
    */
   readonly ready: Promise<{ readonly url: string }>
-  /** Closes the server and every connection, streams of events included. Never rejects; may be called again. */
+  /** Closes every connection too, streams of events included. May be called again. */
   close(): Promise<void>
 }
 
@@ -31,12 +28,9 @@ const MAX_CONNECTIONS = 64
 /** A heartbeat of the event stream comes twice in this time, so only a connection that is stuck reaches it. */
 const INACTIVITY_MS = 40_000
 
-/**
- * A scraper's connection is kept from one scrape to the next: when descriptors have run out, no other can be accepted.
- */
+/** From one scrape to the next: when descriptors have run out, no other connection can be accepted. */
 const KEEP_ALIVE_MS = 120_000
 
-/** Starts to listen at once. Returns before it does: see `ready`. */
 export function listenForReports(
   address: ReportAddress,
   handler: EndpointHandler,
@@ -83,9 +77,7 @@ export function listenForReports(
     // Closing a server whose name is being resolved would not stop it: it would listen afterwards (lib/net.js lookupAndListen()).
     await ready.catch(ignoreServerError)
     handler.close?.()
-    const closed = new Promise<void>((resolve) => {
-      server.close(() => resolve())
-    })
+    const closed = new Promise((resolve) => server.close(resolve))
     server.closeAllConnections()
     await closed
     if (socketFile !== null) removeSocketFile(socketFile)
@@ -100,50 +92,32 @@ async function listen(
   sockets: ReportSockets,
 ): Promise<SocketFile | null> {
   // `exclusive`: in a cluster worker the primary would otherwise listen, and spread requests over all workers.
-  if (address.kind === 'tcp') {
-    await listening(server, { host: address.host, port: address.port, exclusive: true })
+  if (address.kind === 'tcp' || isWindowsPipe(address.path)) {
+    await listening(server, { ...address, exclusive: true })
     return null
   }
   const { path } = address
-  const options = { path, exclusive: true }
-  if (isWindowsPipe(path)) {
-    await listening(server, options)
-    return null
-  }
   try {
-    return await listenOnFile(server, options)
+    return await listenOnFile(server, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStaleSocketFile(path, sockets)))
       throw error
-    return listenOnFile(server, options)
+    return listenOnFile(server, path)
   }
 }
 
-async function listenOnFile(
-  server: Server,
-  options: ListenOptions & { path: string },
-): Promise<SocketFile | null> {
-  const started = listening(server, options)
+async function listenOnFile(server: Server, path: string): Promise<SocketFile | null> {
+  const started = listening(server, { path, exclusive: true })
   // A path is bound within listen(), so its mode is set in the same turn.
-  const file = server.listening ? keepSocketFile(options.path) : null
+  const file = server.listening ? keepSocketFile(path) : null
   await started
   return file
 }
 
-function listening(server: Server, options: ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    function onListening(): void {
-      server.off('error', onError)
-      resolve()
-    }
-    function onError(error: Error): void {
-      server.off('listening', onListening)
-      reject(error)
-    }
-    server.once('listening', onListening)
-    server.once('error', onError)
-    server.listen(options)
-  })
+async function listening(server: Server, options: ListenOptions): Promise<void> {
+  const listens = once(server, 'listening')
+  server.listen(options)
+  await listens
 }
 
 function urlOf(server: Server, address: ReportAddress): string {

@@ -1,9 +1,6 @@
 /**
- * Verdict changes as server-sent events (WHATWG HTML, section 9.2): one `event: <type>` per change with the event as JSON.
- *
- * One subscription and one unref'd timer serve all clients, and neither exists while there is none. The listener runs
- * inside the guard's own work, which runs inside the host's callbacks: it never throws and never waits. A client that does
- * not keep up is dropped; EventSource comes back by itself.
+ * Verdict changes as server-sent events (WHATWG HTML, section 9.2). One subscription and one timer serve all clients, and
+ * neither exists while there is none. A client that does not keep up is dropped; EventSource comes back by itself.
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { GuardEvent } from '../core/report.js'
@@ -33,7 +30,7 @@ export interface EventStream {
   readonly isFull: boolean
   /** Takes over a response. Throws what `subscribe` throws, and then has written nothing. */
   add(response: ServerResponse, headers: OutgoingHttpHeaders): void
-  /** Ends every stream. More may be added afterwards. */
+  /** More may be added afterwards. */
   close(): void
 }
 
@@ -47,35 +44,31 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
   const { heartbeatMs = 15_000, maxClients = 32, maxWaitingBytes = 256 * 1024 } = options
   const clients = new Set<Client>()
   const runDetached = createDetached()
-  let unsubscribe: (() => void) | null = null
-  let heartbeat: NodeJS.Timeout | null = null
+  let stop: (() => void) | null = null
 
   function start(): void {
-    unsubscribe = subscribe(sendToAll)
+    const unsubscribe = subscribe(sendToAll)
     // Not in the context of the first reader's request.
-    heartbeat = runDetached(() => setInterval(beat, heartbeatMs))
-    heartbeat.unref()
-  }
-
-  function stop(): void {
-    unsubscribe?.()
-    unsubscribe = null
-    if (heartbeat !== null) clearInterval(heartbeat)
-    heartbeat = null
+    const heartbeat = runDetached(() => setInterval(beat, heartbeatMs)).unref()
+    stop = () => {
+      stop = null
+      clearInterval(heartbeat)
+      unsubscribe()
+    }
   }
 
   function sendToAll(event: GuardEvent): void {
     const message = `event: ${event.type}\ndata: ${renderEventJson(event)}\n\n`
     for (const client of clients) {
       send(client, message)
-      if (waitingBytes(client) > maxWaitingBytes) drop(client)
+      if (client.response.writableLength > maxWaitingBytes) drop(client)
     }
   }
 
-  /** Also finds the client that reads nothing at all: what waited a whole interval ago is still waiting. */
+  /** Drops a client for which bytes waited at two beats. */
   function beat(): void {
     for (const client of clients) {
-      const isBehind = waitingBytes(client) > 0
+      const isBehind = client.response.writableLength > 0
       if (isBehind && client.isBehind) drop(client)
       else send(client, ': still here\n\n')
       client.isBehind = isBehind
@@ -84,12 +77,12 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
 
   function send(client: Client, text: string): void {
     const { response } = client
-    // Some other middleware may have ended the response: a write then would be an 'error' event in the host.
+    // Middleware may have ended it: a write then would be an 'error' event in the host.
     if (response.writableEnded || response.destroyed) return
     try {
       response.write(text)
     } catch {
-      // Middleware replaces write(), and what it put there may throw.
+      // A write() that middleware put there may throw.
       drop(client)
     }
   }
@@ -100,7 +93,7 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
   }
 
   function remove(client: Client): void {
-    if (clients.delete(client) && clients.size === 0) stop()
+    if (clients.delete(client) && clients.size === 0) stop?.()
   }
 
   return {
@@ -122,13 +115,9 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
     close() {
       for (const { response } of clients) response.end()
       clients.clear()
-      stop()
+      stop?.()
     },
   }
-}
-
-function waitingBytes(client: Client): number {
-  return client.response.writableLength
 }
 
 function ignoreLostClient(): void {}

@@ -1,7 +1,4 @@
-/**
- * Answers requests for the report: in a server of its own (`endpoint.ts`) or mounted in the application's, where it is a
- * guest. It reads nothing but the request's head, never throws, and sets no header for other origins.
- */
+/** Answers requests for the report, in a server of its own or mounted in the application's, where it is a guest. */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
@@ -20,7 +17,7 @@ import {
   type Subscribe,
   createEventStream,
 } from './event-stream.js'
-import { describeBadParameter, type Format, isBadParameter, parseReportQuery } from './query.js'
+import { describeBadParameter, isBadParameter, parseReportQuery } from './query.js'
 
 /** What is asked of a guard. */
 export interface ReportSource {
@@ -33,20 +30,15 @@ export interface ReportSource {
 export interface ReportHandlerOptions {
   /** Required from every request as `authorization: Bearer <token>`. @default null */
   readonly token?: string | null
-  /** Who may read it, in place of the rules of `access.ts`; asked besides the token where there is one. */
+  /** In place of the rules of `access.ts`; asked besides the token where there is one. */
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
-  /**
-   * What to take off `request.url` first, for a plain `node:http` server that does no routing: `/leaks`.
-   * Express takes its mount path off by itself.
-   * @default ''
-   */
+  /** What to take off `request.url` first, where no router does. @default '' */
   readonly basePath?: string
   readonly events?: EventStreamOptions
 }
 
 export interface ReportHandler {
   (request: IncomingMessage, response: ServerResponse): void
-  /** Ends the streams of events that are open. */
   close(): void
 }
 
@@ -72,12 +64,8 @@ const HTML_HEADERS: Headers = {
   ].join('; '),
 }
 
-const CONTENT_TYPES: Readonly<Record<Format, string>> = {
-  json: JSON_CONTENT_TYPE,
-  html: HTML_CONTENT_TYPE,
-  text: TEXT_CONTENT_TYPE,
-  prometheus: PROMETHEUS_CONTENT_TYPE,
-}
+const CONTENT_TYPES = { json: JSON_CONTENT_TYPE, html: HTML_CONTENT_TYPE, text: TEXT_CONTENT_TYPE }
+const WRITERS = { json: writeJson, html: writeHtml, text: writeText }
 
 /**
  * `GET` and `HEAD` of `/` (the report, its form by Accept or `?format=`), `/metrics` (Prometheus) and `/events`
@@ -118,15 +106,14 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     const format = query.format ?? (wantsPage(request) ? 'html' : 'json')
     if (format === 'prometheus') return sendMetrics(request, response)
     const report = await readInSlices(source, query.snapshot)
-    const body = await writeInSlices(write(report, format, query.snapshot))
+    const body = await writeInSlices(WRITERS[format](report, { query: query.snapshot }))
     const headers = { vary: 'accept', ...(format === 'html' && HTML_HEADERS) }
     send(request, response, 200, CONTENT_TYPES[format], body, headers)
   }
 
   function sendMetrics(request: IncomingMessage, response: ServerResponse): void {
-    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, renderPrometheus(source.report({ limit: 0 })), {
-      vary: 'accept',
-    })
+    const body = renderPrometheus(source.report({ limit: 0 }))
+    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, body, { vary: 'accept' })
   }
 
   function sendEvents(request: IncomingMessage, response: ServerResponse): void {
@@ -145,14 +132,12 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     answer(request, response).catch(() => giveUp(request, response))
   }
 
-  return Object.assign(handleReportRequest, {
-    close: () => events.close(),
-  })
+  return Object.assign(handleReportRequest, { close: () => events.close() })
 }
 
 const SOCKETS_A_SLICE = 100
 const SLICE_MS = 4
-/** How often a place is looked for again where the socket that the next page follows has gone in the meantime. */
+/** How often an earlier place is tried where the socket that the next page follows has gone. */
 const MOST_STEPS_BACK = 3
 
 /** A long report, with a turn of the event loop after each hundred sockets. */
@@ -165,15 +150,12 @@ async function readInSlices(source: ReportSource, query: SnapshotQuery): Promise
     await turn()
     const known = sockets.size
     const after: number = [...sockets.keys()].at(-1 - stepsBack) ?? 0
-    const page = source.snapshot({
-      ...query,
-      limit: Math.min(limit - known, SOCKETS_A_SLICE),
-      after,
-    })
+    const page = source.snapshot({ ...query, limit: Math.min(limit - known, SOCKETS_A_SLICE), after })
     for (const socket of page.sockets) sockets.set(socket.id, socket)
-    stepsBack = page.sockets.length === 0 ? stepsBack + 1 : 0
-    if (page.sockets.length > 0) ({ nextAfter } = page)
-    if (sockets.size === known && page.sockets.length > 0) break
+    const isEmpty = page.sockets.length === 0
+    stepsBack = isEmpty ? stepsBack + 1 : 0
+    if (!isEmpty) ({ nextAfter } = page)
+    if (!isEmpty && sockets.size === known) break
   }
   return { ...report, sockets: [...sockets.values()], nextAfter }
 }
@@ -194,26 +176,15 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-function write(
-  report: Report,
-  format: Exclude<Format, 'prometheus'>,
-  query: SnapshotQuery,
-): Iterable<string> {
-  if (format === 'html') return writeHtml(report, { query })
-  return format === 'text' ? writeText(report) : writeJson(report)
-}
-
 /** The path below the mount, and the query. A target may be a whole URL (RFC 9112, section 3.2.2). */
 function splitTarget(target: string, basePath: string): { path: string; search: string } {
   const local = target.replace(/^https?:\/\/[^/?#]*/i, '')
-  const end = local.search(/[?#]/)
-  const full = end === -1 ? local : local.slice(0, end)
-  const search = end === -1 ? '' : local.slice(end + 1)
+  const [full = ''] = local.split(/[?#]/, 1)
+  const search = local.slice(full.length + 1)
   if (basePath !== '' && full !== basePath && !full.startsWith(`${basePath}/`)) return { path: '', search }
   return { path: full.slice(basePath.length) || '/', search }
 }
 
-/** A browser does. */
 function wantsPage({ headers }: IncomingMessage): boolean {
   return headers.accept?.includes('text/html') === true
 }
@@ -226,11 +197,9 @@ function sendError(
   headers: Headers = {},
   details: object = {},
 ): void {
-  const isJson = !wantsPage(request)
-  const body = isJson
-    ? `${JSON.stringify({ error: { status, message, ...details } }, null, 2)}\n`
-    : `${message}\n`
-  send(request, response, status, isJson ? JSON_CONTENT_TYPE : TEXT_CONTENT_TYPE, body, headers)
+  if (wantsPage(request)) return send(request, response, status, TEXT_CONTENT_TYPE, `${message}\n`, headers)
+  const body = `${JSON.stringify({ error: { status, message, ...details } }, null, 2)}\n`
+  send(request, response, status, JSON_CONTENT_TYPE, body, headers)
 }
 
 function send(
@@ -250,7 +219,7 @@ function send(
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
-/** The cause may hold anything, so it is not told to whoever asked. */
+/** The cause may hold anything, so it is not told. */
 function giveUp(request: IncomingMessage, response: ServerResponse): void {
   try {
     if (response.headersSent) response.destroy()

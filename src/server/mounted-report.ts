@@ -14,29 +14,19 @@ export interface MountedReportOptions {
    * @default the option `reportToken` of `install()`
    */
   readonly token?: string | null | undefined
-  /**
-   * Who may read the report, where a token is not the way: behind a login, say. Asked for every request, besides the
-   * token where there is one.
-   */
+  /** Who may read the report: behind a login, say. Asked for every request, besides the token where there is one. */
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
-  /**
-   * The path that the report is mounted at, such as `/leaks`, where nothing takes it off `request.url` (a plain
-   * `http.createServer`). Express does.
-   * @default ''
-   */
+  /** The path of the report, such as `/leaks`, where no router takes it off `request.url` (Express does). @default '' */
   readonly basePath?: string | undefined
 }
-
-const OPTION_NAMES = ['token', 'allow', 'basePath'] as const
 
 const UNPROTECTED =
   'a report in your own server needs a token (here, or the option reportToken of install()) or a function allow: ' +
   'behind a proxy on this machine, a request from anywhere looks like a local one'
 
 /**
- * A request listener that answers with the report of the installed guard, whichever that is when the request comes: HTML
- * for a browser, JSON otherwise, `/metrics` for Prometheus, `/events` as server-sent events. While no guard is installed
- * it answers 503.
+ * A request listener that answers with the report of the guard that is installed when the request comes, and with 503
+ * while none is: HTML for a browser, JSON otherwise, `/metrics` for Prometheus, `/events` as server-sent events.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN` without `token` and `allow`
  *   (before a guard is installed that has no `reportToken`, every request is refused instead)
@@ -47,19 +37,16 @@ const UNPROTECTED =
 export function reportHandler(
   options: MountedReportOptions = {},
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  checkNames(options, OPTION_NAMES)
+  checkNames(options, ['token', 'allow', 'basePath'])
   const { token, allow, basePath = '' } = options
-  if (typeof basePath !== 'string' || !/^(?:\/|$)/.test(basePath)) {
+  if (typeof basePath !== 'string' || !/^(?:\/|$)/.test(basePath))
     throw invalidOption('basePath', 'a path that begins with a slash, or empty', describeValue(basePath))
-  }
-  if (allow !== undefined && typeof allow !== 'function') {
+  if (allow !== undefined && typeof allow !== 'function')
     throw invalidOption('allow', 'a function that takes a request', describeValue(allow))
-  }
   const present = installedGuard()
   const mayFollow = token === undefined && present === null
-  if (!mayFollow && !isProtected(tokenFor(present))) {
+  if (!mayFollow && !isProtected(tokenFor(present)))
     throw new SocketLeakGuardError('SLG_ERR_REPORT_NEEDS_TOKEN', UNPROTECTED)
-  }
   // At once, so that a bad token is an error of this call.
   createAccessCheck({ token })
   const loaded = import('./handler.js')

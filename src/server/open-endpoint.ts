@@ -19,12 +19,7 @@ export function checkReportAddress(report: string | null, token: string | null):
   )
 }
 
-/**
- * Opens the report endpoint that the options ask for, or none.
- *
- * @param previous closed first: it may have the same address
- * @throws as `checkReportAddress` does
- */
+/** @param previous closed first: it may have the same address */
 export function openReportEndpoint(
   report: string | null,
   token: string | null,

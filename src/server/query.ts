@@ -12,7 +12,6 @@ export interface ReportQuery {
   readonly format: Format | null
 }
 
-/** What is wrong with a parameter. The message quotes what came as a JSON string: visible and on one line. */
 export interface BadParameter {
   readonly parameter: string
   readonly expected: string
@@ -53,7 +52,10 @@ export function parseReportQuery(search: string): ReportQuery | BadParameter {
     const texts = given.getAll(parameter)
     if (texts.length === 0) continue
     const value = texts.length === 1 ? parse(texts[0]!) : undefined
-    if (value === undefined) return { parameter, expected, received: quoted(texts) }
+    if (value === undefined) {
+      const shown = texts.slice(0, 3).map((text) => JSON.stringify(clip(text, 60)))
+      return { parameter, expected, received: shown.join(' and ') }
+    }
     values[parameter] = value
   }
   const { format = null, ...snapshot } = values
@@ -66,11 +68,6 @@ export function isBadParameter(query: ReportQuery | BadParameter): query is BadP
 
 export function describeBadParameter({ parameter, expected, received }: BadParameter): string {
   return `${parameter} must be ${expected}, got ${received}`
-}
-
-function quoted(texts: readonly string[]): string {
-  const shown = texts.slice(0, 3).map((text) => JSON.stringify(clip(text, 60)))
-  return shown.join(' and ')
 }
 
 function parseInteger(text: string, least: number, most: number): number | undefined {

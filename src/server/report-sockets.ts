@@ -3,7 +3,7 @@ import type { Server, Socket } from 'node:net'
 /** What belongs to a guard's own endpoint: a reader of the report is no socket of the application. */
 export class ReportSockets {
   server: Server | null = null
-  /** Bounded by the endpoint's `maxConnections`: what has closed is dropped whenever another one comes. */
+  /** What has closed is dropped when another one comes. */
   readonly #sockets = new Set<Socket>()
 
   add(socket: Socket): void {
@@ -19,7 +19,6 @@ export class ReportSockets {
     )
   }
 
-  /** Those that are open now. */
   open(): Socket[] {
     return [...this.#sockets].filter((socket) => !socket.destroyed)
   }

@@ -10,18 +10,15 @@ export interface SocketFile {
   readonly removeAtExit: () => void
 }
 
-/** How long a listener has to accept. One that is there answers at once, by its kernel's backlog. */
+/** A listener answers at once, by its kernel's backlog. */
 const CONNECT_MS = 2_000
 
-/**
- * Makes the file that was just bound ours alone. Connecting needs write permission (unix(7)), which an ordinary umask
- * withholds from others from the beginning; setting the umask instead would touch files that other threads create.
- */
+/** Connecting needs write permission (unix(7)). Setting the umask would touch files that other threads create. */
 export function keepSocketFile(path: string): SocketFile {
   chmodSync(path, 0o600)
   const { dev, ino } = lstatSync(path)
   const file: SocketFile = { path, dev, ino, removeAtExit: () => unlinkIfOurs(file) }
-  // A path with %p in it is never used again, so that nobody would find it stale.
+  // A path with %p in it is not used again, so nobody would find it stale.
   process.on('exit', file.removeAtExit)
   return file
 }
