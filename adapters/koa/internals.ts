@@ -5,17 +5,11 @@
  */
 import type { IncomingMessage } from 'node:http'
 
-/** The part of a Koa context that tells a route; everything may be missing. */
 interface RoutedContext {
   readonly originalUrl?: unknown
   /** The pattern, prefixes of routers included: a string or a RegExp. */
   readonly _matchedRoute?: unknown
   readonly matched?: unknown
-}
-
-interface Layer {
-  readonly path: unknown
-  readonly regexp: RegExp
 }
 
 export type ContextListener = (request: IncomingMessage, routeOf: () => string) => void
@@ -68,7 +62,6 @@ function startWatch(koa: { createContext: CreateContext }): Watch {
     value: createContext,
     writable: true,
     configurable: true,
-    enumerable: false,
   })
   return watch
 }
@@ -86,28 +79,14 @@ export function routeOf(context: object): string {
  * sent, so it is asked which part of the original path the route matches.
  */
 function mountOf({ originalUrl, matched }: RoutedContext, route: string): string {
-  const layer = (Array.isArray(matched) ? (matched as unknown[]) : []).find(
-    (each): each is Layer => isLayer(each) && each.path === route,
-  )
-  if (layer === undefined || typeof originalUrl !== 'string') return ''
+  const layers = Array.isArray(matched) ? (matched as ({ path?: unknown; regexp?: unknown } | null)[]) : []
+  const regexp = layers.find((each) => each?.path === route && each.regexp instanceof RegExp)?.regexp
+  if (regexp === undefined || typeof originalUrl !== 'string') return ''
+  // A RegExp with a memory (`g`, `y`) is the router's own: a copy leaves its place as it was.
+  const pattern = new RegExp(regexp as RegExp)
   const path = originalUrl.replace(/[?#].*$/, '')
   for (let at = 0; at !== -1; at = path.indexOf('/', at + 1)) {
-    if (matches(layer.regexp, path.slice(at))) return path.slice(0, at)
+    if (pattern.test(path.slice(at))) return path.slice(0, at)
   }
   return ''
-}
-
-function isLayer(value: unknown): value is Layer {
-  return typeof value === 'object' && value !== null && (value as Layer).regexp instanceof RegExp
-}
-
-/** A RegExp with a memory (`g`, `y`) is the router's own: its place is left as it was. */
-function matches(pattern: RegExp, path: string): boolean {
-  const { lastIndex } = pattern
-  pattern.lastIndex = 0
-  try {
-    return pattern.test(path)
-  } finally {
-    pattern.lastIndex = lastIndex
-  }
 }
