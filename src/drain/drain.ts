@@ -1,11 +1,7 @@
 /**
  * The graceful stop of a server, the same for every kind: take no more, ask each socket to finish, wait, close by force
- * what is left, and say truthfully what became of each.
- *
- * - Sockets that come in late (a backlog, a TLS handshake, one that the application hands in) are found by looking again
- *   until a look finds nothing new.
- * - Two drains of one server may overlap, a second signal with a shorter time for example. Each counts what it saw.
- * - The timer keeps the process alive: somebody waits for the result.
+ * what is left, and say what became of each. Two drains of one server may overlap, a second signal with a shorter time
+ * for example. The timer keeps the process alive: somebody waits for the result.
  */
 import type { Server, Socket } from 'node:net'
 import type { Guard } from '../guard/guard.js'
@@ -101,7 +97,11 @@ export async function drain(
   checkNames(options, ['timeoutMs', ...more])
   const timeoutMs = checkedMs('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
   const startedMs = monotonicMs()
-  const closed = closeOf(plan.server)
+  const { server } = plan
+  // No `'close'` is certain to come where the server was closed before, or never listened. Not `events.once`: that would
+  // make an `'error'` of the server a rejection that nobody handles.
+  const closed =
+    server?.listening === true ? new Promise<void>((resolve) => server.once('close', resolve)) : null
   const seen = new SeenSockets()
   try {
     // Before the stop, which closes what is idle.
@@ -111,20 +111,24 @@ export async function drain(
     })
     for (let leftMs = timeoutMs; leftMs > 0; leftMs = startedMs + timeoutMs - monotonicMs()) {
       for (const socket of fresh) ask(plan, socket)
-      if (seen.open.size === 0 && (await countConnections(plan.server)) === 0) break
-      await within(Math.min(LOOK_MS, leftMs), seen.open.size === 0 ? NEVER : seen.emptied())
+      if (seen.open.size === 0 && (await countConnections(server)) === 0) break
+      await within(Math.min(LOOK_MS, leftMs), seen.emptied())
       fresh = seen.add(plan.sockets())
     }
     seen.add(plan.sockets())
     for (const socket of seen.open) closeByForce(socket)
-    await within(LONGEST_CLOSE_MS, seen.emptied())
-    const unseen = await closeUnseen(plan, closed)
+    if (seen.open.size > 0) await within(LONGEST_CLOSE_MS, seen.emptied())
+
+    const unseen = await countConnections(server)
+    if (unseen > 0) plan.closeRest?.()
+    if (closed !== null && (unseen === 0 || plan.closeRest)) await within(LONGEST_CLOSE_MS, closed)
+    const remaining = await countConnections(server)
     const gone = seen.closed()
     const forced = gone.filter(wasForced).length
     return {
       ended: gone.length - forced,
-      destroyed: forced + unseen.destroyed,
-      remaining: unseen.remaining,
+      destroyed: forced + unseen - remaining,
+      remaining,
       elapsedMs: Math.round(monotonicMs() - startedMs),
     }
   } finally {
@@ -133,14 +137,12 @@ export async function drain(
 }
 
 /** Waits for the event, but no longer than that. */
-export async function within(ms: number, event: Promise<void>): Promise<void> {
+export async function within(ms: number, event: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))
   await Promise.race([event, over])
   clearTimeout(timer)
 }
-
-const NEVER = new Promise<void>(() => {})
 
 /** The sockets that a drain has seen, each once: a TLSSocket takes the place of the raw socket under it. */
 class SeenSockets {
@@ -168,9 +170,8 @@ class SeenSockets {
     return fresh
   }
 
-  /** Resolves when every socket has closed. */
+  /** Resolves when the last one closes. */
   emptied(): Promise<void> {
-    if (this.open.size === 0) return Promise.resolve()
     return new Promise((resolve) => (this.#onEmpty = resolve))
   }
 
@@ -188,32 +189,9 @@ function ask(plan: DrainPlan, socket: Socket): void {
   }
 }
 
-/** What the guard has never seen: the server may be able to close it, and knows how many there are. */
-async function closeUnseen(
-  plan: DrainPlan,
-  closed: Promise<void> | null,
-): Promise<{ destroyed: number; remaining: number }> {
-  const unseen = await countConnections(plan.server)
-  if (unseen > 0) plan.closeRest?.()
-  if (closed !== null && (unseen === 0 || plan.closeRest !== undefined))
-    await within(LONGEST_CLOSE_MS, closed)
-  const remaining = await countConnections(plan.server)
-  return { destroyed: unseen - remaining, remaining }
-}
-
-/**
- * Not `events.once`: that would make an `'error'` of the server a rejection that nobody handles.
- *
- * @returns `null` where no `'close'` is certain to come: the server was closed before, or never listened
- */
-function closeOf(server: Server | null): Promise<void> | null {
-  if (server?.listening !== true) return null
-  return new Promise((resolve) => server.once('close', resolve))
-}
-
 function countConnections(server: Server | null): Promise<number> {
-  if (server === null) return Promise.resolve(0)
   return new Promise((resolve) => {
-    server.getConnections((error, count) => resolve(error === null ? count : 0))
+    if (server === null) resolve(0)
+    else server.getConnections((error, count) => resolve(error === null ? count : 0))
   })
 }

@@ -55,9 +55,15 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
       if (server.listening) server.close()
       else server.closeIdleConnections()
     })
+    const nowMs = monotonicMs()
     for (const socket of sockets.filter(isHttp)) {
-      endEndless(socket)
-      closeSilent(socket)
+      // The client of an event stream comes back by itself, to another process.
+      const response = responseOn(socket)
+      if (response !== null && isEndless(response)) response.end()
+      if (socket.bytesRead > 0) continue
+      const sinceMs = silentSinceMs.get(socket) ?? nowMs
+      silentSinceMs.set(socket, sinceMs)
+      if (nowMs - sinceMs >= FIRST_REQUEST_MS) socket.destroy()
     }
   }
 
@@ -67,23 +73,8 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
     for (const socket of guard.socketsOf(server)) if (!isHttp(socket)) finish(socket)
   }
 
-  /** Never asked for anything, and had the time to. */
-  function closeSilent(socket: Socket): void {
-    if (socket.bytesRead > 0) return
-    const nowMs = monotonicMs()
-    const sinceMs = silentSinceMs.get(socket) ?? nowMs
-    silentSinceMs.set(socket, sinceMs)
-    if (nowMs - sinceMs >= FIRST_REQUEST_MS) socket.destroy()
-  }
-
   function responseOn(socket: Socket): ServerResponse | null {
     return (guard.useOf(socket)?.response ?? null) as ServerResponse | null
-  }
-
-  /** The client of an event stream comes back by itself, to another process. */
-  function endEndless(socket: Socket): void {
-    const response = responseOn(socket)
-    if (response !== null && isEndless(response)) response.end()
   }
 
   function isHttp(socket: Socket): boolean {
@@ -118,8 +109,7 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   }
 
   function closeUnlessServing(socket: Socket): void {
-    const isServing = (guard.useOf(socket)?.request ?? null) !== null
-    if (!isServing && !socket.destroyed) socket.destroySoon()
+    if (!guard.useOf(socket)?.request && !socket.destroyed) socket.destroySoon()
   }
 
   return {
@@ -161,22 +151,19 @@ function announceEnd(response: ServerResponse | null): void {
  * and whose first request may be on its way.
  */
 function sparingBusy(sockets: readonly Socket[], run: () => void): void {
-  const spared = sockets
+  const undos = sockets
     .filter((socket) => hasBlockedOutput(socket) || socket.bytesRead === 0)
-    .map((socket) => ({ socket, own: Object.getOwnPropertyDescriptor(socket, 'destroy') }))
-  for (const { socket } of spared) {
-    Object.defineProperty(socket, 'destroy', { value: returnThis, configurable: true })
-  }
+    .map((socket) => {
+      const own = Object.getOwnPropertyDescriptor(socket, 'destroy')
+      Object.defineProperty(socket, 'destroy', { value: () => socket, configurable: true })
+      return function undo() {
+        if (own === undefined) delete (socket as { destroy?: unknown }).destroy
+        else Object.defineProperty(socket, 'destroy', own)
+      }
+    })
   try {
     run()
   } finally {
-    for (const { socket, own } of spared) {
-      if (own === undefined) delete (socket as { destroy?: unknown }).destroy
-      else Object.defineProperty(socket, 'destroy', own)
-    }
+    for (const undo of undos) undo()
   }
-}
-
-function returnThis(this: Socket): Socket {
-  return this
 }
