@@ -98,12 +98,12 @@ export function secret(minLength: number): Rule<string> {
 export function offOr<T>(rule: Rule<T>): Rule<T | null>
 export function offOr<T>(rule: Rule<T>, off: false): Rule<T | false>
 export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null | false> {
+  const isOff = (value: unknown): boolean => value === null || value === false || value === 'off'
   return {
     ...rule,
     expects: `${rule.expects}, or "off"`,
     envExpects: `${rule.envExpects}, or off`,
-    read: (value, path, base) =>
-      value === null || value === false || value === 'off' ? off : rule.read(value, path, base as T),
+    read: (value, path, base) => (isOff(value) ? off : rule.read(value, path, base as T)),
     parse: (value) => (value.toLowerCase() === 'off' ? off : rule.parse(value)),
   }
 }

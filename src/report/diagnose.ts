@@ -101,6 +101,7 @@ function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHa
   const since = formatDuration(socket.sinceMs)
   const idle = formatDuration(socket.idleMs)
   const unread = socket.unreadBytes > 0 ? formatBytes(socket.unreadBytes) : null
+  const waits = (some: string, none: string): string => (unread === null ? none : `${unread} ${some}`)
   const unsent = socket.unsentBytes > 0 ? formatBytes(socket.unsentBytes) : null
   switch (condition) {
     case 'eof-ignored':
@@ -108,27 +109,13 @@ function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHa
         ? `the peer ended ${since} ago, and nobody has answered its ${REQUESTS[socket.kind]} nor ended it`
         : `the peer ended ${since} ago and the application has not ended its side`
     case 'eof-unread':
-      return (
-        `the peer ended ${since} ago, but ` +
-        (unread === null ? 'what nobody reads keeps' : `${unread} that nobody reads keep`) +
-        ' the end from being noticed'
-      )
+      return `the peer ended ${since} ago, but ${waits('that nobody reads keep', 'what nobody reads keeps')} the end from being noticed`
     case 'fin-unseen':
-      return (
-        `the peer ended (seen ${since} ago), but nobody has read for ${idle}` +
-        (unread === null ? '' : `: ${unread} wait before the end`)
-      )
+      return `the peer ended (seen ${since} ago), but nobody has read for ${idle}${unread === null ? '' : `: ${unread} wait before the end`}`
     case 'window-closed':
-      return (
-        `nobody has read for ${idle}: ` +
-        (unread === null ? 'what came waits' : `${unread} wait`) +
-        ' in the receive buffer and may hold the peer up'
-      )
+      return `nobody has read for ${idle}: ${waits('wait', 'what came waits')} in the receive buffer and may hold the peer up`
     case 'reset-unseen':
-      return (
-        `the connection died (seen ${since} ago) and Node was not told: ` +
-        (unread === null ? 'only the descriptor is left' : `${unread} are unread`)
-      )
+      return `the connection died (seen ${since} ago) and Node was not told: ${waits('are unread', 'only the descriptor is left')}`
     case 'fin-wait':
       return `the application ended its side ${since} ago, and the end of the peer has not been seen`
     case 'write-stalled':
@@ -138,11 +125,7 @@ function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHa
         (unsent === null ? '' : `: ${unsent} are waiting`)
       )
     case 'closed-unread':
-      return (
-        `both sides are closed (seen ${since} ago), but ` +
-        (unread === null ? 'nobody reads on to the end, which keeps' : `${unread} that nobody read keep`) +
-        ' the descriptor open'
-      )
+      return `both sides are closed (seen ${since} ago), but ${waits('that nobody read keep', 'nobody reads on to the end, which keeps')} the descriptor open`
     case 'self-connected':
       return `it connected to its own address and port and talks to itself (seen ${since} ago)`
     case 'abandoned':

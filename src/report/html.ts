@@ -36,7 +36,7 @@ import {
   MOST_PEERS,
   nameEndpoint,
 } from './phrases.js'
-import { socketWithoutQuery, withoutQueries } from './without-queries.js'
+import { withoutQueries } from './printable.js'
 
 export const HTML_CONTENT_TYPE = 'text/html; charset=utf-8'
 
@@ -74,8 +74,12 @@ ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
 `.source
   if (report.sockets.length === 0) yield renderNothing(shown.totals).source
   else {
-    yield beginSockets(query.all ?? false).source
-    for (const socket of report.sockets) yield renderSocket(socketWithoutQuery(socket)).source
+    yield markup`<section aria-labelledby="sockets">
+<h2 id="sockets">${query.all ? 'Sockets' : 'Sockets to look at'}</h2>
+<table class="sockets" role="table">
+${columns('Verdict', 'What happened', 'Connection', '#Idle')}
+<tbody role="rowgroup">`.source
+    for (const socket of report.sockets) yield renderSocket(withoutQueries(socket)).source
     yield '</tbody>\n</table>\n</section>'
   }
   yield markup`
@@ -260,15 +264,6 @@ function renderPeer({ remote, localPort, heldPorts }: PortsReport): Markup {
 <tr role="row"><th role="rowheader" scope="row" class="text">${remote}</th>
 ${number('Our port', localPort)}
 ${number('Ports held', heldPorts)}</tr>`
-}
-
-/** The sockets of the report as a table, the diagnosis foremost; what else is known unfolds below it. */
-function beginSockets(showsHealthy: boolean): Markup {
-  return markup`<section aria-labelledby="sockets">
-<h2 id="sockets">${showsHealthy ? 'Sockets' : 'Sockets to look at'}</h2>
-<table class="sockets" role="table">
-${columns('Verdict', 'What happened', 'Connection', '#Idle')}
-<tbody role="rowgroup">`
 }
 
 function renderNothing({ leaked, suspect }: Totals): Markup {

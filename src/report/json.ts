@@ -1,5 +1,5 @@
 import type { GuardEvent, Report } from '../core/report.js'
-import { eventWithoutQueries, socketWithoutQuery, withoutQueries } from './without-queries.js'
+import { withoutQueries } from './printable.js'
 
 export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8'
 
@@ -17,7 +17,7 @@ export function* writeJson(report: Report): Generator<string> {
   if (report.sockets.length === 0) return yield text
   yield `${text.slice(0, at)}"sockets": [`
   for (const [i, socket] of report.sockets.entries()) {
-    const lines = JSON.stringify(socketWithoutQuery(socket), null, 2).replaceAll('\n', '\n    ')
+    const lines = JSON.stringify(withoutQueries(socket), null, 2).replaceAll('\n', '\n    ')
     yield `${i === 0 ? '' : ','}\n    ${lines}`
   }
   yield `\n  ]${text.slice(at + NO_SOCKETS.length)}`
@@ -25,5 +25,5 @@ export function* writeJson(report: Report): Generator<string> {
 
 /** On one line. */
 export function renderEventJson(event: GuardEvent): string {
-  return JSON.stringify(eventWithoutQueries(event))
+  return JSON.stringify(withoutQueries(event))
 }

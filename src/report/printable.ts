@@ -42,3 +42,25 @@ export function wrap(text: string, width: number): string[] {
   if (line.length > 0 || lines.length === 0) lines.push(line.join(''))
   return lines
 }
+
+/** In running text a query ends at the next space: a request target can't hold one (RFC 9112, section 3.2). */
+const QUERIES = /\?[^ ]+/g
+const QUERY_OF: Readonly<Record<string, RegExp>> = {
+  ...{ site: QUERIES, line: QUERIES, diagnosis: QUERIES },
+  path: /[?#].*$/s,
+}
+
+/**
+ * A copy of a report, or of a part of one. A query may hold a token: sensors cut it off already, and a renderer cuts once
+ * more, should one have forgotten. What the application has put into its context is its own.
+ */
+export function withoutQueries<T>(shown: T): T {
+  if (typeof shown !== 'object' || shown === null) return shown
+  if (Array.isArray(shown)) return shown.map(withoutQueries) as T
+  const parts = Object.entries(shown).map(([key, value]: [string, unknown]) => {
+    if (key === 'context') return [key, value]
+    if (typeof value !== 'string') return [key, withoutQueries(value)]
+    return [key, Object.hasOwn(QUERY_OF, key) ? value.replace(QUERY_OF[key]!, '') : value]
+  })
+  return Object.fromEntries(parts) as T
+}

@@ -28,8 +28,7 @@ import {
   MOST_PAIRS,
   MOST_PEERS,
 } from './phrases.js'
-import { makePrintable, wrap } from './printable.js'
-import { socketWithoutQuery, withoutQueries } from './without-queries.js'
+import { makePrintable, withoutQueries, wrap } from './printable.js'
 
 export const TEXT_CONTENT_TYPE = 'text/plain; charset=utf-8'
 
@@ -52,7 +51,7 @@ export function* writeText(report: Report): Generator<string> {
   ]
   const filled = blocks.filter((block) => block.length > 0)
   yield `${filled.map((block) => block.join('\n')).join('\n\n')}\n`
-  for (const socket of report.sockets) yield `\n${renderSocket(socketWithoutQuery(socket)).join('\n')}\n`
+  for (const socket of report.sockets) yield `\n${renderSocket(withoutQueries(socket)).join('\n')}\n`
   if (shown.nextAfter === null) return
   yield `\n${paragraph(`More sockets follow: ask again with after=${shown.nextAfter}.`).join('\n')}\n`
 }
