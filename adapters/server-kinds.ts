@@ -1,18 +1,20 @@
-/**
- * Tells the kinds of server apart by what they can do, so that a mix-up gets an answer that helps. No framework is loaded for
- * it, and neither are `http` and `https`: whoever mistakes a server for another need not have it.
- */
+/** Tells the kinds of server apart by what they can do, so that no framework is loaded, nor `http` and `https`. */
 import { EventEmitter } from 'node:events'
+import type { Server as HttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
 import { SocketLeakGuardError, wrongServer } from '../src/adapter.js'
 
 export function isWebSocketServer(value: unknown): boolean {
-  if (!(value instanceof EventEmitter) || !hasMethods(value, ['handleUpgrade', 'shouldHandle'])) return false
-  return typeof (value as { options?: unknown }).options === 'object'
+  return (
+    value instanceof EventEmitter &&
+    hasMethods(value, ['handleUpgrade', 'shouldHandle']) &&
+    typeof (value as { options?: unknown }).options === 'object'
+  )
 }
 
 /** Servers of http2 have some of these methods, but serve many requests on each connection. */
-export function isHttpServer(value: unknown): boolean {
+export function isHttpServer(value: unknown): value is HttpServer | HttpsServer {
   return (
     value instanceof NetServer &&
     hasMethods(value, ['closeAllConnections', 'closeIdleConnections']) &&
@@ -32,12 +34,7 @@ export function isKoa(value: unknown): boolean {
   return value instanceof EventEmitter && hasMethods(value, ['use', 'callback', 'createContext', 'listen'])
 }
 
-/** An application of Express (or one of its kin) or Koa: it handles requests, and is no server. */
-function isApplication(value: unknown): boolean {
-  return isKoa(value) || (typeof value === 'function' && hasMethods(value, ['handle', 'listen']))
-}
-
-function hasMethods(value: unknown, names: readonly string[]): boolean {
+export function hasMethods(value: unknown, names: readonly string[]): boolean {
   return (
     value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
   )
@@ -53,12 +50,9 @@ const OTHERS: readonly (readonly [is: (value: unknown) => boolean, what: string,
 
 /** @returns the error for a server that this adapter does not guard, with the adapter that does */
 export function refuseServer(expected: string, got: unknown): SocketLeakGuardError {
-  if (isApplication(got)) {
-    return refuse(
-      expected,
-      'an application, which has no sockets',
-      'pass the server that app.listen() returns',
-    )
+  if (isKoa(got) || (typeof got === 'function' && hasMethods(got, ['handle', 'listen']))) {
+    const what = 'an application, which has no sockets'
+    return refuse(expected, what, 'pass the server that app.listen() returns')
   }
   const other = got === undefined ? undefined : OTHERS.find(([is]) => is(got))
   if (other === undefined) return wrongServer(expected, got)

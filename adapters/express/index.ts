@@ -1,9 +1,6 @@
 /**
- * Guards the server that runs an Express application (4 or 5).
- *
- * Nothing has to be mounted for the report to name the route: it is read from the request when a report is made, so a
- * request pays nothing for it. Routers mounted under a pattern are named by that pattern, not by the values in the path:
- * `GET /users/:id/photos/:n`.
+ * Nothing has to be mounted for the report to name the route: it is read from the request when a report is made, with the
+ * patterns that routers above it are mounted under (`GET /users/:id/photos/:n`).
  */
 import type { RequestHandler } from 'express'
 import type { Server } from 'node:http'
@@ -20,7 +17,6 @@ export type { GuardedServer, MountedReportOptions, ServerOptions }
  * Guards every socket of this server; see `socket-leak-guard/http`.
  *
  * @param server what `app.listen()` returns, or any `http.Server` or `https.Server` that runs the application
- * @param options per-server options; what is left out is as given to `install()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  * const guarded = guardServer(app.listen(3000), { graceMs: 30_000, label: 'api' })

@@ -1,8 +1,6 @@
 /**
- * Guards a Fastify instance (4.10 or later, or 5).
- *
  * Fastify keeps the route on a request of its own, which can't be reached from Node's; so one `onRequest` hook of the root
- * tells the guard. Its types name no type of Fastify's, so that instances with any server, logger or type provider fit.
+ * tells the guard. The types name none of Fastify's, so that instances with any server, logger or type provider fit.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
@@ -27,7 +25,7 @@ export type { DrainOptions, DrainResult, MountedReportOptions, ServerOptions }
 export interface FastifyLike {
   readonly server: Server | HttpsServer
   readonly version?: string | undefined
-  // Of any instance, whatever its types are: a parameter of a type of ours would not fit all of them.
+  // A parameter of a type of ours would not fit the types of every instance.
   addHook(name: 'onRequest', hook: (request: any, reply: any, done: () => void) => void): unknown
 }
 
@@ -42,10 +40,7 @@ export interface FastifyReplyLike {
   hijack(): unknown
 }
 
-/**
- * What the hook of an instance serves; there is one hook, however often the instance is guarded. Kept on the instance, so
- * that nothing of it outlives the instance.
- */
+/** There is one hook, however often an instance is guarded. Kept on the instance, so that it lives no longer. */
 interface Hook {
   onRequest: ((raw: IncomingMessage, route: string) => void) | null
 }
@@ -56,15 +51,12 @@ const HOOK = Symbol.for('socket-leak-guard/fastify-hook')
  * Guards every socket of this instance, and names the route of each request as Fastify writes it (`/users/:id`), prefixes
  * of plugins included. Call it first, before plugins and hooks are registered and before `listen()` or `ready()`: a request
  * that an earlier hook holds up is named by its path. Installs a guard with default options when the process has none yet.
- * A second call for the same instance replaces the first.
- *
- * Costs one hook and one entry of a WeakMap per request.
+ * A second call for the same instance replaces the first. Costs one hook and one entry of a WeakMap per request.
  *
  * `drain` stops the servers of the instance gracefully, as that of `socket-leak-guard/http` does; what else `fastify.close()`
  * does is left to it. `release` leaves the hook, which Fastify can't remove, and which does nothing then.
  *
  * @param fastify an instance over HTTP/1.1, with or without TLS
- * @param options per-server options; what is left out is as given to `install()`
  * @throws `SLG_ERR_WRONG_SERVER`, also where the instance has started; `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  * const fastify = Fastify()
@@ -94,7 +86,7 @@ export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): 
   function guardFurtherServers(): void {
     for (; seen < further.length; seen++) {
       const each = further[seen]
-      if (isServer(each)) undos.push(guard.adapter.configureServer(each, options))
+      if (isHttpServer(each)) undos.push(guard.adapter.configureServer(each, options))
     }
   }
 
@@ -108,7 +100,7 @@ export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): 
   hook.onRequest = onRequest
   return {
     async drain(drainOptions) {
-      const servers = [server, ...further.filter(isServer)]
+      const servers = [server, ...further.filter(isHttpServer)]
       return sumOf(await Promise.all(servers.map((each) => drainHttpServer(guard, each, drainOptions))))
     },
     release() {
@@ -146,10 +138,6 @@ function hookInto(fastify: FastifyLike): Hook {
   }
   Object.defineProperty(fastify, HOOK, { value: hook })
   return hook
-}
-
-function isServer(value: unknown): value is Server | HttpsServer {
-  return isHttpServer(value)
 }
 
 function sumOf(results: readonly DrainResult[]): DrainResult {

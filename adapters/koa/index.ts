@@ -1,8 +1,4 @@
-/**
- * Guards the server that runs a Koa application (2 or 3).
- *
- * Its types name no type of Koa's, so that applications with any state and context fit.
- */
+/** The types name none of Koa's, so that applications with any state and context fit. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import {
@@ -87,13 +83,10 @@ export function reportHandler(
 
   return async function serveReport(context, next) {
     const { req, res } = context
-    if (base !== '' && !isBelow(base, req.url ?? '')) {
-      await next()
-      return
-    }
+    if (base !== '' && !isBelow(base, req.url ?? '')) return void (await next())
     // Koa keeps its hands off the response (lib/application.js `respond`); what was set on it before stays.
     context.respond = false
-    report(base === '' ? targetOf(context) : req, res)
+    report(base === '' ? targetOf(context, routeOf(context)) : req, res)
   }
 }
 
@@ -105,15 +98,11 @@ function isBelow(base: string, target: string): boolean {
 const WILDCARD = /\*(?<named>\w+)\}?$|:(?<repeated>\w+)\*$|\(\.\*\)$/
 
 /** Below a router's route the whole path is still there. */
-function targetOf(context: KoaContextLike): IncomingMessage {
-  const route = routeOf(context)
-  if (route === '') return context.req
+function targetOf({ req, params, captures }: KoaContextLike, route: string): IncomingMessage {
+  if (route === '') return req
   const { groups } = WILDCARD.exec(route) ?? {}
-  return belowMount(context.req, groups && restOf(context, groups))
-}
-
-function restOf({ params, captures }: KoaContextLike, { named, repeated }: Record<string, string>): unknown {
-  const name = named ?? repeated
-  if (name !== undefined) return (params as Record<string, unknown> | undefined)?.[name]
-  return Array.isArray(captures) ? captures.at(-1) : null
+  if (groups === undefined) return belowMount(req, null)
+  const name = groups['named'] ?? groups['repeated']
+  if (name !== undefined) return belowMount(req, (params as Record<string, unknown> | undefined)?.[name])
+  return belowMount(req, Array.isArray(captures) ? captures.at(-1) : null)
 }

@@ -1,8 +1,4 @@
-/**
- * Guards a Socket.IO server (4.1 or later): settings of its own, names in the report, a bound on closing, a graceful stop.
- *
- * Its types name no type of Socket.IO's, so that servers with any events fit.
- */
+/** The types name none of Socket.IO's, so that servers with any events fit. */
 import type { EventEmitter } from 'node:events'
 import { checkServerOptions, messageOf, warnOnce } from '../../src/adapter.js'
 import type { DrainOptions, DrainResult, GuardedServer, ServerOptions } from '../../src/adapter.js'
@@ -26,36 +22,25 @@ export type SocketIoOptions = ClosingOptions
  * Guards every WebSocket of this server: the report names it as a WebSocket of its path, and these options hold for it.
  * Long polling is plain HTTP, whose connections also serve other requests: those belong to the HTTP server, which the
  * adapters for http, express and others guard. Installs a guard with default options when the process has none yet. A
- * second call for the same server replaces the first.
+ * second call for the same server replaces the first. Costs one listener and one unref'd timer a server.
  *
  * `drain` stops the Socket.IO server and, as `io.close()` does, the HTTP server below it: it tells every client by
  * `io.close()`, whereupon clients try to connect anew, to another process that is, and lets HTTP requests in flight finish.
  *
- * Costs one listener and one unref'd timer a server, and nothing per message.
- *
  * @param io a Socket.IO `Server` that is attached to an `http.Server` or `https.Server`
- * @param options per-server options; what is left out is as given to `install()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  * const chat = guardServer(new Server(httpServer), { label: 'chat' })
  * process.once('SIGTERM', () => chat.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(io: SocketIoLike, options: SocketIoOptions = {}): GuardedServer {
-  if (isOlderSocketIo(io)) {
-    throw refuse(
-      'a Socket.IO server, 4.1 or later',
-      'one of an older version',
-      'update the package socket.io',
-    )
-  }
-  if (!isSocketIoServer(io)) throw refuseServer('a Socket.IO server, 4.1 or later', io)
+  const wanted = 'a Socket.IO server, 4.1 or later'
+  if (isOlderSocketIo(io)) throw refuse(wanted, 'one of an older version', 'update the package socket.io')
+  if (!isSocketIoServer(io)) throw refuseServer(wanted, io)
   const engine = engineOf(io)
   if (engine === null) {
-    throw refuse(
-      'a Socket.IO server with an HTTP server',
-      'one that is not attached',
-      'call io.attach() or io.listen() first',
-    )
+    const advice = 'call io.attach() or io.listen() first'
+    throw refuse('a Socket.IO server with an HTTP server', 'one that is not attached', advice)
   }
   checkServerOptions(options, ['closeTimeoutMs'])
   let closing: Promise<void> | null = null

@@ -3,16 +3,14 @@ import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Server as HttpServer } from 'node:http'
 import type { WebSocketLike } from '../../src/adapter.js'
-import { isHttpServer } from '../server-kinds.js'
+import { hasMethods, isHttpServer } from '../server-kinds.js'
 
 /** Rests on `sockets` and `eio` (lib/index.js of socket.io 2 and 3); `disconnectSockets` came with 4. */
 export function isOlderSocketIo(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const io = value as Record<string, unknown>
   return (
-    typeof io['attach'] === 'function' &&
-    typeof io['of'] === 'function' &&
-    typeof io['disconnectSockets'] !== 'function'
+    typeof value === 'object' &&
+    hasMethods(value, ['attach', 'of']) &&
+    !hasMethods(value, ['disconnectSockets'])
   )
 }
 
@@ -28,7 +26,7 @@ export function engineOf(io: object): EventEmitter | null {
 /** Rests on `httpServer` (socket.io 4.1 to 4.8). */
 export function httpServerOf(io: object): HttpServer | null {
   const { httpServer } = io as { httpServer?: unknown }
-  return isHttpServer(httpServer) ? (httpServer as HttpServer) : null
+  return isHttpServer(httpServer) ? httpServer : null
 }
 
 /**

@@ -1,9 +1,7 @@
 /**
- * Pings all clients of a server, and terminates those from which nothing has come back in time.
- *
- * Whether a client lives is read from the byte counters of its socket, so no `'pong'` listener is needed: any byte that came
- * in is a sign of life, and so is blocked output that moves again, because a pong can't come before the ping has got
- * through what was queued ahead of it. A WebSocket that is not being read can't be judged, and is left alone.
+ * Pings all clients of a server, and terminates those from which nothing has come back in time: no byte, and no blocked
+ * output that moves again, because a pong can't come before the ping has got through what was queued ahead of it. A
+ * WebSocket that is not being read can't be judged, and is left alone.
  */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
@@ -46,11 +44,8 @@ const OPEN = 1
 export function readHeartbeat(value: unknown): HeartbeatTimes | null {
   if (value === undefined || value === false || value === null || value === 'off') return null
   if (value !== true && !isOptionBag(value)) {
-    throw invalidOption(
-      'heartbeat',
-      'true, false or an object with intervalMs and timeoutMs',
-      describeValue(value),
-    )
+    const expected = 'true, false or an object with intervalMs and timeoutMs'
+    throw invalidOption('heartbeat', expected, describeValue(value))
   }
   const given: HeartbeatOptions = value === true ? {} : value
   checkNames(given, ['intervalMs', 'timeoutMs'])
@@ -63,6 +58,15 @@ export function readHeartbeat(value: unknown): HeartbeatTimes | null {
     )
   }
   return { intervalMs, timeoutMs }
+}
+
+/** The counters of a socket just before it is pinged. */
+interface Sign {
+  readonly socket: Socket
+  readonly received: number
+  readonly accepted: number
+  /** Output was waiting already, so that the ping is stuck behind it. */
+  readonly isBlocked: boolean
 }
 
 type Round = ReadonlyMap<WebSocket, Sign>
@@ -80,7 +84,8 @@ export function startHeartbeat(
     const signs = new Map<WebSocket, Sign>()
     for (const [webSocket, socket] of connections()) {
       if (!canBeJudged(webSocket, socket)) continue
-      signs.set(webSocket, readSign(socket))
+      const [received, accepted] = [socket.bytesRead, bytesAccepted(socket)]
+      signs.set(webSocket, { socket, received, accepted, isBlocked: hasBlockedOutput(socket) })
       webSocket.ping()
     }
     return signs
@@ -91,19 +96,14 @@ export function startHeartbeat(
       pinged = pingAll()
       return timeoutMs
     }
-    judgeAfterPoll(pinged, earlier)
+    // Had the event loop been blocked, the answers would still lie in the kernel, so it must poll anew before. The first
+    // immediate may come before the next poll has ended, the second can't.
+    const [round, last] = [pinged, earlier]
+    setImmediate(() => setImmediate(judge, round, last).unref()).unref()
     earlier = pinged
     pinged = null
     return intervalMs - timeoutMs
   })
-}
-
-/**
- * Had the event loop been blocked, the answers would still lie in the kernel, so it must poll anew before. The first
- * immediate may come before the next poll has ended, the second can't.
- */
-function judgeAfterPoll(round: Round, earlier: Round): void {
-  setImmediate(() => setImmediate(judge, round, earlier).unref()).unref()
 }
 
 function judge(round: Round, earlier: Round): void {
@@ -118,31 +118,13 @@ function canBeJudged(webSocket: WebSocket, socket: Socket): boolean {
   return webSocket.readyState === OPEN && !webSocket.isPaused && !socket.isPaused()
 }
 
-/** The counters of a socket just before it is pinged. */
-interface Sign {
-  readonly socket: Socket
-  readonly received: number
-  readonly accepted: number
-  /** Output was waiting already, so that the ping is stuck behind it. */
-  readonly isBlocked: boolean
-}
-
-function readSign(socket: Socket): Sign {
-  return {
-    socket,
-    received: socket.bytesRead,
-    accepted: bytesAccepted(socket),
-    isBlocked: hasBlockedOutput(socket),
-  }
-}
-
 /**
  * Where output was blocked, the kernel's buffer was full, so that output which moves means a peer that acknowledges; and as
  * the ping has not left yet, silence counts from the ping before this one.
  */
-function isSilent(sign: Sign, earlier: Sign | undefined): boolean {
-  if (sign.socket.bytesRead > sign.received) return false
-  if (!sign.isBlocked) return true
-  if (earlier === undefined || bytesAccepted(sign.socket) > sign.accepted) return false
-  return earlier.accepted === sign.accepted && earlier.received === sign.received
+function isSilent({ socket, received, accepted, isBlocked }: Sign, earlier: Sign | undefined): boolean {
+  if (socket.bytesRead > received) return false
+  if (!isBlocked) return true
+  if (earlier === undefined || bytesAccepted(socket) > accepted) return false
+  return earlier.accepted === accepted && earlier.received === received
 }

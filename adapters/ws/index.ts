@@ -42,7 +42,6 @@ export type GuardedWebSocketServer = GuardedServer<WebSocketDrainOptions>
  * Costs two listeners and up to two unref'd timers a server, and nothing per message.
  *
  * @param server a `WebSocketServer` of ws 8 in any of its modes (`port`, `server`, `noServer`)
- * @param options per-server options; what is left out is as given to `install()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  * const chat = guardServer(new WebSocketServer({ port: 8080 }), { label: 'chat', heartbeat: true })

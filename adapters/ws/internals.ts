@@ -43,7 +43,7 @@ export function webSocketOn(socket: Socket): WebSocket | null {
  */
 export function ownServerOf(server: WebSocketServer): HttpServer | null {
   const { _server: own } = server as unknown as { _server?: unknown }
-  return typeof server.options.port === 'number' && isHttpServer(own) ? (own as HttpServer) : null
+  return typeof server.options.port === 'number' && isHttpServer(own) ? own : null
 }
 
 /**
