@@ -57,10 +57,12 @@ const QUERY_OF: Readonly<Record<string, RegExp>> = {
 export function withoutQueries<T>(shown: T): T {
   if (typeof shown !== 'object' || shown === null) return shown
   if (Array.isArray(shown)) return shown.map(withoutQueries) as T
-  const parts = Object.entries(shown).map(([key, value]: [string, unknown]) => {
-    if (key === 'context') return [key, value]
-    if (typeof value !== 'string') return [key, withoutQueries(value)]
-    return [key, Object.hasOwn(QUERY_OF, key) ? value.replace(QUERY_OF[key]!, '') : value]
-  })
-  return Object.fromEntries(parts) as T
+  const copy = { ...shown } as Record<string, unknown>
+  for (const key of Object.keys(copy)) {
+    const value = copy[key]
+    if (typeof value === 'string') {
+      if (Object.hasOwn(QUERY_OF, key)) copy[key] = value.replace(QUERY_OF[key]!, '')
+    } else if (typeof value === 'object' && key !== 'context') copy[key] = withoutQueries(value)
+  }
+  return copy as T
 }

@@ -11,12 +11,8 @@ import { PAGE_STYLE } from '../report/page-style.js'
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from '../report/prometheus.js'
 import { TEXT_CONTENT_TYPE, writeText } from '../report/text.js'
 import { createAccessCheck } from './access.js'
-import {
-  EVENT_STREAM_HEADERS,
-  type EventStreamOptions,
-  type Subscribe,
-  createEventStream,
-} from './event-stream.js'
+import { createEventStream, EVENT_STREAM_HEADERS } from './event-stream.js'
+import type { EventStreamOptions, Subscribe } from './event-stream.js'
 import { describeBadParameter, isBadParameter, parseReportQuery } from './query.js'
 
 /** What is asked of a guard. */
@@ -40,6 +36,11 @@ export interface ReportHandlerOptions {
 export interface ReportHandler {
   (request: IncomingMessage, response: ServerResponse): void
   close(): void
+}
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
 }
 
 type Headers = Readonly<Record<string, string | number>>
@@ -78,50 +79,43 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   const basePath = (options.basePath ?? '').replace(/\/+$/, '')
   const events = createEventStream((listener) => source.subscribe(listener), options.events)
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function answer(exchange: Exchange): Promise<void> {
+    const { request } = exchange
     const refusal = checkAccess(request)
     if (refusal !== null) {
       const challenge = refusal.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
-      return sendError(request, response, refusal.status, refusal.message, challenge)
+      return sendError(exchange, refusal.status, refusal.message, challenge)
     }
     if (request.method !== 'GET' && request.method !== 'HEAD')
-      return sendError(request, response, 405, 'The report can only be read: use GET or HEAD.', {
-        allow: 'GET, HEAD',
-      })
+      return sendError(exchange, 405, 'The report can only be read: use GET or HEAD.', { allow: 'GET, HEAD' })
     const { path, search } = splitTarget(request.url ?? '/', basePath)
-    if (path === '/') return sendReport(request, response, search)
-    if (path === '/metrics') return sendMetrics(request, response)
-    if (path === '/events') return sendEvents(request, response)
-    sendError(request, response, 404, 'There is no such page here: ask for /, /metrics or /events.')
+    if (path === '/') return sendReport(exchange, search)
+    if (path === '/metrics') return sendMetrics(exchange)
+    if (path === '/events') return sendEvents(exchange)
+    sendError(exchange, 404, 'There is no such page here: ask for /, /metrics or /events.')
   }
 
-  async function sendReport(
-    request: IncomingMessage,
-    response: ServerResponse,
-    search: string,
-  ): Promise<void> {
+  async function sendReport(exchange: Exchange, search: string): Promise<void> {
     const query = parseReportQuery(search)
-    if (isBadParameter(query))
-      return sendError(request, response, 400, describeBadParameter(query), {}, query)
-    const format = query.format ?? (wantsPage(request) ? 'html' : 'json')
-    if (format === 'prometheus') return sendMetrics(request, response)
+    if (isBadParameter(query)) return sendError(exchange, 400, describeBadParameter(query), {}, query)
+    const format = query.format ?? (wantsPage(exchange) ? 'html' : 'json')
+    if (format === 'prometheus') return sendMetrics(exchange)
     const report = await readInSlices(source, query.snapshot)
     const body = await writeInSlices(WRITERS[format](report, { query: query.snapshot }))
     const headers = { vary: 'accept', ...(format === 'html' && HTML_HEADERS) }
-    send(request, response, 200, CONTENT_TYPES[format], body, headers)
+    send(exchange, 200, CONTENT_TYPES[format], body, headers)
   }
 
-  function sendMetrics(request: IncomingMessage, response: ServerResponse): void {
+  function sendMetrics(exchange: Exchange): void {
     const body = renderPrometheus(source.report({ limit: 0 }))
-    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, body, { vary: 'accept' })
+    send(exchange, 200, PROMETHEUS_CONTENT_TYPE, body, { vary: 'accept' })
   }
 
-  function sendEvents(request: IncomingMessage, response: ServerResponse): void {
+  function sendEvents(exchange: Exchange): void {
     if (events.isFull)
-      return sendError(request, response, 503, 'Too many readers of events are connected.', {
-        'retry-after': 30,
-      })
+      return sendError(exchange, 503, 'Too many readers of events are connected.', { 'retry-after': 30 })
     const headers = { ...COMMON_HEADERS, ...EVENT_STREAM_HEADERS }
+    const { request, response } = exchange
     if (request.method === 'HEAD') response.writeHead(200, headers).end()
     else events.add(response, headers)
   }
@@ -129,7 +123,8 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   function handleReportRequest(request: IncomingMessage, response: ServerResponse): void {
     // Somebody before us in the application has answered already.
     if (response.headersSent) return
-    answer(request, response).catch(() => giveUp(request, response))
+    const exchange = { request, response }
+    answer(exchange).catch(() => giveUp(exchange))
   }
 
   return Object.assign(handleReportRequest, { close: () => events.close() })
@@ -185,31 +180,18 @@ function splitTarget(target: string, basePath: string): { path: string; search: 
   return { path: full.slice(basePath.length) || '/', search }
 }
 
-function wantsPage({ headers }: IncomingMessage): boolean {
-  return headers.accept?.includes('text/html') === true
+function wantsPage({ request }: Exchange): boolean {
+  return request.headers.accept?.includes('text/html') === true
 }
 
-function sendError(
-  request: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  message: string,
-  headers: Headers = {},
-  details: object = {},
-): void {
-  if (wantsPage(request)) return send(request, response, status, TEXT_CONTENT_TYPE, `${message}\n`, headers)
+function sendError(to: Exchange, status: number, message: string, headers: Headers = {}, details = {}): void {
+  if (wantsPage(to)) return send(to, status, TEXT_CONTENT_TYPE, `${message}\n`, headers)
   const body = `${JSON.stringify({ error: { status, message, ...details } }, null, 2)}\n`
-  send(request, response, status, JSON_CONTENT_TYPE, body, headers)
+  send(to, status, JSON_CONTENT_TYPE, body, headers)
 }
 
-function send(
-  request: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  contentType: string,
-  body: string,
-  headers: Headers,
-): void {
+function send(to: Exchange, status: number, contentType: string, body: string, headers: Headers): void {
+  const { request, response } = to
   response.writeHead(status, {
     ...COMMON_HEADERS,
     'content-type': contentType,
@@ -220,10 +202,10 @@ function send(
 }
 
 /** The cause may hold anything, so it is not told. */
-function giveUp(request: IncomingMessage, response: ServerResponse): void {
+function giveUp(to: Exchange): void {
   try {
-    if (response.headersSent) response.destroy()
-    else sendError(request, response, 500, 'The report could not be made.')
+    if (to.response.headersSent) to.response.destroy()
+    else sendError(to, 500, 'The report could not be made.')
   } catch {
     // The response belongs to somebody else by now.
   }
