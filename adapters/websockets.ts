@@ -25,9 +25,8 @@ import {
 } from '../src/adapter.js'
 import { webSocketOn } from './ws/internals.js'
 
-/** Going away (RFC 6455, section 7.4.1). */
+/** RFC 6455, section 7.4.1. */
 export const GOING_AWAY = 1001
-
 const CLOSE_TIMEOUT_MS = 30_000
 const CLOSING = 2
 const SHORTEST_LOOK_MS = 10
@@ -49,12 +48,11 @@ export interface ClosingOptions extends ServerOptions {
   closeTimeoutMs?: number | 'off' | false | null | undefined
 }
 
-/** One server of WebSockets, and what its adapter knows of it. */
 export interface Kind<W extends WebSocketLike> {
   readonly server: EventEmitter
   /** Emits `'headers'` when a handshake is about to be answered. */
   readonly engine: EventEmitter
-  /** The HTTP server that the WebSocket server made for itself gets the same settings. */
+  /** The HTTP server that it made for itself gets the same settings. */
   readonly own: HttpServer | null
   /** The HTTP server that is stopped as well. */
   httpServer(): HttpServer | null
@@ -163,17 +161,12 @@ export function guardWebSockets<W extends WebSocketLike>(
   return { guard, undos, connections, introduce, drain: drainWebSockets, release }
 }
 
-/** @throws `SLG_ERR_INVALID_OPTION` */
 function readCloseTimeout(value: unknown): number | null {
   if (value === false || value === null || value === 'off') return null
   return checkedMs('closeTimeoutMs', value ?? CLOSE_TIMEOUT_MS, 1)
 }
 
-/**
- * Runs something again and again, after as many milliseconds as it says itself, until the guard is uninstalled.
- *
- * @returns what stops it
- */
+/** Runs something again, after as many milliseconds as it says itself, until the guard is uninstalled or it is stopped. */
 export function repeat(guard: Guard, firstMs: number, run: () => number): () => void {
   // Not in the context of whoever wraps the server.
   const runDetached = createDetached()

@@ -1,4 +1,3 @@
-/** Guards an `http` or `https` server: settings of its own, a name in the report, and a graceful stop. */
 import type { Server } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { GuardedServer, ServerOptions } from '../../src/adapter.js'
@@ -18,7 +17,6 @@ export type { GuardedServer, ServerOptions }
  * adapter for ws knows them.
  *
  * @param server an `http.Server` or `https.Server`
- * @param options per-server options; what is left out is as given to `install()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  * const guarded = guardServer(http.createServer(onRequest), { graceMs: 30_000, label: 'public API' })

@@ -1,4 +1,3 @@
-/** Guards a `net` or `tls` server: settings of its own, a name in the report, and a graceful stop. */
 import { Server } from 'node:net'
 import { drainServer, install, installedGuard } from '../../src/adapter.js'
 import type { GuardedServer, ServerOptions } from '../../src/adapter.js'
@@ -12,7 +11,6 @@ export type { GuardedServer, ServerOptions }
  * Installs a guard with default options when the process has none yet. `drain` ends every socket with `socket.end()`.
  *
  * @param server a `net.Server` or `tls.Server`
- * @param options per-server options; what is left out is as given to `install()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  * const guarded = guardServer(net.createServer(onConnection), { graceMs: 30_000, label: 'ingest' })

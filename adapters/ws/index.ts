@@ -1,4 +1,3 @@
-/** Guards a WebSocketServer of the package ws: settings of its own, names in the report, bounds on silence, a graceful stop. */
 import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { WebSocket, WebSocketServer } from 'ws'
@@ -70,13 +69,7 @@ export function guardServer(
           if (socket !== null) yield [webSocket, socket]
         }
       },
-      close() {
-        if (isDown(server)) return null
-        return new Promise((done) => {
-          server.once('close', done)
-          server.close()
-        })
-      },
+      close: () => (isDown(server) ? null : new Promise((done) => server.close(done))),
     },
     settings,
   )
@@ -98,16 +91,13 @@ export function guardServer(
   }
 }
 
-/** What fits into a control frame beside the code (RFC 6455, section 5.5). */
-const LONGEST_REASON = 123
-
-/** Checked before anything is stopped: ws would throw in the middle. @throws `SLG_ERR_INVALID_OPTION` */
+/** Checked before anything is stopped: ws would throw in the middle. RFC 6455, section 5.5, limits the reason. */
 function readCloseFrame({ code = GOING_AWAY, reason = '' }: WebSocketDrainOptions) {
   if (!isCloseCode(code)) {
     throw invalidOption('code', 'a WebSocket close code that may be sent, such as 1001', describeValue(code))
   }
-  if (typeof reason !== 'string' || Buffer.byteLength(reason) > LONGEST_REASON) {
-    throw invalidOption('reason', `a string of at most ${LONGEST_REASON} bytes`, describeValue(reason))
+  if (typeof reason !== 'string' || Buffer.byteLength(reason) > 123) {
+    throw invalidOption('reason', 'a string of at most 123 bytes', describeValue(reason))
   }
   return { code, reason }
 }

@@ -35,22 +35,18 @@ export interface DrainResult {
 
 /** How one kind of server is brought to its end. */
 export interface DrainPlan {
-  /** The sockets still open; asked again and again, so that what comes late is found. */
+  /** The sockets still open; asked again and again. */
   sockets(): Socket[]
   /** The server that counts connections and emits `'close'`, if there is one of its own. */
   readonly server: Server | null
-  /**
-   * Takes no more connections.
-   *
-   * @param meet to be called with a socket that shows itself later, so that it counts however short it lives
-   */
+  /** Takes no more connections. @param meet takes a socket that shows itself later, and may be short-lived */
   stop(meet: (socket: Socket) => void): void
-  /** Asks a socket to finish in good order. Called once for each. */
+  /** Asks a socket to finish in good order. */
   finish(socket: Socket): void
-  /** Closes what the guard does not know of, where the server can. */
+  /** Closes what the guard does not know of. */
   closeRest?(): void
   /** Called in the end, whatever happened. */
-  cleanUp?(): void
+  cleanUp?(): unknown
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
@@ -66,29 +62,22 @@ const LOOK_MS = 100
  */
 export function drainServer(guard: Guard, server: Server, options?: DrainOptions): Promise<DrainResult> {
   const isSecure = 'setSecureContext' in server
-  return drain(
-    {
-      server,
-      sockets: () => guard.adapter.socketsOf(server),
-      stop() {
-        if (isSecure) server.on('secureConnection', endSocket)
-        if (server.listening) server.close()
-      },
-      finish(socket) {
-        if (!isSecure || isTls(socket)) endSocket(socket)
-      },
-      cleanUp() {
-        server.off('secureConnection', endSocket)
-      },
+  const plan: DrainPlan = {
+    server,
+    sockets: () => guard.adapter.socketsOf(server),
+    stop() {
+      if (isSecure) server.on('secureConnection', endSocket)
+      if (server.listening) server.close()
     },
-    options,
-  )
+    finish(socket) {
+      if (!isSecure || isTls(socket)) endSocket(socket)
+    },
+    cleanUp: () => server.off('secureConnection', endSocket),
+  }
+  return drain(plan, options)
 }
 
-/**
- * @param more the names of options that the caller has read already
- * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
- */
+/** @param more the names of options that the caller has read already */
 export async function drain(
   plan: DrainPlan,
   options: DrainOptions = {},
@@ -123,10 +112,9 @@ export async function drain(
     if (unseen > 0) plan.closeRest?.()
     if (closed !== null && (unseen === 0 || plan.closeRest)) await within(LONGEST_CLOSE_MS, closed)
     const remaining = await countConnections(server)
-    const gone = seen.closed()
-    const forced = gone.filter(wasForced).length
+    const forced = [...seen.closed].filter(wasForced).length
     return {
-      ended: gone.length - forced,
+      ended: seen.closed.size - forced,
       destroyed: forced + unseen - remaining,
       remaining,
       elapsedMs: Math.round(monotonicMs() - startedMs),
@@ -147,8 +135,8 @@ export async function within(ms: number, event: Promise<unknown>): Promise<void>
 /** The sockets that a drain has seen, each once: a TLSSocket takes the place of the raw socket under it. */
 class SeenSockets {
   readonly open = new Set<Socket>()
-  readonly #seen = new Set<Socket>()
-  readonly #replaced = new Set<Socket>()
+  readonly closed = new Set<Socket>()
+  readonly #seen = new WeakSet<Socket>()
   #onEmpty = (): void => {}
 
   /** @returns those that are new */
@@ -158,12 +146,9 @@ class SeenSockets {
       this.#seen.add(socket)
       this.open.add(socket)
       const raw = rawSocketOf(socket)
-      if (raw !== null && this.#seen.has(raw)) {
-        this.#replaced.add(raw)
-        this.open.delete(raw)
-      }
+      if (raw !== null) for (const places of [this.open, this.closed]) places.delete(raw)
       socket.once('close', () => {
-        this.open.delete(socket)
+        if (this.open.delete(socket)) this.closed.add(socket)
         if (this.open.size === 0) this.#onEmpty()
       })
     }
@@ -173,10 +158,6 @@ class SeenSockets {
   /** Resolves when the last one closes. */
   emptied(): Promise<void> {
     return new Promise((resolve) => (this.#onEmpty = resolve))
-  }
-
-  closed(): Socket[] {
-    return [...this.#seen].filter((socket) => !this.open.has(socket) && !this.#replaced.has(socket))
   }
 }
 

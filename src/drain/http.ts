@@ -31,7 +31,8 @@ const FIRST_REQUEST_MS = 1000
 const IDLE_LOOK_MS = 200
 
 /**
- * @param server an `http.Server` or `https.Server`
+ * Drains an `http.Server` or `https.Server`.
+ *
  * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  */
 export function drainHttpServer(
@@ -93,15 +94,15 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   }
 
   function onRequestStart(message: unknown): void {
-    const { response, socket, server: theirs } = message as ExchangeMessage
-    if (theirs !== server) return
+    const { response, socket, server: its } = message as ExchangeMessage
+    if (its !== server) return
     announceEnd(response)
     meet(socket)
   }
 
   function onResponseFinish(message: unknown): void {
-    const { request, socket, server: theirs } = message as ExchangeMessage
-    if (theirs !== server) return
+    const { request, socket, server: its } = message as ExchangeMessage
+    if (its !== server) return
     // Node first does what it does at the end of a response, and may have the next one to send.
     if (request.complete) setImmediate(closeUnlessServing, socket)
     // A close with input still coming in is a reset, which may overtake the response.
@@ -143,8 +144,7 @@ function announceEnd(response: ServerResponse | null): void {
 }
 
 /**
- * Runs something of Node's that destroys idle connections, and keeps it from those that are not idle in truth.
- *
+ * Runs something of Node's that destroys idle connections, and keeps it from those that are not idle in truth:
  * `server.close()` and `closeIdleConnections()` (lib/_http_server.js) take a connection for idle as soon as
  * `response.end()` was called and destroy it, even while megabytes of that response are still to be sent: the client gets
  * a cut response (seen on Node 20.20, 22.23, 24.21 and 26.10). Node 26 also destroys connections that were just opened
