@@ -155,7 +155,6 @@ const STUCK: readonly Stuck[] = [
   },
   {
     condition: 'window-closed',
-    options: { pauseOnConnect: true },
     serve: () => {},
     async play(far) {
       await far.do({ do: 'write', bytes: 1_000_000 }).saw('written')

@@ -20,7 +20,15 @@ const FACT_INDENT = 12
 const EVENT_INDENT = 8
 /** What is left for the last column of a verdict. */
 const SITE_COLUMNS = 39
-const COLORS = { suspect: 33, leaked: 31, recovered: 32, reclaimed: 36, dead: 35, heading: 1 } as const
+const COLORS = {
+  suspect: 33,
+  leaked: 31,
+  stalled: 33,
+  recovered: 32,
+  reclaimed: 36,
+  dead: 35,
+  heading: 1,
+} as const
 
 const CLOSINGS: Readonly<Partial<Record<GuardEvent['type'], string>>> = {
   recovered: 'put right by the application itself',

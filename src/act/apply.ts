@@ -78,7 +78,9 @@ export function createJudge(hooks: JudgeHooks): Judge {
   function policyOf(record: SocketRecord): JudgementPolicy {
     const policy = hooks.policyOf(record)
     const { isExempt } = record
-    return { ...policy, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
+    // Pressure hurries half-closed connections, not those that are open both ways.
+    const stallGraceMs = policy.stalled.graceMs ?? policy.graceMs
+    return { ...policy, stallGraceMs, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
   }
 
   function carryOut(record: SocketRecord, effect: Effect): void {
@@ -108,7 +110,8 @@ export function createJudge(hooks: JudgeHooks): Judge {
   }
 
   function actionFor(record: SocketRecord): Action {
-    const { action } = hooks.policyOf(record)
+    const policy = hooks.policyOf(record)
+    const { action } = record.trouble?.verdict === 'stalled' ? policy.stalled : policy
     return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
   }
 

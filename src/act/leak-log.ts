@@ -1,6 +1,6 @@
 /**
  * At most one line that tells leaks and one that sums up what became of them, for each site and interval: a thousand sockets of
- * one route are one piece of news, and so are a thousand that were closed.
+ * one route are one piece of news, and so are a thousand that were closed. A stall is no leak, and has a line of its own.
  */
 import type { GuardEvent } from '../core/report.js'
 import type { LogFunction } from '../options/options.js'
@@ -14,12 +14,17 @@ export interface LeakLog {
   tellRest(): void
 }
 
-interface SiteState {
-  /** Leaked and still there. */
-  readonly open: Set<number>
+interface News {
   unsaid: number
   diagnosis: string
   saidAtMs: number
+}
+
+interface SiteState {
+  /** Leaked and still there. */
+  readonly open: Set<number>
+  readonly leaked: News
+  readonly stalled: News
   /** What became of them since the last summary. */
   readonly gone: Map<string, number>
   summedUpAtMs: number
@@ -36,13 +41,25 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
 
   function onLeaked({ socket }: GuardEvent): void {
     const { site } = socket.owner
-    const state = sites.get(site) ?? newState()
-    sites.set(site, state)
+    const state = stateOf(site)
     toldAs.set(socket.id, site)
     state.open.add(socket.id)
-    state.unsaid += 1
-    state.diagnosis = socket.diagnosis
+    state.leaked.unsaid += 1
+    state.leaked.diagnosis = socket.diagnosis
     tell(site, state)
+  }
+
+  function onStalled({ socket: { owner, diagnosis } }: GuardEvent): void {
+    const state = stateOf(owner.site)
+    state.stalled.unsaid += 1
+    state.stalled.diagnosis = diagnosis
+    tell(owner.site, state)
+  }
+
+  function stateOf(site: string): SiteState {
+    const state = sites.get(site) ?? newState()
+    sites.set(site, state)
+    return state
   }
 
   function onGone(id: number, how: string): void {
@@ -57,19 +74,25 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
 
   function tell(site: string, state: SiteState): void {
     const atMs = now()
-    if (state.unsaid > 0 && atMs - state.saidAtMs >= intervalMs) {
-      const many = state.unsaid === 1 ? '' : ` (${state.unsaid} since the last line, ${state.open.size} open)`
-      say(`leaked at ${site}${many}: ${state.diagnosis}`)
-      state.saidAtMs = atMs
-      state.unsaid = 0
-    }
-    if (isWorthASummary(state) && state.unsaid === 0 && atMs - state.summedUpAtMs >= intervalMs) {
+    const { leaked, stalled } = state
+    sayNews('leaked', site, leaked, atMs, `, ${state.open.size} open`)
+    sayNews('stalled', site, stalled, atMs, '')
+    if (isWorthASummary(state) && leaked.unsaid === 0 && atMs - state.summedUpAtMs >= intervalMs) {
       say(summary(site, state))
       state.summedUpAtMs = atMs
       state.gone.clear()
     }
-    const isQuiet = atMs - Math.max(state.saidAtMs, state.summedUpAtMs) >= intervalMs
-    if (state.open.size === 0 && state.unsaid === 0 && state.gone.size === 0 && isQuiet) sites.delete(site)
+    const isSaid = leaked.unsaid + stalled.unsaid + state.gone.size === 0
+    const saidAtMs = Math.max(leaked.saidAtMs, stalled.saidAtMs, state.summedUpAtMs)
+    if (state.open.size === 0 && isSaid && atMs - saidAtMs >= intervalMs) sites.delete(site)
+  }
+
+  function sayNews(what: string, site: string, news: News, atMs: number, rest: string): void {
+    if (news.unsaid === 0 || atMs - news.saidAtMs < intervalMs) return
+    const many = news.unsaid === 1 ? '' : ` (${news.unsaid} since the last line${rest})`
+    say(`${what} at ${site}${many}: ${news.diagnosis}`)
+    news.saidAtMs = atMs
+    news.unsaid = 0
   }
 
   function say(line: string): void {
@@ -83,6 +106,7 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
   return {
     hear(event) {
       if (event.type === 'leaked') onLeaked(event)
+      else if (event.type === 'stalled') onStalled(event)
       else if (event.type !== 'suspect') onGone(event.socket.id, event.type)
     },
     forget(id) {
@@ -97,9 +121,8 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
 function newState(): SiteState {
   return {
     open: new Set(),
-    unsaid: 0,
-    diagnosis: '',
-    saidAtMs: -Infinity,
+    leaked: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
+    stalled: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
     gone: new Map(),
     summedUpAtMs: -Infinity,
   }

@@ -9,6 +9,8 @@ import type { Ledger } from '../core/ledger.js'
 import type { KernelProbe, ProbeRun } from '../kernel/probe.js'
 import { believedOf, KernelView } from '../socket/kernel-view.js'
 import {
+  bytesAccepted,
+  hasBlockedOutput,
   hasNoHandle,
   isDisconnected,
   isOdd,
@@ -76,6 +78,10 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       hooks.onFirstLook(record)
     }
     const odd = isOdd(socket) || record.selfConnected || pairs.leftOf(record)?.propagates === true
+    if (!odd && hasBlockedOutput(socket)) {
+      lookAtOutput(record)
+      return
+    }
     if (!odd) {
       if (record.trouble !== null) observe(record, null)
       if (record.trouble?.verdict === 'none' && record.trouble.acted === 'no') record.trouble = null
@@ -84,6 +90,15 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     if (record.trouble !== null && asksKernel && probe.name !== 'none') asked.push(record)
     else observe(record, isDisconnected(socket))
     keepAddresses(record)
+  }
+
+  /** Open both ways, and bytes wait to be sent: as long as some of them leave, nobody else needs to be asked. */
+  function lookAtOutput(record: SocketRecord): void {
+    const { socket, trouble } = record
+    const isStill = trouble !== null && bytesAccepted(socket) === trouble.bytesAccepted
+    if (isStill && asksKernel && probe.name !== 'none') asked.push(record)
+    else observe(record, null)
+    if (isStill) keepAddresses(record)
   }
 
   function askKernel(): boolean {

@@ -1,4 +1,4 @@
-import type { EventType } from './vocabulary.js'
+import { EVENT_TYPES, type EventType } from './vocabulary.js'
 
 /** What the ledger needs of an entry: a place to remember its own position. */
 export interface Entry {
@@ -11,7 +11,7 @@ export interface Entry {
  */
 export class Ledger<T extends Entry> {
   readonly #entries: T[] = []
-  readonly counts: Record<EventType, number> = { suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0 }
+  readonly counts = Object.fromEntries(EVENT_TYPES.map((type) => [type, 0])) as Record<EventType, number>
 
   get size(): number {
     return this.#entries.length

@@ -74,6 +74,8 @@ export interface Evidence {
   readonly rttMs: number | null
   /** Who set keep-alive on this socket, if anybody. */
   readonly keepAlive: 'off' | 'guard' | 'application'
+  /** Why output can't leave this process: the application has corked it, or its TLS handshake is not finished. */
+  readonly heldBack: 'corked' | 'handshake' | null
 }
 
 export interface SocketReport {
@@ -106,8 +108,6 @@ export interface Usage {
   readonly hasReadableListener: boolean
   /** Something is piped to or from it. */
   readonly isPiped: boolean
-  /** Its TLS handshake is not finished, and output waits for that. */
-  readonly awaitsHandshake: boolean
 }
 
 /** Open sockets of one condition and verdict. */
@@ -156,11 +156,12 @@ export interface HealedSite {
   readonly healedMs: number
 }
 
-/** `tracked`, `suspect`, `leaked` and `exempt` are now; the others count since the guard was installed. */
+/** `tracked`, `suspect`, `leaked`, `stalled` and `exempt` are now; the others count since the guard was installed. */
 export interface Totals {
   readonly tracked: number
   readonly suspect: number
   readonly leaked: number
+  readonly stalled: number
   readonly recovered: number
   readonly reclaimed: number
   readonly dead: number
@@ -195,6 +196,8 @@ export interface Report {
   readonly conditions: readonly ConditionCount[]
   /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
   readonly sites: readonly SiteReport[]
+  /** Where stalled connections come from, in the same order. They are no leaks, and in no other number of sites. */
+  readonly stalledSites: readonly SiteCount[]
   /** Pairs of which one side left in the middle of an exchange, and the other goes on. */
   readonly partedPairs: number
   /** Pairs of which one side has gone or is in trouble, oldest first; healthy ones only when asked for. */

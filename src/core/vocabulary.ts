@@ -32,7 +32,7 @@ export type KernelState = (typeof KERNEL_STATES)[number]
  * - `window-closed`: our receive buffer is full; a FIN may be waiting behind it
  * - `reset-unseen`: the connection is dead in the kernel and Node has not noticed
  * - `fin-wait`: the application ended its side, the peer never ends
- * - `write-stalled`: ended or half-closed, but unsent bytes do not drain
+ * - `write-stalled`: unsent bytes do not drain
  * - `closed-unread`: both sides closed in good order, but unread bytes keep the descriptor open
  * - `self-connected`: a client connected to its own address and port (simultaneous open)
  * - `abandoned`: the other connection of its pair has left, and nobody told this one; only with `propagateAbort`
@@ -56,13 +56,24 @@ export type Condition = (typeof CONDITIONS)[number]
  *
  * `none` → `suspect` (something ended or stalled; grace runs) → `leaked` (grace over without progress) →
  * `recovered` (the application put it right) or `reclaimed` (the guard did). `dead`: proven dead and reclaimed
- * without waiting for grace. `exempt`: the application said that this half-close is meant.
+ * without waiting for grace. `exempt`: the application said that this half-close is meant. `stalled`: open both ways, and no
+ * byte moves because the application has paused it or the peer takes nothing. That is no leak: it is told and counted by
+ * itself.
  */
-export const VERDICTS = ['none', 'suspect', 'leaked', 'recovered', 'reclaimed', 'dead', 'exempt'] as const
+export const VERDICTS = [
+  'none',
+  'suspect',
+  'leaked',
+  'recovered',
+  'reclaimed',
+  'dead',
+  'exempt',
+  'stalled',
+] as const
 export type Verdict = (typeof VERDICTS)[number]
 
 /** The verdict changes that are announced, as events and as `socket-leak-guard:*` diagnostics channels. */
-export const EVENT_TYPES = ['suspect', 'leaked', 'recovered', 'reclaimed', 'dead'] as const
+export const EVENT_TYPES = ['suspect', 'leaked', 'stalled', 'recovered', 'reclaimed', 'dead'] as const
 export type EventType = (typeof EVENT_TYPES)[number]
 
 /** What ties an inbound and an outbound connection together: bytes are piped between them, or one was opened for the other. */

@@ -73,7 +73,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     onVerdict(type, id, site) {
       if (type === 'leaked') history.leaked(id, site(), now())
       else if (type === 'recovered') history.healed(id, 'application', now())
-      else if (type !== 'suspect') history.healed(id, 'guard', now())
+      else if (type !== 'suspect' && type !== 'stalled') history.healed(id, 'guard', now())
     },
     onExempt({ id }) {
       log?.forget(id)

@@ -113,7 +113,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     onFailure: (error) => fail('observing a pipe', error),
   })
   pairs.onPolicy(options)
-  let shortestGraceMs = options.graceMs
+  let shortestGraceMs = shortestGrace(options)
   let urgentMs = Infinity
 
   function fail(what: string, error: unknown): void {
@@ -211,7 +211,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     onStall(blockedMs) {
       books.onStall(blockedMs)
       for (const record of ledger)
-        if (record.trouble !== null) judge.apply(record, { type: 'stalled', nowMs: now(), blockedMs })
+        if (record.trouble !== null) judge.apply(record, { type: 'blocked', nowMs: now(), blockedMs })
     },
     onFailure: (error) => fail('a sweep', error),
   })
@@ -258,8 +258,8 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     reclaim,
     onPolicy(policy) {
       pairs.onPolicy(policy)
-      if (policy.graceMs >= shortestGraceMs) return
-      shortestGraceMs = policy.graceMs
+      if (shortestGrace(policy) >= shortestGraceMs) return
+      shortestGraceMs = shortestGrace(policy)
       sweeper.hurry(shortestGraceMs / 4)
     },
     stop() {
@@ -273,6 +273,10 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       probe.close?.()
     },
   }
+}
+
+function shortestGrace({ graceMs, stalled }: SocketPolicy): number {
+  return Math.min(graceMs, stalled.graceMs ?? graceMs)
 }
 
 /**

@@ -4,6 +4,8 @@
  */
 import { diagnose } from '../report/diagnose.js'
 import { phaseOf, type Facts } from '../judge/facts.js'
+import type { Trouble } from '../judge/lifecycle.js'
+import type { Condition } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
@@ -12,7 +14,7 @@ import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
-import { usageOf } from '../socket/usage.js'
+import { heldBackBy, usageOf } from '../socket/usage.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
 
@@ -71,7 +73,7 @@ export class Look {
       local,
       remote,
       phase: phaseOf(facts),
-      condition: trouble?.verdict === 'none' && !unsettled ? null : (trouble?.condition ?? null),
+      condition: conditionOf(trouble, unsettled),
       verdict: record.isExempt ? ('exempt' as const) : (trouble?.verdict ?? 'none'),
       kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
       seenBy: trouble?.seenBy ?? 'stream',
@@ -128,6 +130,12 @@ export class Look {
   }
 }
 
+/** What is not yet odd for long enough has none, unless it is asked for; nor has a connection that only takes its time. */
+export function conditionOf(trouble: Trouble | null, unsettled: boolean): Condition | null {
+  if (trouble === null || (trouble.verdict === 'none' && (!unsettled || trouble.isStall))) return null
+  return trouble.condition
+}
+
 function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidence {
   const { disconnected } = facts
   const kernel = withoutStart(facts)
@@ -143,6 +151,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidenc
     probes: kernel?.probes ?? null,
     rttMs: kernel?.rttMs ?? null,
     keepAlive,
+    heldBack: heldBackBy(record.socket),
   }
 }
 

@@ -5,7 +5,7 @@ import type { Condition, Verdict } from '../core/vocabulary.js'
 import { addressesOf } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { Addresses, SocketRecord } from '../socket/record.js'
-import type { Look } from './look.js'
+import { conditionOf, type Look } from './look.js'
 
 export class RecordRow implements SocketRow {
   readonly id: number
@@ -24,7 +24,7 @@ export class RecordRow implements SocketRow {
     this.id = record.id
     this.direction = record.direction
     this.verdict = record.isExempt ? 'exempt' : (trouble?.verdict ?? 'none')
-    this.condition = trouble === null || (trouble.verdict === 'none' && !unsettled) ? null : trouble.condition
+    this.condition = conditionOf(trouble, unsettled)
     this.sinceMs = Math.round(look.nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs))
     this.isDisconnected = trouble !== null && trouble.deadTurn !== -1
     this.#record = record

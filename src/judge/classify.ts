@@ -4,6 +4,8 @@ import type { Condition, Sensor } from '../core/vocabulary.js'
 export interface Classification {
   readonly condition: Condition
   readonly seenBy: Sensor
+  /** Open both ways: the application or the peer takes its time, which is no leak. */
+  readonly isStall: boolean
 }
 
 /**
@@ -24,48 +26,56 @@ export function classify(facts: Facts, idle: boolean): Classification | null {
   if (facts.eofReceived) return classifyPeerEnded(facts, idle)
   if (facts.localEnded) return classifyLocalEnded(facts, idle)
   // Before what its backlog looks like: that nobody reads on is what comes of it.
-  if (facts.abandoned !== null) return { condition: 'abandoned', seenBy: 'stream' }
-  if (!facts.reading) return classifyBlind(facts, idle)
-  return facts.selfConnected ? { condition: 'self-connected', seenBy: 'stream' } : null
+  if (facts.abandoned !== null) return stuck('abandoned')
+  const blind = facts.reading ? null : classifyBlind(facts, idle)
+  if (blind?.isStall === false) return blind
+  if (facts.reading && facts.selfConnected) return stuck('self-connected')
+  // Output comes first: who can send no more often pauses what he would have to answer.
+  return facts.unsentBytes > 0 && idle ? stalled('write-stalled') : blind
+}
+
+function stuck(condition: Condition, seenBy: Sensor = 'stream'): Classification {
+  return { condition, seenBy, isStall: false }
+}
+
+function stalled(condition: Condition, seenBy: Sensor = 'stream'): Classification {
+  return { condition, seenBy, isStall: true }
 }
 
 function classifyDead(facts: Facts): Classification {
-  const condition = facts.localFinished && !facts.eofConsumed ? 'closed-unread' : 'reset-unseen'
-  return { condition, seenBy: 'oracle' }
+  return stuck(facts.localFinished && !facts.eofConsumed ? 'closed-unread' : 'reset-unseen', 'oracle')
 }
 
 function classifyPeerEnded(facts: Facts, idle: boolean): Classification | null {
   if (facts.localFinished || !facts.writable) {
-    return facts.eofConsumed ? null : { condition: 'closed-unread', seenBy: 'stream' }
+    return facts.eofConsumed ? null : stuck('closed-unread')
   }
-  if (facts.unsentBytes > 0 && idle) return { condition: 'write-stalled', seenBy: 'stream' }
-  if (!facts.eofConsumed) return { condition: 'eof-unread', seenBy: 'stream' }
-  return facts.localEnded ? null : { condition: 'eof-ignored', seenBy: 'stream' }
+  if (facts.unsentBytes > 0 && idle) return stuck('write-stalled')
+  if (!facts.eofConsumed) return stuck('eof-unread')
+  return facts.localEnded ? null : stuck('eof-ignored')
 }
 
 function classifyLocalEnded(facts: Facts, idle: boolean): Classification | null {
   const kernel = facts.kernel
   if (!facts.localFinished) {
-    return facts.unsentBytes > 0 && idle ? { condition: 'write-stalled', seenBy: 'stream' } : null
+    return facts.unsentBytes > 0 && idle ? stuck('write-stalled') : null
   }
   if (!facts.readable) return null
-  if (kernel?.peerEnded === true && !facts.reading) return { condition: 'closed-unread', seenBy: 'kernel' }
+  if (kernel?.peerEnded === true && !facts.reading) return stuck('closed-unread', 'kernel')
   const unsent = kernel?.unsentBytes ?? 0
   // Node has handed everything over, but the kernel can't deliver it: our FIN waits behind unacknowledged data.
-  if (unsent > 0 && idle && kernel?.state !== 'FIN_WAIT2')
-    return { condition: 'write-stalled', seenBy: 'kernel' }
-  return { condition: 'fin-wait', seenBy: 'stream' }
+  if (unsent > 0 && idle && kernel?.state !== 'FIN_WAIT2') return stuck('write-stalled', 'kernel')
+  return stuck('fin-wait')
 }
 
 /** Nothing is being read, so Node knows nothing: only the kernel can tell. */
 function classifyBlind(facts: Facts, idle: boolean): Classification | null {
   const kernel = facts.kernel
   if (kernel === null) return null
-  if (kernel.peerEnded === true) return { condition: 'fin-unseen', seenBy: 'kernel' }
-  const unread = kernel.unreadBytes ?? 0
-  return facts.readable && idle && unread >= WINDOW_CLOSED_BYTES
-    ? { condition: 'window-closed', seenBy: 'kernel' }
-    : null
+  if (kernel.peerEnded === true) return stuck('fin-unseen', 'kernel')
+  const isFull = facts.readable && idle && (kernel.unreadBytes ?? 0) >= WINDOW_CLOSED_BYTES
+  if (!isFull) return null
+  return facts.asked ? stalled('window-closed', 'kernel') : stuck('window-closed', 'kernel')
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Facts {
   readonly localFinished: boolean
   /** The handle is being read from. While it is, a FIN or RST reaches JavaScript by itself. */
   readonly reading: boolean
+  /** Somebody has asked for what comes in: by a listener, a pipe, a reader, `resume()` or `pause()`. */
+  readonly asked: boolean
   /** Bytes in the stream's read buffer. */
   readonly unreadBytes: number
   /** Bytes in the stream's write buffer and in libuv's queue. */

@@ -18,6 +18,8 @@ export interface JudgementPolicy {
   readonly action: Action | ActionChooser
   readonly escalateMs: number
   readonly reclaimDead: boolean
+  /** Idle time after which what is open both ways is called stalled. */
+  readonly stallGraceMs: number
   /** The application said that this half-close is meant: no grace runs, only proven death is acted on. */
   readonly exempt: boolean
 }
@@ -27,7 +29,7 @@ export type LifecycleEvent =
   /** `died`: with an error that says so. */
   | { readonly type: 'closed'; readonly nowMs: number; readonly died?: boolean }
   /** The event loop was blocked: in that time nobody could have read, so it does not count as idle. */
-  | { readonly type: 'stalled'; readonly nowMs: number; readonly blockedMs: number }
+  | { readonly type: 'blocked'; readonly nowMs: number; readonly blockedMs: number }
   | {
       readonly type: 'decided'
       readonly nowMs: number
@@ -59,7 +61,7 @@ export function step(state: Trouble | null, event: LifecycleEvent, policy: Judge
       return observed(state, event, policy)
     case 'closed':
       return event.died === true ? died(state ?? blankTrouble(event.nowMs)) : closed(state)
-    case 'stalled':
+    case 'blocked':
       return {
         state: state === null ? null : excuse(state, event.nowMs, event.blockedMs),
         effects: NO_EFFECTS,
@@ -85,7 +87,20 @@ function judge(look: Look, { facts, nowMs, turn }: Observation, policy: Judgemen
   if (policy.exempt) return { state: { ...state, verdict: 'exempt' }, effects: NO_EFFECTS }
   if (progressed && state.verdict === 'leaked' && !isOverCap(state, nowMs, policy))
     return recover(state, nowMs)
-  return accuse(state, nowMs, restMs, policy)
+  return found.isStall ? stall(state, nowMs, restMs, policy) : accuse(state, nowMs, restMs, policy)
+}
+
+/** Nothing is said of a connection that is open both ways until the grace is over, and then that it stands still. */
+function stall(state: Trouble, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
+  if (state.verdict === 'stalled') return { state, effects: NO_EFFECTS }
+  // Somebody takes care of it now.
+  if (state.verdict === 'leaked') return recover({ ...state, restSinceMs: nowMs }, nowMs)
+  if (restMs >= policy.stallGraceMs) {
+    const effects: Effect[] = [{ type: 'announce', event: 'stalled' }, { type: 'decide' }]
+    return { state: { ...state, verdict: 'stalled' }, effects }
+  }
+  const verdict = state.verdict === 'suspect' ? 'none' : faded(state, nowMs, policy)
+  return { state: { ...state, verdict }, effects: NO_EFFECTS }
 }
 
 /** Suspect, then leaked; both at once when grace has already passed at the first look. */
@@ -114,10 +129,12 @@ function settleMs({ graceMs }: JudgementPolicy): number {
 }
 
 /** When something falls due even if nothing more is seen; `Infinity` when nothing does. */
-export function nextDueMs(state: Trouble, { graceMs, maxHalfClosedMs, exempt }: JudgementPolicy): number {
+export function nextDueMs(state: Trouble, policy: JudgementPolicy): number {
+  const { graceMs, stallGraceMs, maxHalfClosedMs, exempt } = policy
   if (state.isClosed) return Infinity
   if (state.acted !== 'no') return state.ladder.length === 0 ? Infinity : state.nextDeedMs
-  if (exempt || state.verdict === 'leaked') return Infinity
+  if (exempt || state.verdict === 'leaked' || state.verdict === 'stalled') return Infinity
+  if (state.isStall) return state.restSinceMs + stallGraceMs
   const capMs =
     maxHalfClosedMs === null || state.halfClosedMs === -1 ? Infinity : state.halfClosedMs + maxHalfClosedMs
   return state.verdict === 'suspect' ? Math.min(capMs, state.restSinceMs + graceMs) : capMs
@@ -152,10 +169,10 @@ function heal(state: Trouble, nowMs: number, policy: JudgementPolicy): Step {
   return { state: { ...state, verdict }, effects: NO_EFFECTS }
 }
 
-/** The verdict as it stands now: a leak that healed stays visible for one grace, an exemption for as long as it holds. */
+/** The verdict as it stands now: a leak that healed stays visible for one grace, an exemption or a stall while it holds. */
 function faded({ verdict, recoveredMs }: Trouble, nowMs: number, policy: JudgementPolicy): Verdict {
-  const isOver = verdict === 'recovered' ? nowMs - recoveredMs >= policy.graceMs : verdict === 'exempt'
-  return isOver ? 'none' : verdict
+  if (verdict === 'recovered') return nowMs - recoveredMs >= policy.graceMs ? 'none' : verdict
+  return verdict === 'exempt' || verdict === 'stalled' ? 'none' : verdict
 }
 
 function recover(state: Trouble, nowMs: number): Step {

@@ -15,6 +15,13 @@ export interface KeepAlivePolicy extends KeepAliveTimes {
   readonly when: 'suspect' | 'always'
 }
 
+/** What is done about a connection that is open both ways and does not move. */
+export interface StallPolicy {
+  /** Idle time after which it is called stalled; `null`: as long as the grace of a leak. */
+  readonly graceMs: number | null
+  readonly action: Action | ActionChooser
+}
+
 /** What holds for one socket: every field present, frozen. */
 export interface SocketPolicy {
   readonly graceMs: number
@@ -24,6 +31,7 @@ export interface SocketPolicy {
   readonly reclaimDead: boolean
   readonly keepAlive: KeepAlivePolicy | false
   readonly propagateAbort: PropagateAbort
+  readonly stalled: StallPolicy
 }
 
 /** One deed of the executor. `resume-end` throws unread input away so that the stream can end. */

@@ -9,6 +9,8 @@ export interface Trouble {
   readonly verdict: Verdict
   readonly condition: Condition | null
   readonly seenBy: Sensor
+  /** See `Classification.isStall`. */
+  readonly isStall: boolean
   /** When the condition began. */
   readonly sinceMs: number
   /** When a byte was last seen to have moved. */
@@ -103,6 +105,7 @@ export function blankTrouble(nowMs: number): Trouble {
     verdict: 'none',
     condition: null,
     seenBy: 'stream',
+    isStall: false,
     sinceMs: nowMs,
     progressMs: nowMs,
     restSinceMs: nowMs,
@@ -155,7 +158,7 @@ function isLess(a: number | null, b: number | null): boolean {
   return a !== null && b !== null && a < b
 }
 
-type Name = Pick<Trouble, 'condition' | 'seenBy' | 'sinceMs' | 'halfClosedMs'>
+type Name = Pick<Trouble, 'condition' | 'seenBy' | 'isStall' | 'sinceMs' | 'halfClosedMs'>
 
 /** What the trouble is called, and since when. Once the guard has acted it keeps its name: our own `end()` is no news. */
 function nameOf(
@@ -164,12 +167,19 @@ function nameOf(
   observation: Observation,
   isFirst: boolean,
 ): Name {
-  const { condition, seenBy, sinceMs, halfClosedMs } = state
-  if (state.acted !== 'no') return { condition, seenBy, sinceMs, halfClosedMs }
-  if (found === null) return { condition: null, seenBy: 'stream', sinceMs, halfClosedMs: -1 }
-  const isSame = condition !== null && isSameTrouble(condition, found.condition)
-  const began = isSame ? sinceMs : beginningOf(found.condition, state, observation, isFirst)
+  const { condition, seenBy, isStall, sinceMs, halfClosedMs } = state
+  if (state.acted !== 'no') return { condition, seenBy, isStall, sinceMs, halfClosedMs }
+  if (found === null) return { condition: null, seenBy: 'stream', isStall: false, sinceMs, halfClosedMs: -1 }
+  const began = startOf(found, state, observation, isFirst)
   return { ...found, sinceMs: began, halfClosedMs: halfCloseOf(found.condition, state, observation, began) }
+}
+
+function startOf(found: Classification, state: Trouble, observation: Observation, isFirst: boolean): number {
+  const { condition, isStall, sinceMs } = state
+  // A stall of which one side has now ended: the time until then is nobody's fault.
+  if (isStall && !found.isStall) return observation.endedMs ?? observation.nowMs
+  const isSame = condition !== null && isSameTrouble(condition, found.condition)
+  return isSame ? sinceMs : beginningOf(found.condition, state, observation, isFirst)
 }
 
 /** The peer ended: the same half-close, whoever saw it and whatever is unread. */
@@ -215,7 +225,7 @@ function halfCloseOf(
   { nowMs, endedMs, facts }: Observation,
   sinceMs: number,
 ): number {
-  const isStalledHalf = condition === 'write-stalled' && !facts.localEnded
+  const isStalledHalf = condition === 'write-stalled' && facts.eofReceived && !facts.localEnded
   if (!isStalledHalf && !PEER_ENDED.has(condition) && condition !== 'fin-wait') return -1
   if (halfClosedMs !== -1) return halfClosedMs
   return isStalledHalf ? (endedMs ?? nowMs) : sinceMs

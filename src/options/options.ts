@@ -89,6 +89,21 @@ export interface PolicyOptions {
    * @default null
    */
   propagateAbort?: 'pipe' | 'context' | true | Off | undefined
+
+  /**
+   * What is open both ways and does not move, because the application has paused it, pipes it somewhere slow, or the peer
+   * takes no output, is no leak. After `graceMs` (`null`: as long as the option `graceMs`) it is told as `stalled`. Only the
+   * `action` in here is taken, never the general one.
+   * @default { graceMs: null, action: 'report' }
+   */
+  stalled?: StallOptions | undefined
+}
+
+export interface StallOptions {
+  /** Milliseconds, 0 to 2147483647; `null`: as long as the grace of a leak. @default null */
+  graceMs?: number | Off | undefined
+  /** As the option `action`. All but `report` may lose bytes. @default 'report' */
+  action?: Action | ActionChooser | undefined
 }
 
 /** What `install()` takes, and the preload entry from the environment: `SOCKET_LEAK_GUARD_GRACE_MS` and so on. */
@@ -202,7 +217,12 @@ function resolve<T extends object>(input: unknown = {}, fields: Fields<T>, base:
 export function sameOptions(a: ResolvedOptions, b: ResolvedOptions): boolean {
   return OPTION_NAMES.every((name) => {
     if (a[name] === b[name]) return true
-    const hasFields = name === 'keepAlive' || name === 'pressure'
-    return hasFields && JSON.stringify(a[name]) === JSON.stringify(b[name])
+    const hasFields = name === 'keepAlive' || name === 'pressure' || name === 'stalled'
+    return hasFields && haveSameFields(a[name], b[name])
   })
+}
+
+function haveSameFields(a: object | false | null, b: object | false | null): boolean {
+  if (!a || !b) return false
+  return Object.entries(a).every(([key, value]) => value === (b as Record<string, unknown>)[key])
 }

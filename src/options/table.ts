@@ -1,10 +1,10 @@
 /** Validation, the environment and the table in docs/options.md are made from this. */
-import { ACTIONS, TIES } from '../core/vocabulary.js'
+import { ACTIONS, TIES, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
 import { fieldPath, flag, fraction, integer, invalidOption, offOr, oneOf, record } from './rules.js'
 import { secret, text, trueMeans, type Rule } from './rules.js'
 import type { PressurePolicy, ResolvedOptions } from './options.js'
-import type { KeepAlivePolicy } from '../judge/policy.js'
+import type { ActionChooser, KeepAlivePolicy, StallPolicy } from '../judge/policy.js'
 
 export interface Option<T> {
   readonly rule: Rule<T>
@@ -60,6 +60,17 @@ const pressure = record<PressurePolicy>(
   },
 )
 
+const STALLED: StallPolicy = Object.freeze({ graceMs: null, action: 'report' })
+
+const action = oneOf<Action | ActionChooser>(ACTIONS, 'a function that returns one of them', isFunction)
+
+const stalled = record<StallPolicy>(
+  { graceMs: offOr(integer(0)), action },
+  STALLED,
+  'graceMs,action',
+  '600000,end',
+)
+
 function isFunction(value: unknown): boolean {
   return typeof value === 'function'
 }
@@ -81,11 +92,7 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
     'Idle time after which a suspect is leaked; it starts again whenever a byte moves.',
   ),
   maxHalfClosedMs: forServer(offOr(integer(1)), null, 'Absolute cap on a half-close, progress or not.'),
-  action: forServer(
-    oneOf(ACTIONS, 'a function that returns one of them', isFunction),
-    'report',
-    'What to do with a leaked socket; a function chooses for each.',
-  ),
+  action: forServer(action, 'report', 'What to do with a leaked socket; a function chooses for each.'),
   escalateMs: forServer(
     integer(0),
     5000,
@@ -101,6 +108,11 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
     offOr(trueMeans('pipe', oneOf(TIES))),
     null,
     'Bring one connection of a pair into grace when the other is gone.',
+  ),
+  stalled: forServer(
+    stalled,
+    STALLED,
+    'When a connection that is open both ways and does not move is told as stalled, and what is done then.',
   ),
   sweepMs: forProcess(integer(10), 5000, 'Time between two looks at all tracked sockets.'),
   kernel: forProcess(

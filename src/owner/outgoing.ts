@@ -4,14 +4,8 @@
  */
 import { readField, readText } from '../core/foreign.js'
 import type { RequestInfo } from '../core/report.js'
-import {
-  bytesMoved,
-  clientRequestOf,
-  isHeldByAgent,
-  isHeldByUndici,
-  isTls,
-  undiciRequestOn,
-} from '../socket/fields.js'
+import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from '../socket/fields.js'
+import { isHeldByUndici, undiciRequestOn } from '../socket/undici.js'
 import type { SocketRecord } from '../socket/record.js'
 import type { Context } from './context/source.js'
 import { Work } from './context/work.js'

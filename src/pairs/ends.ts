@@ -5,14 +5,8 @@
  */
 import { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
-import {
-  clientRequestOf,
-  isPipedToItsEnd,
-  pipesOf,
-  requestOn,
-  responseTo,
-  undiciRequestOn,
-} from '../socket/fields.js'
+import { clientRequestOf, isPipedToItsEnd, pipesOf, requestOn, responseTo } from '../socket/fields.js'
+import { undiciRequestOn } from '../socket/undici.js'
 import type { SocketRecord } from '../socket/record.js'
 
 /** An accepted request stands for its response too, an outgoing one for what is answered. Also a request of undici. */

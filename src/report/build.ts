@@ -78,6 +78,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
       tracked: parts.tracked,
       suspect: sumOf(conditions, 'suspect'),
       leaked: sumOf(conditions, 'leaked'),
+      stalled: sumOf(conditions, 'stalled'),
       recovered,
       reclaimed,
       dead,
@@ -92,6 +93,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
       ...trendOf(site.site),
       descriptorShare: shareOf(site, kept.descriptors.openDescriptors),
     })),
+    stalledSites: sitesOf(parts.rows, ['stalled']),
     partedPairs: parts.partedPairs,
     pairs: limit === 0 ? [] : parts.pairs(limit),
     healedSites: healed(healedSites, sites),
@@ -129,7 +131,7 @@ function oldestFirst(a: SocketRow, b: SocketRow): number {
   return b.sinceMs - a.sinceMs || a.id - b.id
 }
 
-const STANDING = ['suspect', 'leaked', 'exempt'] as const satisfies readonly Verdict[]
+const STANDING = ['suspect', 'leaked', 'stalled', 'exempt'] as const satisfies readonly Verdict[]
 
 type Counted = { -readonly [K in keyof ConditionCount]: ConditionCount[K] }
 
@@ -155,14 +157,15 @@ function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number 
   return conditions.reduce((sum, entry) => sum + (entry.verdict === verdict ? entry.count : 0), 0)
 }
 
-/** Groups what is suspect or leaked by where it comes from, worst first. */
+/** Groups sockets by where they come from, worst first. */
 export function sitesOf(
   rows: readonly Pick<SocketRow, 'verdict' | 'condition' | 'sinceMs' | 'site'>[],
+  verdicts: readonly Verdict[] = ['suspect', 'leaked'],
 ): SiteCount[] {
   const bySite = new Map<string, { count: number; oldestMs: number; conditions: Record<string, number> }>()
   for (const row of rows) {
     const { verdict, condition, sinceMs } = row
-    if (verdict !== 'suspect' && verdict !== 'leaked') continue
+    if (!verdicts.includes(verdict)) continue
     const site = row.site()
     let entry = bySite.get(site)
     if (entry === undefined) bySite.set(site, (entry = { count: 0, oldestMs: 0, conditions: {} }))

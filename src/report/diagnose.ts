@@ -8,7 +8,7 @@ import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
-const UNUSED: Usage = { hasReadableListener: false, isPiped: false, awaitsHandshake: false }
+const UNUSED: Usage = { hasReadableListener: false, isPiped: false }
 
 /** @param usage what a remedy must reckon with */
 export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
@@ -37,7 +37,7 @@ function describeCalm({ verdict, phase, kind, owner, idleMs }: Undiagnosed): str
 }
 
 function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage): string {
-  const what = describeCondition(socket, condition, usage) + describePeer(socket) + describeLoss(socket)
+  const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
   const { seenBy, verdict } = socket
   switch (verdict) {
     case 'recovered':
@@ -48,6 +48,8 @@ function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage
       return seenBy === 'stream'
         ? `${what}. It died: its peer is gone. Nothing to do.`
         : `${what}. The guard closed it, nothing was lost.`
+    case 'stalled':
+      return `${what}. That is no leak while both sides are open. ${remedyForStall(condition, socket)}`
     case 'reclaimed':
       return `${what}, so the guard closed it. ${remedyOf(condition, socket, usage)}`
     default:
@@ -97,7 +99,7 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
   return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
 }
 
-function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHandshake }: Usage): string {
+function describeCondition(socket: Undiagnosed, condition: Condition): string {
   const since = formatDuration(socket.sinceMs)
   const idle = formatDuration(socket.idleMs)
   const unread = socket.unreadBytes > 0 ? formatBytes(socket.unreadBytes) : null
@@ -119,11 +121,7 @@ function describeCondition(socket: Undiagnosed, condition: Condition, { awaitsHa
     case 'fin-wait':
       return `the application ended its side ${since} ago, and the end of the peer has not been seen`
     case 'write-stalled':
-      if (awaitsHandshake) return describeUnfinishedHandshake(socket, unsent)
-      return (
-        `the connection is ending, but no output has left for ${idle}` +
-        (unsent === null ? '' : `: ${unsent} are waiting`)
-      )
+      return describeOutput(socket, idle, unsent)
     case 'closed-unread':
       return `both sides are closed (seen ${since} ago), but ${waits('that nobody read keep', 'nobody reads on to the end, which keeps')} the descriptor open`
     case 'self-connected':
@@ -141,12 +139,36 @@ function describeUnfinishedHandshake({ phase, kernelState }: Undiagnosed, unsent
   return `${who} TLS handshake was never finished: ${unsent ?? 'the output'} can't leave before that`
 }
 
+/** Who keeps the output: the peer, or this side itself. */
+function describeOutput(socket: Undiagnosed, idle: string, unsent: string | null): string {
+  const { phase, evidence } = socket
+  if (evidence.heldBack === 'handshake') return describeUnfinishedHandshake(socket, unsent)
+  const ends = phase === 'open' ? 'the connection is open both ways' : 'the connection is ending'
+  return evidence.heldBack === 'corked'
+    ? `${ends}, but the application holds ${unsent ?? 'output'} back: socket.cork() and for ${idle} no socket.uncork()`
+    : `${ends}, but no output has left for ${idle}${unsent === null ? '' : `: ${unsent} are waiting`}`
+}
+
 function describePeer({ condition, evidence }: Undiagnosed): string {
   // That both sides are closed says it already.
   if (condition === 'closed-unread' && evidence.peer === 'gone') return ''
   return evidence.peer === 'unknown' || evidence.peerBasis === ''
     ? ''
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
+}
+
+/** Nobody has done anything wrong yet: what to look at, should it last. */
+function remedyForStall(condition: Condition, socket: Undiagnosed): string {
+  if (condition !== 'window-closed') return remedyForOutput(socket)
+  return 'Nothing to do if it is meant; else look for who has paused it, or at what it is piped to.'
+}
+
+function remedyForOutput({ kind, direction, phase, evidence }: Undiagnosed): string {
+  if (evidence.heldBack === 'corked') return 'Call socket.uncork() as often as socket.cork().'
+  if (evidence.heldBack === null) return `Bound the wait: ${remedyForStalled(kind, direction)}.`
+  return phase === 'open'
+    ? 'Bound the handshake: handshakeTimeout of a server, socket.setTimeout() of a client.'
+    : 'Call socket.destroy() instead of end() where the handshake has failed.'
 }
 
 function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): string {
@@ -165,9 +187,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
         ? 'Give the close a time limit: ws.terminate() some time after ws.close(), or closeTimeoutMs of the ws adapter.'
         : "Give the peer a time limit: socket.destroy() some time after 'finish'."
     case 'write-stalled':
-      if (usage.awaitsHandshake)
-        return 'Call socket.destroy() instead of end() where the handshake has failed.'
-      return `Bound the wait: ${remedyForStalled(kind, direction)}.`
+      return remedyForOutput(socket)
     case 'closed-unread':
       return kind === 'websocket' || kind === 'http'
         ? remedyForUnread(kind, direction, owner, usage)

@@ -143,6 +143,7 @@ function renderCards(totals: Totals): Markup {
   return markup`<dl class="cards" aria-label="Totals">
 ${card('leaked', 'Leaked', totals.leaked, 'grace is over')}
 ${card('suspect', 'Suspect', totals.suspect, 'grace runs')}
+${card('stalled', 'Stalled', totals.stalled, 'open, nothing moves')}
 ${card('exempt', 'Exempt', totals.exempt, 'meant to be so')}
 ${card('tracked', 'Tracked', totals.tracked, 'open now')}
 </dl>

@@ -27,7 +27,7 @@ export const PAGE_SCRIPT = `
     source = new EventSource(location.origin + location.pathname.replace(/\\/*$/, '/') + 'events')
     source.addEventListener('open', () => document.documentElement.classList.add('live'))
     source.addEventListener('error', () => document.documentElement.classList.remove('live'))
-    for (const type of ['suspect', 'leaked', 'recovered', 'reclaimed', 'dead']) source.addEventListener(type, tell)
+    for (const type of ['suspect', 'leaked', 'stalled', 'recovered', 'reclaimed', 'dead']) source.addEventListener(type, tell)
   }
   addEventListener('pagehide', () => source && source.close())
   addEventListener('pageshow', (event) => event.persisted && listen())

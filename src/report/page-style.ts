@@ -61,7 +61,7 @@ table + .intro { margin: .6rem 0 0 }
 .card.zero b { color: var(--zero); font-weight: 500 }
 .card.leaked b { color: var(--leaked) }
 .card.suspect b { color: var(--suspect) }
-.card.exempt b { color: var(--exempt) }
+.card.exempt b, .card.stalled b { color: var(--exempt) }
 .card.recovered b { color: var(--healthy) }
 .small .card { display: flex; align-items: baseline; justify-content: space-between; padding: .5rem 1.1rem; background: none; box-shadow: none }
 .small .card dd { text-align: right }
@@ -83,7 +83,7 @@ tbody tr > * { border-top: 1px solid var(--line) }
 .badge.leaked { background: var(--leaked-tint); color: var(--leaked) }
 .badge.suspect { background: var(--suspect-tint); color: var(--suspect) }
 .badge.healthy, .badge.recovered { background: var(--healthy-tint); color: var(--healthy) }
-.badge.exempt, .badge.reclaimed { background: var(--exempt-tint); color: var(--exempt) }
+.badge.exempt, .badge.stalled, .badge.reclaimed { background: var(--exempt-tint); color: var(--exempt) }
 .age { display: block; margin: .3rem 0 0 .6rem; font-size: .87rem; color: var(--quiet); font-variant-numeric: tabular-nums; white-space: nowrap }
 .sockets .connection { width: 18rem }
 .connection span { display: block }

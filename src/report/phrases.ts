@@ -89,7 +89,7 @@ export function describeEvidence({ evidence }: SocketReport): string[] {
 }
 
 /** `eof-ignored 3, fin-wait 1` */
-export function formatConditions(site: SiteReport): string {
+export function formatConditions(site: Pick<SiteReport, 'conditions'>): string {
   return CONDITIONS.filter((condition) => site.conditions[condition])
     .map((condition) => `${condition} ${site.conditions[condition]}`)
     .join(', ')
@@ -141,7 +141,7 @@ export const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
   'window-closed': 'the receive buffer is full because nobody reads; the peer can send no more',
   'reset-unseen': 'the connection is dead in the kernel and Node has not noticed',
   'fin-wait': 'the application ended its side and the peer never ends',
-  'write-stalled': 'ended or half-closed, but unsent bytes do not drain',
+  'write-stalled': 'unsent bytes do not drain: the peer takes none, or they are held back here',
   'closed-unread': 'both sides closed in good order, but unread bytes keep the descriptor open',
   'self-connected': 'a client connected to its own address and port',
   abandoned: 'the other connection of its pair has left, and nobody told this one',

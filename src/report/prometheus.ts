@@ -10,7 +10,7 @@ import { makePrintable } from './printable.js'
 export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 const PREFIX = 'socket_leak_guard_'
-const STANDING = ['suspect', 'leaked', 'exempt'] as const satisfies readonly Verdict[]
+const STANDING = ['suspect', 'leaked', 'stalled', 'exempt'] as const satisfies readonly Verdict[]
 const OUTCOMES = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Verdict[]
 
 /** Without a view of the kernel these can't be seen at all: an absent series says so, a zero would lie. */
@@ -27,7 +27,8 @@ export function renderPrometheus(report: Report): string {
 }
 
 const SOCKETS =
-  'Open sockets by verdict: suspect (grace runs), leaked (grace is over), exempt (declared as meant).'
+  'Open sockets by verdict: suspect (grace runs), leaked (grace is over), ' +
+  'stalled (open both ways, nothing moves), exempt (declared as meant).'
 const OUTCOME =
   'Sockets since the guard was installed that the application put right (recovered), ' +
   'that the guard closed (reclaimed), or that were proven dead and closed at once (dead).'

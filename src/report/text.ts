@@ -5,6 +5,7 @@ import type {
   PairReport,
   PortsReport,
   Report,
+  SiteCount,
   SiteReport,
   SocketReport,
   Totals,
@@ -45,6 +46,7 @@ export function* writeText(report: Report): Generator<string> {
   const blocks = [
     renderHeader(shown),
     shown.sites.length === 0 ? [] : renderSites(shown.sites),
+    shown.stalledSites.flatMap(renderStalled),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
     shown.healedSites.flatMap(renderHealed),
     shown.ports.length === 0 ? [] : renderPorts(shown.ports),
@@ -73,7 +75,8 @@ function renderHeader(report: Report): string[] {
 }
 
 function summarize(totals: Totals): string {
-  const exempt = totals.exempt === 0 ? '' : `, ${totals.exempt} exempt`
+  const stalled = totals.stalled === 0 ? '' : `, ${totals.stalled} stalled`
+  const exempt = stalled + (totals.exempt === 0 ? '' : `, ${totals.exempt} exempt`)
   if (totals.leaked + totals.suspect === 0)
     return `all is well: ${countSockets(totals.tracked)} tracked, none suspect or leaked${exempt}.`
   return `${totals.leaked} leaked, ${totals.suspect} suspect${exempt} of ${countSockets(totals.tracked)} tracked.`
@@ -125,6 +128,11 @@ function renderPairs(pairs: readonly PairReport[]): string[] {
   for (const { line } of pairs.slice(0, MOST_PAIRS)) lines.push(...paragraph(line))
   if (pairs.length > MOST_PAIRS) lines.push(`and ${pairs.length - MOST_PAIRS} more pairs`)
   return lines
+}
+
+function renderStalled({ site, count, oldestMs }: SiteCount): string[] {
+  const age = formatDuration(oldestMs)
+  return paragraph(`stalled: ${makePrintable(site, 200)}, ${countSockets(count)}, for up to ${age}`)
 }
 
 function renderHealed(site: HealedSite): string[] {

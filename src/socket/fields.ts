@@ -13,7 +13,6 @@
  * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
  * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
  * - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until its body has been read and it is answered
- * - undici's symbols `client`, `queue`, `running index` (lib/core/symbols.js, lib/dispatcher/client.js, as Node bundles them)
  * - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; where a stream is piped to at this moment
  * - `kSetKeepAlive`: lib/net.js `Socket` and `setKeepAlive`, a symbol; a TLS handle forwards `setKeepAlive` to `_parent`
  * - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; the response, once its head is there
@@ -29,6 +28,7 @@ import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { Addresses, SocketRecord } from './record.js'
 import { pipeAt } from './target.js'
+import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
 /** What is used of a TCP, Pipe or TLS handle; everything may be missing. */
 interface Handle {
@@ -316,27 +316,39 @@ export function isServedByHttp(socket: Socket): boolean {
   return fieldsOf(socket).parser != null && serverOf(socket) !== null
 }
 
-/** The request of undici, and with it of `fetch()`, that an outgoing socket carries right now. */
-export function undiciRequestOn(socket: Socket): object | null {
-  const client = bySymbol(socket, 'client')
-  if (typeof client !== 'object' || client === null) return null
-  const queue = bySymbol(client, 'queue')
-  const running = bySymbol(client, 'running index')
-  const pending = bySymbol(client, 'pending index')
-  if (!Array.isArray(queue) || typeof running !== 'number' || running === pending) return null
-  return (queue[running] as object | null | undefined) ?? null
-}
-
-/** It belongs to a client of undici, whether it carries a request or not. */
-export function isHeldByUndici(socket: Socket): boolean {
-  return bySymbol(socket, 'client') !== undefined
-}
-
-function bySymbol(object: object, description: string): unknown {
-  for (const symbol of Object.getOwnPropertySymbols(object)) {
-    if (symbol.description === description) return (object as Record<symbol, unknown>)[symbol]
+/**
+ * Where the application reads what comes in: the socket itself, or the message of HTTP whose body is coming in on it, behind the
+ * decoders of undici. `null`: no body is on its way, or it can't be told.
+ */
+function readerEndOf(socket: Socket): object | null {
+  const { parser } = fieldsOf(socket)
+  if (parser != null) {
+    const incoming = parser.incoming ?? null
+    return incoming !== null && readField(incoming, 'complete') === false ? incoming : null
   }
-  return undefined
+  if (isHttp2(socket)) return null
+  if (!isHeldByUndici(socket)) return socket
+  let end = undiciBodyOn(socket)
+  for (let decoders = 0; decoders < MOST_DECODERS; decoders += 1) {
+    const [next] = end === null ? [] : pipesOf(end)
+    if (typeof next !== 'object' || next === null) break
+    end = next
+  }
+  return end
+}
+
+const MOST_DECODERS = 5
+
+/**
+ * Has anybody asked for what comes in? `readableFlowing` is `null` until there is a listener for `'data'` or `'readable'`, a pipe,
+ * a reader, `resume()` or `pause()`, and again when a `'readable'` listener has gone (lib/internal/streams/readable.js). What can't
+ * be told counts as asked for.
+ */
+function isAskedFor(socket: Socket): boolean {
+  const end = readerEndOf(socket)
+  return (
+    end === null || readField(end, 'readableFlowing') !== null || readField(end, 'readableDidRead') === true
+  )
 }
 
 /** Bytes that the kernel has accepted from us. */
@@ -370,6 +382,7 @@ const UNREADABLE: Facts = {
   localEnded: false,
   localFinished: false,
   reading: true,
+  asked: true,
   unreadBytes: 0,
   unsentBytes: 0,
   bytesRead: 0,
@@ -394,6 +407,7 @@ function fieldFacts(
   const readable = fields._readableState?.readable !== false
   const writable = fields._writableState?.writable !== false
   const eofReceived = fields._readableState?.ended === true
+  const reading = handle?.reading !== false
   return {
     connecting: socket.connecting,
     destroyed: socket.destroyed,
@@ -403,7 +417,8 @@ function fieldFacts(
     eofConsumed: readable && socket.readableEnded,
     localEnded: writable && socket.writableEnded,
     localFinished: writable && socket.writableFinished,
-    reading: handle?.reading !== false,
+    reading,
+    asked: reading || isAskedFor(socket),
     unreadBytes: socket.readableLength,
     unsentBytes: unsentIn(socket, queued),
     bytesRead: handle?.bytesRead ?? 0,

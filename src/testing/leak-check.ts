@@ -103,7 +103,7 @@ export function startLeakCheck(
 }
 
 function isStuck({ condition, verdict }: SocketReport): boolean {
-  return condition !== null && verdict !== 'exempt'
+  return condition !== null && verdict !== 'exempt' && verdict !== 'stalled'
 }
 
 function idOfNewest(guard: Guard): number {

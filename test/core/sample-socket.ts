@@ -32,6 +32,7 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
       probes: null,
       rttMs: null,
       keepAlive: 'off',
+      heldBack: null,
     },
     partner: null,
   } satisfies SocketReport

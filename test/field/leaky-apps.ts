@@ -72,8 +72,9 @@ function isLeak({ id, direction, remote }: SocketReport, leaks: Direction, suspe
   return 'id' in suspect ? id === suspect.id : direction === leaks && remote?.port === suspect.remotePort
 }
 
-function isStuck({ condition, unsentBytes }: SocketReport, { isOpen }: Scenario): boolean {
-  return isOpen === true || condition !== null || unsentBytes > 0
+/** What is open both ways and stalls has no condition before its grace is over. */
+function isStuck({ condition, unreadBytes, unsentBytes }: SocketReport, { isOpen }: Scenario): boolean {
+  return isOpen === true || condition !== null || unreadBytes + unsentBytes > 0
 }
 
 const deadline = performance.now() + LONGEST_MS

@@ -30,6 +30,7 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
   localEnded: fc.boolean(),
   localFinished: fc.boolean(),
   reading: fc.boolean(),
+  asked: fc.boolean(),
   unreadBytes: bytes,
   unsentBytes: bytes,
   bytesRead: bytes,

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { classify, isProvablyLossFree, WINDOW_CLOSED_BYTES } from '../../src/judge/classify.js'
+import {
+  classify,
+  isProvablyLossFree,
+  WINDOW_CLOSED_BYTES,
+  type Classification,
+} from '../../src/judge/classify.js'
 import { phaseOf, type Facts } from '../../src/judge/facts.js'
 import { CONDITIONS, PHASES, type Condition, type Phase, type Sensor } from '../../src/core/vocabulary.js'
 import { anyFacts } from './any-facts.js'
@@ -26,8 +31,8 @@ const ROWS: readonly Row[] = [
   ['a healthy connection', {}, null, null],
   ['connecting', { connecting: true, reading: false }, null, null],
   ['destroyed', { ...PEER_ENDED, destroyed: true }, null, null],
-  ['output that waits on an open connection is back-pressure', { unsentBytes: 1e6 }, null, null],
-  ['the same, and the kernel holds more', { kernel: kernel({ unsentBytes: 4e6 }) }, null, null],
+  ['output waits on an open connection', { unsentBytes: 1e6 }, null, 'write-stalled'],
+  ['the kernel holds output, the stream holds none', { kernel: kernel({ unsentBytes: 4e6 }) }, null, null],
 
   ['the peer ended, the application did not', PEER_ENDED, 'eof-ignored', 'eof-ignored'],
   ['and output still drains', { ...PEER_ENDED, unsentBytes: 9 }, 'eof-ignored', 'write-stalled'],
@@ -175,19 +180,63 @@ for (const [name, seen, moving, idle, seenBy = 'stream'] of ROWS) {
   t.test(name, async (t) => {
     const facts: Facts = { ...HEALTHY, ...seen }
     t.same(
-      classify(facts, false),
+      told(classify(facts, false)),
       moving && { condition: moving, seenBy: idle === moving ? seenBy : 'stream' },
     )
-    t.same(classify(facts, true), idle && { condition: idle, seenBy })
+    t.same(told(classify(facts, true)), idle && { condition: idle, seenBy })
   })
 }
+
+function told(found: Classification | null): Pick<Classification, 'condition' | 'seenBy'> | null {
+  return found && { condition: found.condition, seenBy: found.seenBy }
+}
+
+t.test('open both ways: who stalls it, and whether it is a leak', async (t) => {
+  const full = { ...BLIND, kernel: kernel({ unreadBytes: 90_000 }) }
+  const table: readonly [name: string, seen: Partial<Facts>, Condition | null, isStall: boolean][] = [
+    ['nobody has ever asked for what waits', { ...full, asked: false }, 'window-closed', false],
+    ['the application has paused it', { ...full, asked: true }, 'window-closed', true],
+    ['the peer takes no output', { unsentBytes: 9 }, 'write-stalled', true],
+    [
+      'both, and nobody has asked: reading would let it go on',
+      { ...full, unsentBytes: 9 },
+      'window-closed',
+      false,
+    ],
+    [
+      'both, and it is paused because of its output',
+      { ...full, asked: true, unsentBytes: 9 },
+      'write-stalled',
+      true,
+    ],
+    ['it met itself, whatever waits', { selfConnected: true, unsentBytes: 9 }, 'self-connected', false],
+    ['the peer has ended', { ...PEER_ENDED, unsentBytes: 9 }, 'write-stalled', false],
+    [
+      'the kernel knows that the peer has ended',
+      { ...full, asked: true, kernel: kernel({ peerEnded: true }) },
+      'fin-unseen',
+      false,
+    ],
+  ]
+  for (const [name, seen, condition, isStall] of table)
+    t.match(classify({ ...HEALTHY, ...seen }, true), { condition, isStall }, name)
+})
+
+t.test('only what is open both ways, alive, and does not move is a stall', async () => {
+  fc.assert(
+    fc.property(anyFacts, fc.boolean(), (facts, idle) => {
+      if (classify(facts, idle)?.isStall !== true) return true
+      return idle && !facts.eofReceived && !facts.localEnded && facts.disconnected !== true
+    }),
+  )
+})
 
 t.test('every condition has a row', async (t) => {
   const shown = new Set(ROWS.flatMap(([, , moving, idle]) => [moving, idle]))
   for (const condition of CONDITIONS) t.ok(shown.has(condition), condition)
 })
 
-t.test('what is open and being read is never odd, whatever waits in the buffers', async () => {
+t.test('what is open and being read is no leak, whatever waits in the buffers', async () => {
   fc.assert(
     fc.property(anyFacts, fc.boolean(), (any, idle) => {
       const facts = {
@@ -201,7 +250,7 @@ t.test('what is open and being read is never odd, whatever waits in the buffers'
         selfConnected: false,
         abandoned: null,
       }
-      return classify(facts, idle) === null
+      return classify(facts, idle)?.isStall !== false
     }),
   )
 })

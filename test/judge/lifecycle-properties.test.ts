@@ -16,6 +16,7 @@ const anyPolicy: fc.Arbitrary<JudgementPolicy> = fc.record({
   action: fc.constantFrom(...ACTIONS),
   escalateMs: duration,
   reclaimDead: fc.boolean(),
+  stallGraceMs: duration,
   exempt: fc.boolean(),
 })
 
@@ -89,6 +90,8 @@ function isSight(happening: Happening): boolean {
   return happening !== 'closed' && !('decided' in happening) && !('blockedMs' in happening)
 }
 
+const isNoDeed = ({ type }: Effect) => type !== 'deed'
+const isProbing = (effects: readonly Effect[]) => effects.some(({ type }) => type === 'keep-alive')
 const deedsIn = ({ effects }: Moment) => effects.filter(({ type }) => type === 'deed')
 const announcementsIn = ({ effects }: Moment) =>
   effects.flatMap((effect) => (effect.type === 'announce' ? [effect.event] : []))
@@ -217,7 +220,8 @@ t.test('a long download, upload, poll, event stream or WebSocket is never even a
   )
   holds(fc.tuple(traffic, anyPolicy), ([steps, policy]) =>
     live(steps, { ...policy, exempt: false }).every(
-      ({ after, effects }) => after?.verdict === 'none' && effects.length === 0,
+      ({ after, effects }) =>
+        ['none', 'stalled'].includes(after!.verdict) && effects.every(isNoDeed) && !isProbing(effects),
     ),
   )
 })
@@ -235,8 +239,7 @@ t.test(
     )
     holds(fc.tuple(paused, anyPolicy), ([steps, policy]) =>
       live(steps, { ...policy, exempt: false }).every(
-        ({ after, effects }) =>
-          after?.verdict === 'none' && effects.every(({ type }) => type === 'keep-alive'),
+        ({ after, effects }) => ['none', 'stalled'].includes(after!.verdict) && effects.every(isNoDeed),
       ),
     )
   },
@@ -279,15 +282,27 @@ t.test('no age is in the future, and idle time is never more than was watched', 
   })
 })
 
+t.test('a stall is said only of what is open both ways, after a whole grace of its own', async () => {
+  holds(fc.tuple(sights, anyPolicy), ([steps, policy]) =>
+    live(steps, policy).every((moment) => {
+      if (!announcementsIn(moment).includes('stalled')) return true
+      const { after, nowMs, facts } = moment
+      const isOpen = !facts.eofReceived && !facts.localEnded
+      return isOpen && nowMs - after!.restSinceMs >= policy.stallGraceMs && deedsIn(moment).length === 0
+    }),
+  )
+})
+
 // Verdicts and effects.
 
 /** The documented ways from one verdict to the next, looks and requests alike. */
 const WAYS: Readonly<Record<Verdict, readonly Verdict[]>> = {
-  none: ['suspect', 'leaked', 'exempt'],
-  suspect: ['none', 'leaked', 'exempt'],
+  none: ['suspect', 'leaked', 'exempt', 'stalled'],
+  suspect: ['none', 'leaked', 'exempt', 'stalled'],
   leaked: ['recovered', 'exempt'],
-  recovered: ['none', 'suspect', 'leaked', 'exempt'],
-  exempt: ['none', 'suspect', 'leaked'],
+  recovered: ['none', 'suspect', 'leaked', 'exempt', 'stalled'],
+  exempt: ['none', 'suspect', 'leaked', 'stalled'],
+  stalled: ['none', 'suspect', 'leaked', 'exempt'],
   reclaimed: [],
   dead: [],
 }
@@ -323,11 +338,13 @@ t.test(
   },
 )
 
-t.test('the policy is asked exactly when something is called leaked', async () => {
+t.test('the policy is asked exactly when something is called leaked or stalled', async () => {
   holds(fc.tuple(anything, anyPolicy), ([steps, policy]) =>
     live(steps, policy).every((moment) => {
       const asked = moment.effects.filter(({ type }) => type === 'decide').length
-      return asked === announcementsIn(moment).filter((event) => event === 'leaked').length
+      return (
+        asked === announcementsIn(moment).filter((event) => event === 'leaked' || event === 'stalled').length
+      )
     }),
   )
 })

@@ -194,6 +194,79 @@ story('more than there was to excuse excuses no future', {}, [
 
 story('a healthy socket is not bothered by it', {}, [[5_000, { blockedMs: 9_000 }, '-']])
 
+// Open both ways, and nothing moves.
+
+const PAUSED: Partial<Facts> = { reading: false, asked: true, kernel: kernel({ unreadBytes: 90_000 }) }
+const DEAF: Partial<Facts> = { unsentBytes: 500 }
+const STALLED = ['announce stalled', 'decide'] as const
+
+for (const [condition, seen] of [
+  ['window-closed', PAUSED],
+  ['write-stalled', DEAF],
+] as const) {
+  story(`${condition} on an open connection is told after the grace, once, and is no suspect before`, {}, [
+    [5_000, seen, 'none'],
+    [6_000, {}, { verdict: 'none', condition, isStall: true }],
+    [64_999, {}, 'none'],
+    ...(condition === 'window-closed'
+      ? ([[65_000, {}, { verdict: 'stalled', condition }, 'keep-alive on', ...STALLED]] as const)
+      : ([[65_000, {}, { verdict: 'stalled', condition }, ...STALLED]] as const)),
+    [600_000, {}, 'stalled'],
+    [600_001, 'closed', 'stalled'],
+  ])
+}
+
+story('a stall that moves on is nothing to tell, and counts anew', {}, [
+  [5_000, DEAF, 'none'],
+  [65_000, {}, 'stalled', ...STALLED],
+  [66_000, { bytesAccepted: 200, unsentBytes: 300 }, { verdict: 'none', condition: null }],
+  [67_000, {}, { verdict: 'none', condition: 'write-stalled' }],
+  [125_999, {}, 'none'],
+  [126_000, {}, 'stalled', ...STALLED],
+])
+
+story('a stall of which one side ends has a whole grace from then on', {}, [
+  [5_000, DEAF, 'none'],
+  [65_000, {}, 'stalled', ...STALLED],
+  [80_000, PEER_ENDS, { verdict: 'none', condition: 'write-stalled', isStall: false, sinceMs: 80_000 }],
+  [81_000, {}, 'suspect', ...SUSPECTED],
+  [139_999, {}, 'suspect'],
+  [140_000, {}, 'leaked', ...LEAKED],
+])
+
+story(
+  'the general action leaves a stall alone, and its own grace is its own',
+  { action: 'reset', stallGraceMs: 9_000 },
+  [
+    [5_000, DEAF, 'none'],
+    [13_999, {}, 'none'],
+    [14_000, {}, 'stalled', ...STALLED],
+    [500_000, {}, 'stalled'],
+  ],
+)
+
+story('what is done about a stall by request goes through to its end', {}, [
+  [5_000, DEAF, 'none'],
+  [65_000, {}, 'stalled', ...STALLED],
+  [66_000, { decided: 'end' }, 'stalled', 'deed end'],
+  [71_000, { localEnded: true }, 'stalled', 'deed reset'],
+  [71_001, 'closed', 'reclaimed', 'announce reclaimed'],
+])
+
+story('a leak that somebody now takes care of is only a stall', {}, [
+  [5_000, { ...PAUSED, asked: false }, 'none'],
+  [6_000, {}, 'suspect', ...SUSPECTED],
+  [65_000, {}, 'leaked', ...LEAKED],
+  [70_000, { asked: true }, 'recovered', 'announce recovered'],
+  [129_999, {}, 'recovered'],
+  [130_000, {}, 'stalled', ...STALLED],
+])
+
+story('an exempt connection is not even stalled', { exempt: true }, [
+  [5_000, DEAF, 'exempt'],
+  [90_000, {}, 'exempt'],
+])
+
 // No grace at all.
 
 story('graceMs 0: leaked at the first look', { graceMs: 0 }, [

@@ -22,6 +22,7 @@ export const HEALTHY: Facts = Object.freeze({
   localEnded: false,
   localFinished: false,
   reading: true,
+  asked: false,
   unreadBytes: 0,
   unsentBytes: 0,
   bytesRead: 0,
@@ -38,6 +39,7 @@ export const POLICY: JudgementPolicy = Object.freeze({
   action: 'report',
   escalateMs: 5_000,
   reclaimDead: true,
+  stallGraceMs: 60_000,
   exempt: false,
 })
 
@@ -94,6 +96,8 @@ export class Judgement {
   apply(nowMs: number, happening: Happening, policy: JudgementPolicy): Effect[] {
     const effects = this.#step(this.#eventOf(nowMs, happening), policy)
     if (typeof policy.action !== 'string' || !effects.some(({ type }) => type === 'decide')) return effects
+    // The story's policy has one action, and none for what is stalled.
+    if (this.state?.verdict === 'stalled') return effects
     const { action } = policy
     const { localEnded } = this.facts
     return [...effects, ...this.#step({ type: 'decided', nowMs, action, localEnded }, policy)]
@@ -110,7 +114,7 @@ export class Judgement {
     if ('decided' in happening) {
       return { type: 'decided', nowMs, action: happening.decided, localEnded: this.facts.localEnded }
     }
-    if ('blockedMs' in happening) return { type: 'stalled', nowMs, blockedMs: happening.blockedMs }
+    if ('blockedMs' in happening) return { type: 'blocked', nowMs, blockedMs: happening.blockedMs }
     const { sameTurn, ...changed } = happening
     this.facts = { ...this.facts, ...changed }
     if (this.facts.eofReceived) this.#peerEndedMs ||= nowMs

@@ -9,7 +9,8 @@ import {
   type PressurePolicy,
   type ResolvedOptions,
 } from '../../src/options/options.js'
-import type { KeepAlivePolicy } from '../../src/judge/policy.js'
+import type { KeepAlivePolicy, StallPolicy } from '../../src/judge/policy.js'
+import { ACTIONS } from '../../src/core/vocabulary.js'
 
 const VARIABLES: Record<keyof ResolvedOptions, string> = {
   graceMs: 'SOCKET_LEAK_GUARD_GRACE_MS',
@@ -19,6 +20,7 @@ const VARIABLES: Record<keyof ResolvedOptions, string> = {
   reclaimDead: 'SOCKET_LEAK_GUARD_RECLAIM_DEAD',
   keepAlive: 'SOCKET_LEAK_GUARD_KEEP_ALIVE',
   propagateAbort: 'SOCKET_LEAK_GUARD_PROPAGATE_ABORT',
+  stalled: 'SOCKET_LEAK_GUARD_STALLED',
   sweepMs: 'SOCKET_LEAK_GUARD_SWEEP_MS',
   kernel: 'SOCKET_LEAK_GUARD_KERNEL',
   context: 'SOCKET_LEAK_GUARD_CONTEXT',
@@ -64,6 +66,10 @@ const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
     ['on', true],
     ['off', null],
   ],
+  stalled: [
+    ['600000,end', { graceMs: 600_000, action: 'end' }],
+    ['off, Destroy', { graceMs: null, action: 'destroy' }],
+  ],
   sweepMs: [['10', 10]],
   log: [
     ['stderr', 'stderr'],
@@ -101,6 +107,8 @@ const PRESSURE_EXPECTS = 'on, from,to,floorMs or from,to,floorMs,maxSuspects (su
 const TOKEN_EXPECTS = 'a string of at least 8 visible ASCII characters without spaces, or off'
 const HIDDEN = 'a value that is not shown here'
 
+const STALLED_EXPECTS = 'graceMs,action (such as 600000,end)'
+
 /** What follows "<variable> must be ". */
 const BAD: Record<keyof ResolvedOptions, [text: string, complaint: string][]> = {
   graceMs: ['30s', '-1', '2147483648', '1e3', '0x10', '60_000', '1.5', 'off', '1 000', '+5'].map(
@@ -134,6 +142,11 @@ const BAD: Record<keyof ResolvedOptions, [text: string, complaint: string][]> = 
     ],
   ],
   propagateAbort: [['no', 'on, pipe or context, or off, got "no" (string)']],
+  stalled: [
+    ['600000', `${STALLED_EXPECTS}, got "600000" (string)`],
+    ['soon,end', `${STALLED_EXPECTS}, got "soon,end" (string)`],
+    ['600000,kill', `${STALLED_EXPECTS}, got "600000,kill" (string)`],
+  ],
   sweepMs: [['9', 'an integer from 10 to 2147483647, got "9" (string)']],
   log: [['stdout', 'stderr, or off, got "stdout" (string)']],
   logIntervalMs: [['-1', 'an integer from 0 to 2147483647, got "-1" (string)']],
@@ -307,6 +320,7 @@ const expressible: fc.Arbitrary<Partial<ResolvedOptions>> = fc.record(
         when: fc.constantFrom('suspect', 'always'),
       }),
     ),
+    stalled: fc.record<StallPolicy>({ graceMs: orOff(int(0)), action: fc.constantFrom(...ACTIONS) }),
     sweepMs: int(10),
     log: fc.constantFrom('stderr' as const, null),
     logIntervalMs: int(0),

@@ -94,6 +94,9 @@ const CONTEXT_EXPECTS =
 const ACTION_EXPECTS =
   'action must be "report", "end", "destroy", "reset" or a function that returns one of them'
 
+const STALLED = { graceMs: null, action: 'report' }
+const STALLED_EXPECTS = 'stalled must be an object with any of graceMs and action'
+
 const PROPAGATE_EXPECTS = 'propagateAbort must be true, "pipe" or "context", or "off"'
 
 const TABLES: Record<keyof ResolvedOptions, Table> = {
@@ -162,6 +165,22 @@ const TABLES: Record<keyof ResolvedOptions, Table> = {
       [{ count: 128 }, 'keepAlive.count must be an integer from 1 to 127, got 128 (number)'],
       [{ when: 'never' }, 'keepAlive.when must be "suspect" or "always", got "never" (string)'],
       [{ when: null }, 'keepAlive.when must be "suspect" or "always", got null'],
+    ],
+  },
+  stalled: {
+    fallback: STALLED,
+    good: [
+      [{}, STALLED],
+      [{ graceMs: 0 }, { ...STALLED, graceMs: 0 }],
+      [{ graceMs: 'off' }, STALLED],
+      [{ action: 'destroy' }, { ...STALLED, action: 'destroy' }],
+      [{ action: chooser }, { ...STALLED, action: chooser }],
+    ],
+    bad: [
+      ['end', `${STALLED_EXPECTS}, got "end" (string)`],
+      [false, `${STALLED_EXPECTS}, got false (boolean)`],
+      [{ graceMs: -1 }, 'stalled.graceMs must be an integer from 0 to 2147483647, or "off", got -1 (number)'],
+      [{ action: 'kill' }, `stalled.${ACTION_EXPECTS}, got "kill" (string)`],
     ],
   },
   sweepMs: { fallback: 5000, good: same(10, 5000, MAX), bad: integerErrors('sweepMs', 10) },
@@ -530,6 +549,7 @@ t.test('resolvePolicy', async (t) => {
       reclaimDead: true,
       keepAlive: { ...KEEP_ALIVE, idleMs: 7000, count: 2 },
       propagateAbort: null,
+      stalled: STALLED,
     })
     t.strictSame(base, before)
   })
@@ -710,7 +730,7 @@ t.test('property: resolvePolicy throws nothing but errors of ours either', async
     fc.property(anyInput, (input) => {
       try {
         const policy = resolvePolicy(input, DEFAULTS)
-        return Object.isFrozen(policy) && Object.keys(policy).length === 7
+        return Object.isFrozen(policy) && Object.keys(policy).length === 8
       } catch (error) {
         return error instanceof SocketLeakGuardError
       }

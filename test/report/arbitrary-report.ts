@@ -13,6 +13,7 @@ import {
   type PairSide,
   type Evidence,
   type Report,
+  type SiteCount,
   type SiteReport,
   type SocketReport,
   REPORT_SCHEMA,
@@ -62,6 +63,7 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   probes: fc.option(count),
   rttMs: ageOrNull,
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
+  heldBack: fc.constantFrom('corked', 'handshake', null),
 })
 
 const partnerName = {
@@ -124,6 +126,15 @@ const site: fc.Arbitrary<SiteReport> = fc.record({
   descriptorShare: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
 })
 
+const stalledSite: fc.Arbitrary<SiteCount> = site.map(
+  ({ site: name, count: sockets, oldestMs, conditions }) => ({
+    site: name,
+    count: sockets,
+    oldestMs,
+    conditions,
+  }),
+)
+
 export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
   schema: fc.constant(REPORT_SCHEMA),
   generatedAt: fc.constant('2026-02-03T14:05:06.789Z'),
@@ -133,6 +144,7 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     tracked: count,
     suspect: count,
     leaked: count,
+    stalled: count,
     recovered: count,
     reclaimed: count,
     dead: count,
@@ -178,7 +190,7 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
   conditions: fc.uniqueArray(
     fc.record({
       condition: fc.option(fc.constantFrom(...CONDITIONS)),
-      verdict: fc.constantFrom('suspect' as const, 'leaked' as const, 'exempt' as const),
+      verdict: fc.constantFrom('suspect' as const, 'leaked' as const, 'stalled' as const, 'exempt' as const),
       count,
       oldestMs: ms,
       unreadBytes: count,
@@ -196,6 +208,7 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     { maxLength: 3 },
   ),
   sites: fc.array(site, { maxLength: 4 }),
+  stalledSites: fc.array(stalledSite, { maxLength: 4 }),
   healedSites: fc.array(
     fc.record({ site: hostileText, leakedTotal: count, reclaimed: count, healedMs: ms }),
     { maxLength: 3 },

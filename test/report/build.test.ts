@@ -16,7 +16,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     tracked: 99,
     partedPairs: 0,
     pairs: () => [],
-    counts: { suspect: 10, leaked: 5, recovered: 2, reclaimed: 3, dead: 4 },
+    counts: { suspect: 10, leaked: 5, stalled: 1, recovered: 2, reclaimed: 3, dead: 4 },
     rows: Object.freeze(sockets.map(rowOf)),
   }
 }
@@ -114,11 +114,31 @@ t.test('healthy sockets are listed when asked for', async (t) => {
 })
 
 t.test('totals: some are now, some since the start', async (t) => {
-  const sockets = ['suspect', 'suspect', 'leaked', 'exempt', 'none', 'recovered'].map((verdict, index) =>
-    sampleSocket({ id: index, verdict: verdict as SocketReport['verdict'] }),
+  const sockets = ['suspect', 'suspect', 'leaked', 'stalled', 'exempt', 'none', 'recovered'].map(
+    (verdict, index) => sampleSocket({ id: index, verdict: verdict as SocketReport['verdict'] }),
   )
   const { totals } = buildReport(partsOf(sockets), { limit: 1 })
-  t.same(totals, { tracked: 99, suspect: 2, leaked: 1, recovered: 2, reclaimed: 3, dead: 4, exempt: 1 })
+  t.same(totals, {
+    tracked: 99,
+    suspect: 2,
+    leaked: 1,
+    stalled: 1,
+    recovered: 2,
+    reclaimed: 3,
+    dead: 4,
+    exempt: 1,
+  })
+})
+
+t.test('sites that only stall are listed by themselves', async (t) => {
+  const sockets = [
+    sampleSocket({ id: 1, verdict: 'stalled', condition: 'write-stalled', owner: ownedBy('GET /events') }),
+    sampleSocket({ id: 2, verdict: 'leaked', owner: ownedBy('GET /a') }),
+  ]
+  const { sites, stalledSites } = buildReport(partsOf(sockets), {})
+  t.match(sites, [{ site: 'GET /a', count: 1 }])
+  t.match(stalledSites, [{ site: 'GET /events', count: 1, conditions: { 'write-stalled': 1 } }])
+  t.equal(stalledSites.length, 1)
 })
 
 t.test('what is passed on as it is', async (t) => {

@@ -73,7 +73,6 @@ t.test('what is unread is advised by who reads it', async (t) => {
     const piped = diagnose(stuck(condition), {
       hasReadableListener: false,
       isPiped: true,
-      awaitsHandshake: false,
     })
     t.match(piped, / or destroy both ends of the pipe \(use stream\.pipeline\)\.$/)
     t.notMatch(diagnose(stuck(condition, { kind: 'connect' })), 'stream.pipeline')
@@ -82,7 +81,6 @@ t.test('what is unread is advised by who reads it', async (t) => {
     const listened = diagnose(stuck(condition), {
       hasReadableListener: true,
       isPiped: false,
-      awaitsHandshake: false,
     })
     t.match(
       listened,
@@ -92,9 +90,9 @@ t.test('what is unread is advised by who reads it', async (t) => {
 })
 
 t.test('output that waits for a TLS handshake', async (t) => {
-  const usage = { hasReadableListener: false, isPiped: false, awaitsHandshake: true }
+  const evidence = { ...sampleSocket({}).evidence, heldBack: 'handshake' } as const
   const stalled = (overrides: Parameters<typeof stuck>[1]) =>
-    diagnose(stuck('write-stalled', { kind: 'tls', ...overrides }), usage)
+    diagnose(stuck('write-stalled', { kind: 'tls', evidence, ...overrides }))
   const what = "TLS handshake was never finished: 3.9 MB can't leave before that. "
   t.match(stalled({ phase: 'local-ended', kernelState: 'ESTABLISHED' }), `: the ${what}`)
   for (const overrides of [
@@ -204,6 +202,24 @@ t.test('the evidence about the peer is part of it, if there is any', async (t) =
   t.notMatch(diagnose(stuck('closed-unread', { evidence: gone })), '(peer', 'both sides are closed: no news')
 })
 
+t.test('who keeps output back is said', async (t) => {
+  const told = (overrides: Parameters<typeof stuck>[1]): string =>
+    diagnose(stuck('write-stalled', { phase: 'open', verdict: 'stalled', unsentBytes: 54, ...overrides }))
+  const evidence = sampleSocket({}).evidence
+  t.match(
+    told({}),
+    /: the connection is open both ways, but no output has left for 1 min 30 s: 54 B are waiting\. That is no leak while both sides are open\. Bound the wait: /,
+  )
+  t.match(
+    told({ evidence: { ...evidence, heldBack: 'corked' } }),
+    /the application holds 54 B back: .* no socket\.uncork\(\)\. .* Call socket\.uncork\(\) as often as socket\.cork\(\)\.$/,
+  )
+  t.match(
+    told({ kind: 'tls', evidence: { ...evidence, heldBack: 'handshake' } }),
+    /: the TLS handshake was never finished: 54 B can't leave before that\. .* Bound the handshake: /,
+  )
+})
+
 t.test('verdicts that ask for nothing say so', async (t) => {
   const subject = `Connection of listener :3000 from ${REMOTE}`
   const table: readonly [Parameters<typeof stuck>, string][] = [
@@ -276,7 +292,7 @@ t.test('every diagnosis says since when, whose and what to do, in words for peop
       }
     }
   }
-  t.equal(count, 11 * 7 * 2 * 7 * 3)
+  t.equal(count, 11 * 7 * 2 * 8 * 3)
 })
 
 t.test('endpoints', async (t) => {

@@ -89,7 +89,7 @@ t.test('a condition that can not be seen is absent, not zero', async (t) => {
   const named = (condition: string) =>
     [...series.keys()].filter((key) => key.includes(`"${condition}"`)).length
   for (const condition of CONDITIONS)
-    t.equal(named(condition), condition === 'fin-unseen' || condition === 'window-closed' ? 0 : 3, condition)
+    t.equal(named(condition), condition === 'fin-unseen' || condition === 'window-closed' ? 0 : 4, condition)
   const seen = parseExposition(renderPrometheus(HEALTHY)).series
   t.equal(seen.get('socket_leak_guard_condition_sockets{condition="fin-unseen",verdict="leaked"}'), 0)
 })

@@ -15,6 +15,7 @@ const EVIDENCE: Evidence = {
   probes: null,
   rttMs: null,
   keepAlive: 'off',
+  heldBack: null,
 }
 
 export function sampleSocket(
@@ -66,13 +67,23 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     generatedAt: '2026-02-03T14:05:06.789Z',
     process: { pid: 4711, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 11_520 },
     kernel: { probe: 'ffi', reason: null },
-    totals: { tracked: 120, suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 0, exempt: 0 },
+    totals: {
+      tracked: 120,
+      suspect: 0,
+      leaked: 0,
+      stalled: 0,
+      recovered: 0,
+      reclaimed: 0,
+      dead: 0,
+      exempt: 0,
+    },
     ...KEPT,
     ports: [],
     conditions: [],
     partedPairs: 0,
     pairs: [],
     sites: [],
+    stalledSites: [],
     healedSites: [],
     sockets: [],
     nextAfter: null,
@@ -88,7 +99,16 @@ export const HEALTHY: Report = sampleReport()
 
 export const LEAKY: Report = sampleReport({
   kernel: { probe: 'proc', reason: 'the package koffi is not installed' },
-  totals: { tracked: 1284, suspect: 2, leaked: 4, recovered: 31, reclaimed: 0, dead: 6, exempt: 1 },
+  totals: {
+    tracked: 1284,
+    suspect: 2,
+    leaked: 4,
+    stalled: 1,
+    recovered: 31,
+    reclaimed: 0,
+    dead: 6,
+    exempt: 1,
+  },
   stalls: { count: 2, longestMs: 4200, lastMs: 800, lastEndedMs: 300_000 },
   descriptors: { openDescriptors: 930, descriptorLimit: 1024, pressure: 0.5, reclaimed: 3 },
   limitReachedInMs: 2_700_000,
@@ -176,6 +196,7 @@ export const LEAKY: Report = sampleReport({
       ...NO_TREND,
     },
   ],
+  stalledSites: [{ site: 'GET /events', count: 1, oldestMs: 240_000, conditions: { 'write-stalled': 1 } }],
   healedSites: [
     { site: 'GET /export/:id', leakedTotal: 12, reclaimed: 0, healedMs: 300_000 },
     { site: 'to 10.0.0.9:5432', leakedTotal: 9, reclaimed: 7, healedMs: 2_400_000 },

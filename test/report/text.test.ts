@@ -30,8 +30,9 @@ t.test('what could not be seen is said', async (t) => {
 t.test('totals, sites and sockets of a leaky process', async (t) => {
   const text = renderText(LEAKY)
   const lines = text.split('\n')
-  t.equal(lines[0], 'socket-leak-guard: 4 leaked, 2 suspect, 1 exempt of 1284 sockets tracked.')
-  t.equal(lines[1], 'since start: 31 recovered, 0 reclaimed, 6 dead')
+  t.equal(lines[0], 'socket-leak-guard: 4 leaked, 2 suspect, 1 stalled, 1 exempt of 1284 sockets')
+  t.match(text, /^stalled: GET \/events, 1 socket, for up to 4 min$/m)
+  t.equal(lines[2], 'since start: 31 recovered, 0 reclaimed, 6 dead')
   t.match(text, /^upgrade \/chat +3 +3 h 5 min  eof-ignored 2, reset-unseen 1$/m)
   for (const { id, verdict } of LEAKY.sockets) t.match(text, new RegExp(`^#${id} ${verdict}: [A-Z]`, 'm'))
   t.match(text, '   inbound upgrade 127.0.0.1:3000 <- [2001:db8::9]:41000')

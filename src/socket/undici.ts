@@ -1,0 +1,38 @@
+/**
+ * What undici, and with it `fetch()`, keeps on a socket: under symbols `client`, `queue`, `running index`, `pending index` and
+ * `handler` (lib/core/symbols.js, lib/core/request.js, lib/dispatcher/client.js, as Node 20.20 to 26.10 bundle them).
+ */
+import type { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
+
+/** The request of undici, and with it of `fetch()`, that an outgoing socket carries right now. */
+export function undiciRequestOn(socket: Socket): object | null {
+  const client = bySymbol(socket, 'client')
+  if (typeof client !== 'object' || client === null) return null
+  const queue = bySymbol(client, 'queue')
+  const running = bySymbol(client, 'running index')
+  const pending = bySymbol(client, 'pending index')
+  if (!Array.isArray(queue) || typeof running !== 'number' || running === pending) return null
+  return (queue[running] as object | null | undefined) ?? null
+}
+
+/** It belongs to a client of undici, whether it carries a request or not. */
+export function isHeldByUndici(socket: Socket): boolean {
+  return bySymbol(socket, 'client') !== undefined
+}
+
+/** What has come for the request, as the application reads it, or before its decoders; `null` where there is no such stream. */
+export function undiciBodyOn(socket: Socket): object | null {
+  const request = undiciRequestOn(socket)
+  const handler = request === null ? null : bySymbol(request, 'handler')
+  if (typeof handler !== 'object' || handler === null) return null
+  const body = readField(handler, 'body') ?? readField(handler, 'res')
+  return typeof body === 'object' ? (body as object | null) : null
+}
+
+function bySymbol(object: object, description: string): unknown {
+  for (const symbol of Object.getOwnPropertySymbols(object)) {
+    if (symbol.description === description) return (object as Record<symbol, unknown>)[symbol]
+  }
+  return undefined
+}
