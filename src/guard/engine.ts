@@ -164,10 +164,14 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       if (pairs.onReleasing(record)) sweeper.hurry(HURRY_MS)
     },
     onReleased(record, error) {
-      books.onReleased(record)
+      if (record.trouble === null && record.probes === null && !record.hasUserTimeout) {
+        owners.onReleased(record)
+        return error
+      }
       const isOurs = isOwnDoing(record, error)
       const died = isOurs || (record.trouble?.verdict === 'leaked' && isDeath(error))
       if (record.trouble !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
+      // Last: what the judgement tells may want its stacks.
       owners.onReleased(record)
       return isOurs && !hearsErrors(record.socket) ? undefined : error
     },

@@ -33,6 +33,7 @@ export class Openings {
   }
 
   onReleased(record: SocketRecord): void {
+    if (this.#stopListening === null) return
     if (record.direction === 'inbound') this.#onOver(record.socket, null)
     else if (record.opener instanceof Opener) record.opener.siblings?.delete(record)
   }

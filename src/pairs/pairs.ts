@@ -78,7 +78,7 @@ export class Pairs {
 
   /** When it is closed a moment later its addresses are gone, and whom it leaves behind is to say who left. */
   onPeerEnded(record: SocketRecord): void {
-    if (record.addresses !== null || !mayBeTied(record)) return
+    if (this.#hooks.records.size < 2 || record.addresses !== null || !mayBeTied(record)) return
     const addresses = readAddresses(record.socket)
     if (addresses.remote !== null) record.addresses = addresses
   }
@@ -104,8 +104,8 @@ export class Pairs {
 
   /** It left by another door: nobody is left behind. */
   onForgotten(record: SocketRecord): void {
-    this.#lefts.delete(record)
-    this.#throughputs.delete(record)
+    if (this.#lefts.size > 0) this.#lefts.delete(record)
+    if (this.#throughputs.size > 0) this.#throughputs.delete(record)
   }
 
   /** After a look at a connection that is in trouble: has its peer gone, so that what is tied to it should go as well? */

@@ -176,10 +176,10 @@ export function serverPatch(
     return function emit(this: object, event: string | symbol): boolean {
       if (!isActive()) return find().apply(this, arguments as unknown as unknown[]) as boolean
       if (event !== 'request') tell(this, event, arguments)
-      const request: unknown = arguments[1]
-      if (!handsOverRequest(event) || typeof request !== 'object' || request === null)
+      const request: unknown = handsOverRequest(event) ? arguments[1] : null
+      if (typeof request !== 'object' || request === null)
         return find().apply(this, arguments as unknown as unknown[]) as boolean
-      const outer = enter(event, request)
+      const outer = enter(event as string, request)
       try {
         return find().apply(this, arguments as unknown as unknown[]) as boolean
       } finally {

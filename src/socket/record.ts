@@ -106,27 +106,20 @@ class Given {
 class Carrier extends Given {
   #record: SocketRecord | undefined
 
-  static read(socket: object): SocketRecord | undefined {
-    return #record in socket ? socket.#record : undefined
-  }
+  static readonly read = (socket: object): SocketRecord | undefined =>
+    #record in socket ? socket.#record : undefined
 
-  static write(socket: object, record: SocketRecord | undefined): void {
+  static readonly write = (socket: object, record: SocketRecord): void => {
     const carrier = #record in socket ? socket : new Carrier(socket)
     carrier.#record = record
   }
+
+  static readonly clear = (socket: object): void => {
+    if (#record in socket) socket.#record = undefined
+  }
 }
 
-export function recordOf(socket: Socket): SocketRecord | undefined {
-  return Carrier.read(socket)
-}
-
-export function attachRecord(socket: Socket, record: SocketRecord): void {
-  Carrier.write(socket, record)
-}
-
-export function detachRecord(socket: Socket): void {
-  if (Carrier.read(socket) !== undefined) Carrier.write(socket, undefined)
-}
+export const { read: recordOf, write: attachRecord, clear: detachRecord } = Carrier
 
 export function hintOf(record: SocketRecord): Hint {
   return (record.hint ??= new Hint())

@@ -168,7 +168,7 @@ export function createTracker(hooks: TrackerHooks): Tracker {
       try {
         hooks.onReleasing(record)
         release(ledger, record)
-        detachRecord(socket)
+        if (record.socket !== socket) detachRecord(socket)
         return hooks.onReleased(record, error)
       } catch (failure) {
         hooks.onFailure(failure)
