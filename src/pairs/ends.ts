@@ -5,7 +5,8 @@
  */
 import { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
-import { clientRequestOf, isPipedToItsEnd, pipesOf, requestOn, responseTo } from '../socket/fields.js'
+import { clientRequestOf, pipesOf, requestOn, responseTo } from '../socket/fields.js'
+import { isPipedToItsEnd } from '../socket/usage.js'
 import { undiciRequestOn } from '../socket/undici.js'
 import type { SocketRecord } from '../socket/record.js'
 

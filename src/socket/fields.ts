@@ -143,17 +143,6 @@ export function pipesOf(stream: object): readonly unknown[] {
   return Array.isArray(pipes) ? pipes : []
 }
 
-/** Something is piped into it: `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
-export function hasSource(stream: { listenerCount(event: string): number }): boolean {
-  return stream.listenerCount('unpipe') > 0
-}
-
-/** Its end ends what it is piped to: `pipe()` listens for it with `onend`, and with `unpipe` where it must not. */
-export function isPipedToItsEnd(stream: object): boolean {
-  const { listeners } = stream as { listeners?(event: string): readonly { readonly name?: string }[] }
-  return listeners?.call(stream, 'end').some(({ name }) => name === 'onend') ?? false
-}
-
 /** An agent of `node:http` has it; one that was upgraded or taken over belongs to none. */
 export function isHeldByAgent(socket: Socket): boolean {
   return socket.listenerCount('agentRemove') > 0

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
-import { hasSource, pipesOf } from './fields.js'
+import { pipesOf } from './fields.js'
 
 /** What advice depends on. A `'readable'` listener makes `resume()` void (lib/internal/streams/readable.js). */
 export function usageOf(socket: Socket): Usage {
@@ -17,4 +17,15 @@ export function usageOf(socket: Socket): Usage {
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {
   if (Number(readField(socket, 'writableCorked')) > 0) return 'corked'
   return readField(socket, 'secureConnecting') === true ? 'handshake' : null
+}
+
+/** Something is piped into it: `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
+export function hasSource(stream: { listenerCount(event: string): number }): boolean {
+  return stream.listenerCount('unpipe') > 0
+}
+
+/** Its end ends what it is piped to: `pipe()` listens for it with `onend`, and with `unpipe` where it must not. */
+export function isPipedToItsEnd(stream: object): boolean {
+  const { listeners } = stream as { listeners?(event: string): readonly { readonly name?: string }[] }
+  return listeners?.call(stream, 'end').some(({ name }) => name === 'onend') ?? false
 }
