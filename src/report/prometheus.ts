@@ -1,7 +1,6 @@
 /**
- * Prometheus text exposition, version 0.0.4. Every label comes from a closed set of words (the probe's name, which the
- * application chooses, is one per process): never an address, a path, a label or a site, because a time series that
- * appears for every client outlives the client.
+ * Prometheus text exposition, version 0.0.4. Labels come from closed sets of words (the application may name its probe):
+ * a time series for an address, a path or a site would outlive it.
  */
 import type { ConditionCount, Report } from '../core/report.js'
 import { CONDITIONS, type Condition, type Verdict } from '../core/vocabulary.js'
@@ -32,6 +31,11 @@ const SOCKETS =
 const OUTCOME =
   'Sockets since the guard was installed that the application put right (recovered), ' +
   'that the guard closed (reclaimed), or that were proven dead and closed at once (dead).'
+const GROWTH = 'Leaked minus healed and reclaimed sockets over the last hour.'
+const PARTED = 'Pairs of connections of which one side has gone and the other goes on.'
+const STALLS = 'Times that the event loop was blocked, as the sweep noticed.'
+const LONGEST_STALL = 'The longest time that the event loop was blocked.'
+const PROBE = 'The view of the kernel in use; none: there is no such view.'
 const CONDITION =
   'Open sockets by condition and verdict. A condition that can not be seen on this system is absent.'
 const FORECAST =
@@ -45,49 +49,25 @@ function familiesOf(report: Report): Family[] {
   const unsent = byVerdict(report, (sum, { unsentBytes }) => sum + unsentBytes)
   const standing = STANDING.map((verdict): Sample => [{ verdict }, totals[verdict]])
   const outcomes = OUTCOMES.map((verdict): Sample => [{ verdict }, totals[verdict]])
-  const forecast = report.limitReachedInMs
+  const { growthPerHour, partedPairs, limitReachedInMs: forecast } = report
+  const { openDescriptors, descriptorLimit } = descriptors
   return [
-    ['tracked_sockets', 'gauge', 'Open sockets that the guard tracks.', known(totals.tracked)],
+    gauge('tracked_sockets', 'Open sockets that the guard tracks.', totals.tracked),
     ['sockets', 'gauge', SOCKETS, standing],
     ['outcomes_total', 'counter', OUTCOME, outcomes],
     ['condition_sockets', 'gauge', CONDITION, countConditions(report)],
     ['oldest_seconds', 'gauge', 'Age of the oldest condition by verdict.', oldest],
     ['unread_bytes', 'gauge', 'Received bytes that nobody has read, by verdict.', unread],
     ['unsent_bytes', 'gauge', 'Written bytes that the peer has not taken, by verdict.', unsent],
-    [
-      'leak_growth_per_hour',
-      'gauge',
-      'Leaked minus healed and reclaimed sockets over the last hour.',
-      known(report.growthPerHour),
-    ],
-    ['open_descriptors', 'gauge', 'Open file descriptors.', known(descriptors.openDescriptors)],
-    ['descriptor_limit', 'gauge', 'The soft limit of open files.', known(descriptors.descriptorLimit)],
-    ['descriptor_limit_reached_seconds', 'gauge', FORECAST, known(forecast && forecast / 1000)],
-    ['held_ports', 'gauge', 'Ports of peers that half-closed sockets of ours hold.', known(heldPorts)],
-    [
-      'parted_pairs',
-      'gauge',
-      'Pairs of connections of which one side has gone and the other goes on.',
-      known(report.partedPairs),
-    ],
-    [
-      'event_loop_stalls_total',
-      'counter',
-      'Times that the event loop was blocked, as the sweep noticed.',
-      known(stalls.count),
-    ],
-    [
-      'event_loop_stall_longest_seconds',
-      'gauge',
-      'The longest time that the event loop was blocked.',
-      known(stalls.longestMs / 1000),
-    ],
-    [
-      'kernel_probe_info',
-      'gauge',
-      'The view of the kernel in use; none: there is no such view.',
-      [[{ probe: kernel.probe }, 1]],
-    ],
+    gauge('leak_growth_per_hour', GROWTH, growthPerHour),
+    gauge('open_descriptors', 'Open file descriptors.', openDescriptors),
+    gauge('descriptor_limit', 'The soft limit of open files.', descriptorLimit),
+    gauge('descriptor_limit_reached_seconds', FORECAST, forecast && forecast / 1000),
+    gauge('held_ports', 'Ports of peers that half-closed sockets of ours hold.', heldPorts),
+    gauge('parted_pairs', PARTED, partedPairs),
+    ['event_loop_stalls_total', 'counter', STALLS, [[{}, stalls.count]]],
+    gauge('event_loop_stall_longest_seconds', LONGEST_STALL, stalls.longestMs / 1000),
+    ['kernel_probe_info', 'gauge', PROBE, [[{ probe: kernel.probe }, 1]]],
   ]
 }
 
@@ -111,8 +91,8 @@ function byVerdict(report: Report, fold: (value: number, entry: ConditionCount) 
 }
 
 /** What is unknown is absent, not 0. */
-function known(value: number | null): Sample[] {
-  return value === null ? [] : [[{}, value]]
+function gauge(name: string, help: string, value: number | null): Family {
+  return [name, 'gauge', help, value === null ? [] : [[{}, value]]]
 }
 
 function renderFamily([name, type, help, samples]: Family): string {
@@ -127,5 +107,5 @@ function formatLabels(labels: Labels): string {
 }
 
 function escapeLabel(value: string): string {
-  return makePrintable(value, 100).replaceAll('\\', '\\\\').replaceAll('"', '\\"')
+  return makePrintable(value, 100).replaceAll(/[\\"]/g, '\\$&')
 }
