@@ -8,11 +8,11 @@ export function nearestName(name: string, names: readonly string[]): string {
   return names[distances.indexOf(Math.min(...distances))]!
 }
 
-/** Edits, but a fragment is near: "timeout" is six edits from userTimeoutMs and yet no doubt what was meant. */
+/** Edits, but a fragment is near: "timeout" is six of them from userTimeoutMs. */
 function distanceBetween(a: string, b: string): number {
   const [short, long] = a.length < b.length ? [a, b] : [b, a]
   const isFragment = short.length >= 3 && long.includes(short)
-  return isFragment ? Math.min(editsBetween(a, b), 3 - short.length / long.length) : editsBetween(a, b)
+  return Math.min(editsBetween(a, b), isFragment ? 3 - short.length / long.length : Infinity)
 }
 
 /** Levenshtein's. */

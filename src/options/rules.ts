@@ -24,7 +24,7 @@ export interface Rule<T> {
 export type Fields<T> = { readonly [K in keyof T]-?: Rule<T[K]> }
 
 /** The longest delay of a Node timer (lib/internal/timers.js, TIMEOUT_MAX), and of what the kernel takes as an int. */
-export const LONGEST_MS = 2 ** 31 - 1
+const LONGEST_MS = 2 ** 31 - 1
 
 /** A value that is taken as it is, never copied or frozen. */
 export function plain<T>(
@@ -66,7 +66,7 @@ export function flag(): Rule<boolean> {
   )
 }
 
-/** One of a few words or, where the option takes one, an object or a function of the application's own. */
+/** One of a few words or, where the option takes one, something of the application's own. */
 export function oneOf<T>(
   words: readonly (T & string)[],
   own = '',

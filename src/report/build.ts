@@ -8,7 +8,6 @@ import {
   type PairReport,
   type Report,
   type SiteCount,
-  type SiteReport,
   type SiteTrend,
   type SnapshotQuery,
   type SocketReport,
@@ -69,6 +68,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
   const conditions = countConditions(parts.rows)
   const sites = sitesOf(parts.rows)
   const { recovered, reclaimed, dead } = parts.counts
+  const { openDescriptors } = kept.descriptors
   return {
     schema: REPORT_SCHEMA,
     generatedAt: parts.generatedAt,
@@ -91,7 +91,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     sites: sites.map((site) => ({
       ...site,
       ...trendOf(site.site),
-      descriptorShare: shareOf(site, kept.descriptors.openDescriptors),
+      descriptorShare: openDescriptors === null ? null : Math.min(1, site.count / openDescriptors),
     })),
     stalledSites: sitesOf(parts.rows, ['stalled']),
     partedPairs: parts.partedPairs,
@@ -100,10 +100,6 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     sockets: page.map((row) => row.describe()),
     nextAfter: isLast ? null : (page.at(-1)?.id ?? null),
   }
-}
-
-function shareOf({ count }: SiteCount, openDescriptors: number | null): SiteReport['descriptorShare'] {
-  return openDescriptors === null ? null : Math.min(1, count / openDescriptors)
 }
 
 function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]): HealedSite[] {
@@ -120,10 +116,8 @@ function pageOf(
   // Ids begin at 1, so 0 stands for the beginning.
   const last = after === 0 ? null : rows.find(({ id }) => id === after)
   if (last === undefined) return { page: [], isLast: true }
-  const listsAll = all || unsettled
-  const listed = rows.filter(
-    (row) => (listsAll || row.verdict !== 'none') && (last === null || oldestFirst(last, row) < 0),
-  )
+  const asked = all || unsettled ? rows : rows.filter(({ verdict }) => verdict !== 'none')
+  const listed = asked.filter((row) => last === null || oldestFirst(last, row) < 0)
   return { page: listed.sort(oldestFirst).slice(0, limit), isLast: listed.length <= limit }
 }
 

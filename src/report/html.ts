@@ -72,8 +72,11 @@ ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
 `.source
-  if (report.sockets.length === 0) yield renderNothing(shown.totals).source
-  else {
+  if (report.sockets.length === 0) {
+    const isHealthy = shown.totals.leaked + shown.totals.suspect === 0
+    const nothing = isHealthy ? 'There is no socket to look at.' : 'No sockets on this page.'
+    yield markup`<p class="nothing">${nothing}</p>`.source
+  } else {
     yield markup`<section aria-labelledby="sockets">
 <h2 id="sockets">${query.all ? 'Sockets' : 'Sockets to look at'}</h2>
 <table class="sockets" role="table">
@@ -161,13 +164,11 @@ function card(verdict: string, name: string, count: number, meaning: string): Ma
 
 function renderPaging(report: Report, query: SnapshotQuery): Markup {
   const { after, ...firstPage } = query
-  const links: Markup[] = []
-  if (after !== undefined) links.push(markup`<a href="${linkTo(firstPage)}">First page</a> `)
-  if (report.nextAfter !== null)
-    links.push(markup`<a href="${linkTo({ ...query, after: report.nextAfter })}">Next page</a> `)
+  const next = report.nextAfter
   const toggle = query.all ? 'Hide healthy sockets' : 'Show healthy sockets too'
-  links.push(markup`<a href="${linkTo({ ...firstPage, all: !query.all })}">${toggle}</a>`)
-  return markup`<nav class="paging" aria-label="Pages">${links}</nav>`
+  return markup`<nav class="paging" aria-label="Pages">${
+    after !== undefined && markup`<a href="${linkTo(firstPage)}">First page</a> `
+  }${next !== null && markup`<a href="${linkTo({ ...query, after: next })}">Next page</a> `}<a href="${linkTo({ ...firstPage, all: !query.all })}">${toggle}</a></nav>`
 }
 
 function renderFooter(query: SnapshotQuery): Markup {
@@ -267,16 +268,10 @@ ${number('Our port', localPort)}
 ${number('Ports held', heldPorts)}</tr>`
 }
 
-function renderNothing({ leaked, suspect }: Totals): Markup {
-  const isHealthy = leaked + suspect === 0
-  return markup`<p class="nothing">${isHealthy ? 'There is no socket to look at.' : 'No sockets on this page.'}</p>`
-}
-
 function renderSocket(socket: SocketReport): Markup {
   const verdict = socket.verdict === 'none' ? 'healthy' : socket.verdict
-  const state = [`${socket.direction} ${socket.kind}`, socket.phase, socket.kernelState].filter(
-    (word) => word !== null,
-  )
+  const { direction, kind, phase, kernelState } = socket
+  const state = [`${direction} ${kind}`, phase, kernelState].filter((word) => word !== null)
   const waiting = formatWaiting(socket)
   return markup`
 <tr role="row"><td role="cell" class="verdict"><span class="badge ${verdict}">${verdict}</span> <span class="age">for ${formatDuration(socket.sinceMs)}</span></td>
@@ -291,9 +286,7 @@ function renderDetails(socket: SocketReport): Markup {
   const { owner, condition } = socket
   const context = formatContext(owner, ', ')
   const accesses = describeAccesses(owner)
-  const chip =
-    condition !== null && markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition}</span>`
-  return markup`<details><summary><span class="text">${owner.site}</span> ${chip}</summary>
+  return markup`<details><summary><span class="text">${owner.site}</span> ${condition !== null && markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition}</span>`}</summary>
 <dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
 ${condition !== null && fact('Condition', `${condition}: ${DESCRIPTIONS[condition]}`)}
 ${fact('Evidence', describeEvidence(socket).join(', '))}

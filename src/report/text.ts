@@ -82,7 +82,6 @@ function summarize(totals: Totals): string {
   return `${totals.leaked} leaked, ${totals.suspect} suspect${exempt} of ${countSockets(totals.tracked)} tracked.`
 }
 
-/** Says what can't be seen: `none (no kernel view on darwin)`. */
 function describeKernel(kernel: Report['kernel']): string {
   const probe = kernel.probe === 'none' ? 'unavailable' : kernel.probe
   return kernel.reason === null ? probe : `${probe} (${kernel.reason})`
@@ -124,10 +123,11 @@ function renderSites(sites: readonly SiteReport[]): string[] {
 }
 
 function renderPairs(pairs: readonly PairReport[]): string[] {
-  const lines = paragraph('PAIRS, of which one side has gone or is stuck')
-  for (const { line } of pairs.slice(0, MOST_PAIRS)) lines.push(...paragraph(line))
-  if (pairs.length > MOST_PAIRS) lines.push(`and ${pairs.length - MOST_PAIRS} more pairs`)
-  return lines
+  return [
+    'PAIRS, of which one side has gone or is stuck',
+    ...pairs.slice(0, MOST_PAIRS).flatMap(({ line }) => paragraph(line)),
+    ...(pairs.length > MOST_PAIRS ? [`and ${pairs.length - MOST_PAIRS} more pairs`] : []),
+  ]
 }
 
 function renderStalled({ site, count, oldestMs }: SiteCount): string[] {
