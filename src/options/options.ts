@@ -89,11 +89,9 @@ export interface PolicyOptions {
    * @default null
    */
   propagateAbort?: 'pipe' | 'context' | true | Off | undefined
-
   /**
-   * What is open both ways and does not move, because the application has paused it, pipes it somewhere slow, or the peer
-   * takes no output, is no leak. After `graceMs` (`null`: as long as the option `graceMs`) it is told as `stalled`. Only the
-   * `action` in here is taken, never the general one.
+   * A connection that is open both ways and does not move is no leak. After `graceMs` it is told as `stalled`, and the
+   * `action` in here is taken instead of the general one.
    * @default { graceMs: null, action: 'report' }
    */
   stalled?: StallOptions | undefined

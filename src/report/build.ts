@@ -125,7 +125,7 @@ function oldestFirst(a: SocketRow, b: SocketRow): number {
   return b.sinceMs - a.sinceMs || a.id - b.id
 }
 
-const STANDING = ['suspect', 'leaked', 'stalled', 'exempt'] as const satisfies readonly Verdict[]
+export const STANDING = ['suspect', 'leaked', 'stalled', 'exempt'] as const satisfies readonly Verdict[]
 
 type Counted = { -readonly [K in keyof ConditionCount]: ConditionCount[K] }
 

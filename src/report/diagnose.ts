@@ -1,6 +1,6 @@
 /** The sentence that a tired reader needs: what happened, since when, whose code, what to do. */
 import type { Owner, Usage, SocketReport } from '../core/report.js'
-import type { Condition, Direction, Kind, Verdict } from '../core/vocabulary.js'
+import type { Condition, Kind, Verdict } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
 import { formatRequest } from './phrases.js'
@@ -163,23 +163,24 @@ function remedyForStall(condition: Condition, socket: Undiagnosed): string {
   return 'Nothing to do if it is meant; else look for who has paused it, or at what it is piped to.'
 }
 
-function remedyForOutput({ kind, direction, phase, evidence }: Undiagnosed): string {
+function remedyForOutput(socket: Undiagnosed): string {
+  const { phase, evidence } = socket
   if (evidence.heldBack === 'corked') return 'Call socket.uncork() as often as socket.cork().'
-  if (evidence.heldBack === null) return `Bound the wait: ${remedyForStalled(kind, direction)}.`
+  if (evidence.heldBack === null) return `Bound the wait: ${remedyForStalled(socket)}.`
   return phase === 'open'
     ? 'Bound the handshake: handshakeTimeout of a server, socket.setTimeout() of a client.'
     : 'Call socket.destroy() instead of end() where the handshake has failed.'
 }
 
 function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): string {
-  const { kind, direction, owner } = socket
+  const { kind } = socket
   switch (condition) {
     case 'eof-ignored':
-      return remedyForIgnoredEnd(kind, direction, owner)
+      return remedyForIgnoredEnd(socket)
     case 'eof-unread':
     case 'fin-unseen':
     case 'window-closed':
-      return remedyForUnread(kind, direction, owner, usage)
+      return remedyForUnread(socket, usage)
     case 'reset-unseen':
       return `Call ${kind === 'websocket' ? 'ws.terminate()' : 'socket.destroy()'}; with reclaimDead the guard closes it once all that was delivered has been read.`
     case 'fin-wait':
@@ -190,7 +191,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
       return remedyForOutput(socket)
     case 'closed-unread':
       return kind === 'websocket' || kind === 'http'
-        ? remedyForUnread(kind, direction, owner, usage)
+        ? remedyForUnread(socket, usage)
         : usage.hasReadableListener
           ? `${READ_ALL} before or after socket.end(), or use socket.destroySoon().`
           : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
@@ -204,7 +205,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
 const READ_ALL =
   "Call socket.read() until it returns null: with its 'readable' listener resume() has no effect;"
 
-function remedyForIgnoredEnd(kind: Kind, direction: Direction, owner: Owner): string {
+function remedyForIgnoredEnd({ kind, direction, owner }: Undiagnosed): string {
   if (isUnanswered(owner))
     return `Answer or end the socket in a '${kind}' listener also where nobody serves the target.`
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
@@ -216,42 +217,29 @@ function remedyForIgnoredEnd(kind: Kind, direction: Direction, owner: Owner): st
   return "Call socket.end() on 'end', or create it with allowHalfOpen: false."
 }
 
-function remedyForUnread(
-  kind: Kind,
-  direction: Direction,
-  { context }: Owner,
-  { hasReadableListener, isPiped }: Usage,
-): string {
+function remedyForUnread({ kind, direction, owner }: Undiagnosed, usage: Usage): string {
   if (kind === 'http') {
     return direction === 'inbound'
       ? 'Consume the request body (req.resume()) or destroy the request.'
       : 'Consume the response body (res.resume(), or body.cancel() with fetch) or give it up (res.destroy()).'
   }
   if (kind === 'websocket') {
-    return context.webSocket === 'paused'
+    return owner.context.webSocket === 'paused'
       ? 'The application has paused it: call ws.resume(), or ws.terminate() to give it up.'
       : 'Resume the WebSocket (ws.resume()) or terminate it.'
   }
-  const read = hasReadableListener ? READ_ALL : 'Read it, call socket.resume(),'
+  const read = usage.hasReadableListener ? READ_ALL : 'Read it, call socket.resume(),'
   if (kind === 'connect') return `${read} or destroy both ends of the tunnel.`
-  return isPiped
+  return usage.isPiped
     ? `${read} or destroy both ends of the pipe (use stream.pipeline).`
     : `${read} or give it up (socket.destroy()).`
 }
 
-/** `resetAndDestroy()` throws on TLS and on pipes. */
-function remedyForStalled(kind: Kind, direction: Direction): string {
-  switch (kind) {
-    case 'http':
-      return direction === 'inbound'
-        ? 'set server.timeout, which destroys a connection that makes no progress'
-        : 'request.destroy() when the output makes no progress'
-    case 'websocket':
-      return 'ws.terminate() when ws.bufferedAmount does not go down'
-    case 'tls':
-    case 'pipe':
-      return 'socket.destroy() when the output makes no progress'
-    default:
-      return 'socket.resetAndDestroy() when the output makes no progress'
-  }
+function remedyForStalled({ kind, direction }: Undiagnosed): string {
+  if (kind === 'websocket') return 'ws.terminate() when ws.bufferedAmount does not go down'
+  if (kind === 'http' && direction === 'inbound')
+    return 'set server.timeout, which destroys a connection that makes no progress'
+  // `resetAndDestroy()` throws on TLS and on pipes.
+  const destroy = kind === 'tls' || kind === 'pipe' ? 'socket.destroy()' : 'socket.resetAndDestroy()'
+  return `${kind === 'http' ? 'request.destroy()' : destroy} when the output makes no progress`
 }

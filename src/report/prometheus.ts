@@ -4,12 +4,12 @@
  */
 import type { ConditionCount, Report } from '../core/report.js'
 import { CONDITIONS, type Condition, type Verdict } from '../core/vocabulary.js'
+import { STANDING } from './build.js'
 import { makePrintable } from './printable.js'
 
 export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 const PREFIX = 'socket_leak_guard_'
-const STANDING = ['suspect', 'leaked', 'stalled', 'exempt'] as const satisfies readonly Verdict[]
 const OUTCOMES = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Verdict[]
 
 /** Without a view of the kernel these can't be seen at all: an absent series says so, a zero would lie. */

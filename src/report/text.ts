@@ -75,11 +75,12 @@ function renderHeader(report: Report): string[] {
 }
 
 function summarize(totals: Totals): string {
-  const stalled = totals.stalled === 0 ? '' : `, ${totals.stalled} stalled`
-  const exempt = stalled + (totals.exempt === 0 ? '' : `, ${totals.exempt} exempt`)
-  if (totals.leaked + totals.suspect === 0)
-    return `all is well: ${countSockets(totals.tracked)} tracked, none suspect or leaked${exempt}.`
-  return `${totals.leaked} leaked, ${totals.suspect} suspect${exempt} of ${countSockets(totals.tracked)} tracked.`
+  const { leaked, suspect, tracked } = totals
+  const odd = (['stalled', 'exempt'] as const).filter((verdict) => totals[verdict] > 0)
+  const others = odd.map((verdict) => `, ${totals[verdict]} ${verdict}`).join('')
+  if (leaked + suspect === 0)
+    return `all is well: ${countSockets(tracked)} tracked, none suspect or leaked${others}.`
+  return `${leaked} leaked, ${suspect} suspect${others} of ${countSockets(tracked)} tracked.`
 }
 
 function describeKernel(kernel: Report['kernel']): string {
