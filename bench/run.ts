@@ -8,7 +8,8 @@ import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import { compareCpu, type CpuComparison } from './compare-cpu.js'
 import { compareHeap, type HeapComparison } from './compare-heap.js'
-import { cpuTable, heapTable } from './table.js'
+import { canCountInstructions, countInstructions, COURSES, type InstructionCount } from './instructions.js'
+import { cpuTable, heapTable, instructionTable } from './table.js'
 import { writeSection } from './write-section.js'
 import { IDLENESSES, WORKLOADS } from './workloads.js'
 
@@ -32,6 +33,11 @@ const rounds = flags.rounds === undefined ? size.rounds : Number(flags.rounds)
 
 async function main(): Promise<void> {
   const startedMs = performance.now()
+  const counts: InstructionCount[] = []
+  for (const course of !flags.quick && canCountInstructions() ? COURSES.filter(isWanted) : []) {
+    progress(`instructions: ${course.title}`)
+    counts.push(await countInstructions(course))
+  }
   const cpu: CpuComparison[] = []
   for (const workload of WORKLOADS.filter(isWanted)) {
     progress(workload.title)
@@ -43,7 +49,7 @@ async function main(): Promise<void> {
     heap.push(await compareHeap(idleness, { rounds: size.heapRounds, sockets: size.sockets }))
   }
   progress(`took ${((performance.now() - startedMs) / 1_000).toFixed(0)} s`)
-  const section = [describeRun(), cpuTable(cpu), heapTable(heap)].join('\n')
+  const section = [describeRun(), instructionTable(counts), cpuTable(cpu), heapTable(heap)].join('\n')
   process.stdout.write(section)
   if (flags.write) writeSection(process.versions.node.split('.')[0] ?? '', section)
 }

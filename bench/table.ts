@@ -1,4 +1,5 @@
 /** The results as Markdown tables. */
+import type { InstructionCount } from './instructions.js'
 import type { CpuComparison } from './compare-cpu.js'
 import type { HeapComparison } from './compare-heap.js'
 import type { Spread } from './statistics.js'
@@ -35,4 +36,19 @@ function formatSpread({ median, lower, upper }: Spread, digits: number): string 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const rule = head.map((_, i) => (i === 0 ? '---' : '---:'))
   return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+}
+
+/** Counted by valgrind, so free of the machine's noise; empty where there is none. */
+export function instructionTable(counts: readonly InstructionCount[]): string {
+  const whole = (count: number): string => Math.round(count).toLocaleString('en')
+  if (counts.length === 0) return ''
+  return table(
+    ['Instructions', 'bare', 'guarded', 'guarded / bare'],
+    counts.map(({ course, bare, guarded }) => [
+      course.title,
+      whole(bare),
+      whole(guarded),
+      `**${(guarded / bare).toFixed(3)}**`,
+    ]),
+  )
 }

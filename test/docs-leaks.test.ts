@@ -65,7 +65,8 @@ function normalized(text: string): string {
 
 t.test('every condition has its section', async (t) => {
   t.same(
-    sections.map(({ title }) => title),
+    // "Stalled" is a verdict.
+    sections.map(({ title }) => title).filter((title) => title !== 'Stalled'),
     CONDITIONS.map((condition) => `\`${condition}\``),
   )
 })
