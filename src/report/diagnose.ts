@@ -207,7 +207,7 @@ const READ_ALL =
 
 function remedyForIgnoredEnd({ kind, direction, owner }: Undiagnosed): string {
   if (isUnanswered(owner))
-    return `Answer or end the socket in a '${kind}' listener also where nobody serves the target.`
+    return `Answer or end the socket in the '${kind}' listener also where nobody serves the target.`
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
   if (kind === 'websocket')
     return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'

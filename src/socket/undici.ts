@@ -27,7 +27,7 @@ export function undiciBodyOn(socket: Socket): object | null {
   const handler = request === null ? null : bySymbol(request, 'handler')
   if (typeof handler !== 'object' || handler === null) return null
   const body = readField(handler, 'body') ?? readField(handler, 'res')
-  return typeof body === 'object' ? (body as object | null) : null
+  return typeof body === 'object' ? body : null
 }
 
 function bySymbol(object: object, description: string): unknown {

@@ -44,7 +44,7 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
     /^HTTP connection "photos" of POST \/albums\/:album\/photos\/:name from .*req\.resume\(\)/m,
   ],
   'socket-io': [
-    /^Upgraded connection of \/live from 127\.0\.0\.1:\d+: .* in the upgrade handler\.$/m,
+    /^Connection of upgrade \/live from 127\.0\.0\.1:\d+: .* nobody has answered its upgrade .* in the 'upgrade' listener/m,
     /^upgrade \/socket\.io\/ chat$/m,
     /^upgrade \/live null$/m,
     /^stopped: 2 ended in good order, 0 destroyed$/m,
