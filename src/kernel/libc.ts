@@ -6,7 +6,6 @@
  * Not in a worker thread: `worker.terminate()` while a worker is inside `koffi.load()` or `lib.func()` aborts the process.
  * And never through koffi.node.poll, which swallows exceptions and can abort the process as well.
  */
-import { createRequire } from 'node:module'
 
 // Linux's numbers, as asm-generic and include/uapi/linux/tcp.h have them; `GENERIC_MACHINES` says where they hold.
 export const EINTR = 4
@@ -103,7 +102,7 @@ export function loadLibc(options: LoadOptions = {}): Libc {
 }
 
 function loaderOf(options: LoadOptions): Load {
-  return options.load ?? createRequire(import.meta.url)
+  return options.load ?? process.getBuiltinModule('node:module').createRequire(import.meta.url)
 }
 
 function describeLoadError(error: unknown): string {

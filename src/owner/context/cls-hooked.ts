@@ -3,7 +3,6 @@
  * namespaces of the first while it loads (cls-hooked 4.2.2, context.js, last lines), and reading needs none of it:
  * `process.namespaces` is where every copy keeps them.
  */
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SocketLeakGuardError } from '../../base/errors.js'
 import { boundedValue } from './bounded-values.js'
@@ -92,7 +91,7 @@ function isClsHookedThere(): boolean {
   if ('namespaces' in process) return true
   return [import.meta.url, join(process.cwd(), 'package.json')].some((from) => {
     try {
-      createRequire(from).resolve('cls-hooked')
+      process.getBuiltinModule('node:module').createRequire(from).resolve('cls-hooked')
       return true
     } catch {
       return false
