@@ -93,7 +93,7 @@ t.test('docs/actions.md has the remedies in the order in which they are taken', 
 })
 
 function wordsFor(deed: Deed): string {
-  return deed === 'resume-end' ? 'resume and end' : deed
+  return { 'resume-end': 'resume and end', 'let-go': 'let go' }[deed as string] ?? deed
 }
 
 t.test('docs/report.md', async (t) => {

@@ -7,7 +7,8 @@ import { armKeepAlive, disarmKeepAlive, mayFail } from './keep-alive.js'
 import type { Socket } from 'node:net'
 import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
-import { descriptorOf, resetSocket } from '../socket/fields.js'
+import { descriptorOf } from '../socket/fields.js'
+import { letGo, resetSocket, silenceUnheardRequest } from '../socket/closing.js'
 import type { SocketRecord } from '../socket/record.js'
 
 /** What the kernel can be told that Node has no call for; see `KernelProbe`. */
@@ -73,6 +74,7 @@ export function createExecutor(kernel: KernelSettings, onFailure: (error: unknow
 }
 
 function carryOut(socket: Socket, deed: Deed): void {
+  silenceUnheardRequest(socket)
   switch (deed) {
     case 'end':
       socket.end()
@@ -80,6 +82,9 @@ function carryOut(socket: Socket, deed: Deed): void {
     case 'resume-end':
       socket.resume()
       socket.end()
+      return
+    case 'let-go':
+      letGo(socket)
       return
     case 'destroy':
       socket.destroy()

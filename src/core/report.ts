@@ -76,6 +76,8 @@ export interface Evidence {
   readonly keepAlive: 'off' | 'guard' | 'application'
   /** Why output can't leave this process: the application has corked it, or its TLS handshake is not finished. */
   readonly heldBack: 'corked' | 'handshake' | null
+  /** What the application sees if the connection is closed; `null` where nothing is known to wait for it. */
+  readonly ifClosed: string | null
 }
 
 export interface SocketReport {

@@ -1,6 +1,7 @@
 /** How a drain closes a socket: in good order first, by force in the end. */
 import type { Socket } from 'node:net'
-import { hasBlockedOutput, resetSocket } from '../socket/fields.js'
+import { hasBlockedOutput } from '../socket/fields.js'
+import { resetSocket } from '../socket/closing.js'
 
 /** Kept on the socket, so that another drain that runs beside this one does not count it as ended. */
 const FORCED = Symbol.for('socket-leak-guard/forced')

@@ -14,6 +14,7 @@ import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
+import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
@@ -152,6 +153,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidenc
     rttMs: kernel?.rttMs ?? null,
     keepAlive,
     heldBack: heldBackBy(record.socket),
+    ifClosed: describeClosing(record.socket),
   }
 }
 

@@ -34,8 +34,11 @@ export interface SocketPolicy {
   readonly stalled: StallPolicy
 }
 
-/** One deed of the executor. `resume-end` throws unread input away so that the stream can end. */
-export type Deed = 'end' | 'resume-end' | 'destroy' | 'reset'
+/**
+ * One deed of the executor. `resume-end` throws unread input away so that the stream can end; `let-go` destroys, and wakes
+ * nobody who is stuck in the body of an HTTP message.
+ */
+export type Deed = 'end' | 'resume-end' | 'let-go' | 'destroy' | 'reset'
 
 /**
  * What is done, in which order, to a leaked socket: each step only if the one before has not closed it
@@ -64,16 +67,16 @@ function gracefulLadder(condition: Condition, localEnded: boolean): readonly Dee
     case 'eof-ignored':
     case 'self-connected':
     case 'abandoned':
-      return ['end', 'destroy', 'reset']
+      return ['end', 'let-go', 'reset']
     case 'eof-unread':
     case 'fin-unseen':
     case 'window-closed':
-      return ['resume-end', 'destroy', 'reset']
+      return ['resume-end', 'let-go', 'reset']
     case 'write-stalled':
-      return localEnded ? ['reset', 'destroy'] : ['end', 'reset', 'destroy']
+      return localEnded ? ['reset', 'let-go'] : ['end', 'reset', 'let-go']
     case 'fin-wait':
     case 'closed-unread':
     case 'reset-unseen':
-      return ['destroy', 'reset']
+      return ['let-go', 'reset']
   }
 }

@@ -85,6 +85,7 @@ export function describeEvidence({ evidence }: SocketReport): string[] {
   if (evidence.retransmits) facts.push(`retransmits ${evidence.retransmits}`)
   if (evidence.probes) facts.push(`unanswered probes ${evidence.probes}`)
   if (evidence.keepAlive !== 'off') facts.push(`keep-alive set by the ${evidence.keepAlive}`)
+  if (evidence.ifClosed !== null) facts.push(`if closed: ${evidence.ifClosed}`)
   return facts
 }
 

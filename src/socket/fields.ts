@@ -224,7 +224,7 @@ export function writeKeepAlive(
 }
 
 /** The TCP handle itself: that of a TLSSocket lies under its TLSWrap. */
-function tcpHandleOf(socket: Socket): Handle | null | undefined {
+export function tcpHandleOf(socket: Socket): Handle | null | undefined {
   const handle = handleOf(socket)
   return isTls(socket) ? handle?._parent : handle
 }
@@ -305,16 +305,23 @@ export function isServedByHttp(socket: Socket): boolean {
   return fieldsOf(socket).parser != null && serverOf(socket) !== null
 }
 
+/** The message of HTTP of which a part is still to come. */
+export function incomingOn(socket: Socket): object | null {
+  const incoming = fieldsOf(socket).parser?.incoming ?? null
+  return incoming !== null && readField(incoming, 'complete') === false ? incoming : null
+}
+
+/** Its reader has taken all that there was and waits for more (lib/internal/streams/readable.js `Readable.prototype.read`). */
+export function isAskingForMore(stream: object): boolean {
+  return readField(readField(stream, '_readableState') ?? {}, 'reading') === true
+}
+
 /**
  * Where the application reads what comes in: the socket itself, or the message of HTTP whose body is coming in on it, behind the
  * decoders of undici. `null`: no body is on its way, or it can't be told.
  */
 function readerEndOf(socket: Socket): object | null {
-  const { parser } = fieldsOf(socket)
-  if (parser != null) {
-    const incoming = parser.incoming ?? null
-    return incoming !== null && readField(incoming, 'complete') === false ? incoming : null
-  }
+  if (fieldsOf(socket).parser != null) return incomingOn(socket)
   if (isHttp2(socket)) return null
   if (!isHeldByUndici(socket)) return socket
   let end = undiciBodyOn(socket)
@@ -427,22 +434,4 @@ function unsentIn(socket: Socket, queued: number): number {
   if (isTls(socket)) return Math.max(socket.writableLength, queued)
   const underWay = fieldsOf(socket)._writableState?.writelen ?? 0
   return socket.writableLength - underWay + queued
-}
-
-/**
- * Closes with RST: the handle is told to reset when it is closed, then the socket is destroyed.
- *
- * Not `socket.resetAndDestroy()`: that refuses TLS, and resetting the raw socket under a TLSSocket fails its pending
- * writes, which emits `'error'`: an application without a listener for it would be crashed by its own guard.
- *
- * @returns false where a connection can't be reset: pipes, and for the moment in which a shutdown is under way, when
- *   libuv refuses (deps/uv `uv_tcp_close_reset`) and Node then loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`)
- */
-export function resetSocket(socket: Socket): boolean {
-  const tcp = tcpHandleOf(socket)
-  const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
-  if (typeof tcp?.reset !== 'function' || isShuttingDown) return false
-  tcp.close = tcp.reset.bind(tcp)
-  socket.destroy()
-  return true
 }

@@ -33,6 +33,7 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
       rttMs: null,
       keepAlive: 'off',
       heldBack: null,
+      ifClosed: null,
     },
     partner: null,
   } satisfies SocketReport

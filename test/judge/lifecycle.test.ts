@@ -183,7 +183,7 @@ story('nor of the time that a deed has to work', { action: 'end' }, [
   [80_000, { blockedMs: 14_000 }, 'leaked'],
   [80_001, { localEnded: true, unsentBytes: 9 }, 'leaked'],
   [83_999, {}, 'leaked'],
-  [84_000, {}, 'leaked', 'deed destroy'],
+  [84_000, {}, 'leaked', 'deed let-go'],
 ])
 
 story('more than there was to excuse excuses no future', {}, [
@@ -554,11 +554,11 @@ story('report: nothing is ever done', { action: 'report' }, [
   [900_000, {}, 'leaked'],
 ])
 
-story('end: then destroy, then reset, each when the one before has not closed it', { action: 'end' }, [
+story('end: then let go, then reset, each when the one before has not closed it', { action: 'end' }, [
   [5_000, PEER_ENDS, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
   [69_999, { localEnded: true, unsentBytes: 10 }, { verdict: 'leaked', condition: 'eof-ignored' }],
-  [70_000, {}, 'leaked', 'deed destroy'],
+  [70_000, {}, 'leaked', 'deed let-go'],
   [74_999, {}, 'leaked'],
   [75_000, {}, 'leaked', 'deed reset'],
   [99_000, {}, 'leaked'],
@@ -576,13 +576,13 @@ story('end: the next deed follows even when the trouble seems gone', { action: '
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
   // Ended on both sides, and yet not closed: an application may override what closes it.
   [66_000, APP_ENDS, 'leaked'],
-  [70_000, {}, 'leaked', 'deed destroy'],
+  [70_000, {}, 'leaked', 'deed let-go'],
 ])
 
 story('end: late looks make the ladder late, never faster', { action: 'end', escalateMs: 1_000 }, [
   [5_000, PEER_ENDS, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
-  [90_000, { localEnded: true, unsentBytes: 10 }, 'leaked', 'deed destroy'],
+  [90_000, { localEnded: true, unsentBytes: 10 }, 'leaked', 'deed let-go'],
   [90_999, {}, 'leaked'],
   [91_000, {}, 'leaked', 'deed reset'],
 ])
@@ -590,7 +590,7 @@ story('end: late looks make the ladder late, never faster', { action: 'end', esc
 story('escalateMs 0: a deed at every look', { action: 'end', escalateMs: 0 }, [
   [5_000, PEER_ENDS, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed end'],
-  [65_000, {}, 'leaked', 'deed destroy'],
+  [65_000, {}, 'leaked', 'deed let-go'],
   [65_000, {}, 'leaked', 'deed reset'],
   [65_000, {}, 'leaked'],
 ])
@@ -598,13 +598,13 @@ story('escalateMs 0: a deed at every look', { action: 'end', escalateMs: 0 }, [
 story('unread input is thrown away before the end', { action: 'end' }, [
   [5_000, { eofReceived: true, unreadBytes: 500 }, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed resume-end'],
-  [70_000, {}, 'leaked', 'deed destroy'],
+  [70_000, {}, 'leaked', 'deed let-go'],
 ])
 
 story('blocked output: reset at once when the application has ended', { action: 'end' }, [
   [5_000, { localEnded: true, unsentBytes: 500 }, 'none'],
   [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed reset'],
-  [70_000, {}, 'leaked', 'deed destroy'],
+  [70_000, {}, 'leaked', 'deed let-go'],
 ])
 
 story('destroy', { action: 'destroy' }, [
@@ -690,7 +690,7 @@ story('dead with bytes unread is left to the application, and reclaimed once the
 
 story('dead with bytes unread: a leak like any other, for an action', { action: 'end' }, [
   [5_000, { ...CLOSED_UNREAD, unreadBytes: 500 }, 'none'],
-  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed destroy'],
+  [65_000, {}, 'leaked', ...SUSPECTED, ...LEAKED, 'deed let-go'],
   [65_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
 ])
 
@@ -728,7 +728,7 @@ void t.test('no longer exempt: judged like any other', async (t) => {
 story('reclaim() on a healthy socket', {}, [
   [5_000, { decided: 'end' }, { verdict: 'none', acted: 'reclaim' }, 'deed end'],
   [9_999, APP_ENDS, { verdict: 'none', condition: null }],
-  [10_000, {}, 'none', 'deed destroy'],
+  [10_000, {}, 'none', 'deed let-go'],
   [15_000, {}, 'none', 'deed reset'],
   [15_001, 'closed', { verdict: 'reclaimed' }, 'announce reclaimed'],
 ])

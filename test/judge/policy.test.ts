@@ -4,19 +4,19 @@ import { CONDITIONS, type Condition } from '../../src/core/vocabulary.js'
 
 /** The graceful ladder of each condition, before and after the application has ended its side. */
 const GRACEFUL: Readonly<Record<Condition, readonly [open: readonly Deed[], ended: readonly Deed[]]>> = {
-  'eof-ignored': same('end', 'destroy', 'reset'),
-  'eof-unread': same('resume-end', 'destroy', 'reset'),
-  'fin-unseen': same('resume-end', 'destroy', 'reset'),
-  'window-closed': same('resume-end', 'destroy', 'reset'),
-  'reset-unseen': same('destroy', 'reset'),
-  'fin-wait': same('destroy', 'reset'),
+  'eof-ignored': same('end', 'let-go', 'reset'),
+  'eof-unread': same('resume-end', 'let-go', 'reset'),
+  'fin-unseen': same('resume-end', 'let-go', 'reset'),
+  'window-closed': same('resume-end', 'let-go', 'reset'),
+  'reset-unseen': same('let-go', 'reset'),
+  'fin-wait': same('let-go', 'reset'),
   'write-stalled': [
-    ['end', 'reset', 'destroy'],
-    ['reset', 'destroy'],
+    ['end', 'reset', 'let-go'],
+    ['reset', 'let-go'],
   ],
-  'closed-unread': same('destroy', 'reset'),
-  'self-connected': same('end', 'destroy', 'reset'),
-  abandoned: same('end', 'destroy', 'reset'),
+  'closed-unread': same('let-go', 'reset'),
+  'self-connected': same('end', 'let-go', 'reset'),
+  abandoned: same('end', 'let-go', 'reset'),
 }
 
 function same(...deeds: Deed[]): readonly [readonly Deed[], readonly Deed[]] {
@@ -47,7 +47,8 @@ t.test('every ladder gets stronger, never repeats itself, and ends with what alw
         const ladder = remedyLadder(action, condition, localEnded)
         const name = `${action}, ${condition}`
         t.equal(new Set(ladder).size, ladder.length, `${name}: no deed twice`)
-        t.same(ladder.slice(-2).sort(), ['destroy', 'reset'], `${name}: both forceful deeds come last`)
+        const forceful = [action === 'end' ? 'let-go' : 'destroy', 'reset'].sort()
+        t.same(ladder.slice(-2).sort(), forceful, `${name}: both forceful deeds come last`)
         if (localEnded && !['eof-ignored', 'self-connected', 'abandoned'].includes(condition)) {
           t.notOk(ladder.includes('end'), `${name}: what has ended is not ended again`)
         }

@@ -64,6 +64,7 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   rttMs: ageOrNull,
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
   heldBack: fc.constantFrom('corked', 'handshake', null),
+  ifClosed: fc.option(hostileText),
 })
 
 const partnerName = {

@@ -16,6 +16,7 @@ const EVIDENCE: Evidence = {
   rttMs: null,
   keepAlive: 'off',
   heldBack: null,
+  ifClosed: null,
 }
 
 export function sampleSocket(

@@ -1,0 +1,117 @@
+/**
+ * Closing a connection so that as little of the application as possible is woken.
+ *
+ * Node destroys an HTTP message that has not come whole with `Error: aborted` (lib/_http_server.js `abortIncoming`, lib/_http_client.js
+ * `socketCloseListener`; Node 20.20, 22.23, 24.21 and 26.10). An `await` of its body rejects then, and one that nobody catches ends
+ * the process. Code that is stuck in the middle of a body is told when it asks for more.
+ */
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
+import { undiciRequestOn } from './undici.js'
+
+/** Destroys it, but what is stuck in the body of an HTTP message hears of that only when it asks for more. */
+export function letGo(socket: Socket): void {
+  withForeign(() => {
+    const message = incomingOn(socket)
+    if (message instanceof EventEmitter && isStuckIn(message)) holdBackAbort(message as Message)
+  })
+  socket.destroy()
+}
+
+/** @returns `undefined` where an object of the application's throws, which must not keep the socket from being closed */
+function withForeign<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Closes with RST: the handle is told to reset when it is closed, then the socket is destroyed.
+ *
+ * Not `socket.resetAndDestroy()`: that refuses TLS, and resetting the raw socket under a TLSSocket fails its pending
+ * writes, which emits `'error'`: an application without a listener for it would be crashed by its own guard.
+ *
+ * @returns false where a connection can't be reset: pipes, and for the moment in which a shutdown is under way, when
+ *   libuv refuses (deps/uv `uv_tcp_close_reset`) and Node then loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`)
+ */
+export function resetSocket(socket: Socket): boolean {
+  const tcp = tcpHandleOf(socket)
+  const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
+  if (typeof tcp?.reset !== 'function' || isShuttingDown) return false
+  tcp.close = tcp.reset.bind(tcp)
+  socket.destroy()
+  return true
+}
+
+/** What is used of an `http.IncomingMessage`. */
+interface Message extends EventEmitter {
+  aborted: boolean
+  destroy(error?: Error): this
+  _read(size: number): void
+}
+
+/** Somebody would hear of an error, and has not yet taken what there is. */
+function isStuckIn(message: EventEmitter): boolean {
+  return message.listenerCount('error') > 0 && !isAskingForMore(message) && !Object.hasOwn(message, 'destroy')
+}
+
+function holdBackAbort(message: Message): void {
+  shadow(message, 'destroy', function destroyLater(error?: Error) {
+    delete (message as Partial<Message>).destroy
+    if (error?.message !== 'aborted') return message.destroy(error)
+    // A client's response would else be ended, as if it had come whole.
+    message.aborted = true
+    shadow(message, '_read', function readAborted() {
+      delete (message as Partial<Message>)._read
+      message.destroy(error)
+    })
+    return message
+  })
+}
+
+function shadow<K extends 'destroy' | '_read'>(message: Message, name: K, value: Message[K]): void {
+  Object.defineProperty(message, name, { value, configurable: true, writable: true })
+}
+
+/**
+ * To be called before an outgoing connection is closed in whatever way: its request fails with "socket hang up" where it has no
+ * response (lib/_http_client.js `socketOnEnd`, `socketCloseListener`), also if nobody listens for that. It then emits `'close'` alone.
+ */
+export function silenceUnheardRequest(socket: Socket): void {
+  withForeign(() => {
+    if (isUnheard(waitingRequestOn(socket))) (socket as { _hadError?: boolean })._hadError = true
+  })
+}
+
+function waitingRequestOn(socket: Socket): object | null {
+  const request = serverOf(socket) === null ? clientRequestOf(socket) : null
+  return request !== null && responseTo(request) === null ? request : null
+}
+
+function isUnheard(request: object | null): boolean {
+  return request instanceof EventEmitter && request.listenerCount('error') === 0
+}
+
+/** What the application sees if the connection is closed; `null` where nothing is known to wait for it. */
+export function describeClosing(socket: Socket): string | null {
+  return withForeign(() => describeMessage(incomingOn(socket)) ?? describeRequest(socket)) ?? null
+}
+
+function describeMessage(message: object | null): string | null {
+  if (!(message instanceof EventEmitter) || message.listenerCount('error') === 0) return null
+  const when = isStuckIn(message) ? ", after action 'end' only once it goes on" : ''
+  return `reading the body fails with "aborted"${when}`
+}
+
+function describeRequest(socket: Socket): string | null {
+  if (serverOf(socket) !== null) return null
+  const request = waitingRequestOn(socket)
+  if (request === null)
+    return undiciRequestOn(socket) === null ? null : 'the request fails, or reading its body'
+  return isUnheard(request)
+    ? "the request emits 'close', and no error, since nobody listens for one"
+    : 'the request fails with "socket hang up"'
+}
