@@ -310,6 +310,17 @@ t.test('functions and types are exported by name, and what is erased is erasable
   allow(t, violations, 'named exports')
 })
 
+t.test('no timer is one that a test runner may have replaced', async (t) => {
+  const violations = sources
+    .filter(({ path }) => path !== 'src/base/real-time.ts' && path !== 'src/adapter.ts')
+    .flatMap(({ path, bare }) => {
+      const imports = [...bare.matchAll(/^import \{([^}]*)\} from/gm)].map(([, names = '']) => names).join()
+      const called = [...bare.matchAll(/(?<![.\w])((?:set|clear)(?:Timeout|Interval|Immediate))\b/g)]
+      return called.filter(([, name]) => !imports.includes(name!)).map(([, name]) => `${path}: ${name}`)
+    })
+  allow(t, violations, 'from src/base/real-time.ts, or what hands it on')
+})
+
 t.test('every error code is used, and every code that is used is declared', async (t) => {
   const declared = new Set(
     codesIn(sources.find(({ path }) => path === 'src/base/errors.ts')!.bare.split('export class')[0]!),

@@ -5,6 +5,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { GuardEvent } from '../core/report.js'
 import { createDetached } from '../base/detached.js'
+import { clearInterval, setInterval } from '../base/real-time.js'
 import { markEndless } from '../core/endless.js'
 import { renderEventJson } from '../report/json.js'
 

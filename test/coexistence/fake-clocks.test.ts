@@ -1,5 +1,6 @@
 /** Test suites of the application put clocks of their own in place; the guard goes by the real one. */
 import { once } from 'node:events'
+import http from 'node:http'
 import { mock } from 'node:test'
 import timers from 'node:timers'
 import t from 'tap'
@@ -58,6 +59,35 @@ t.test('and under the mocks of node:test', async (t) => {
   })
   guard.uninstall()
   mock.timers.reset()
+})
+
+t.test('the event stream tells, and no replaced timer is called', async (t) => {
+  const guard = install({ graceMs: 60, sweepMs: 10, report: '127.0.0.1:0' })
+  const { url } = await guard.listening!
+  const names = ['setTimeout', 'setInterval', 'setImmediate'] as const
+  const real = Object.fromEntries(names.map((name) => [name, globalThis[name]]))
+  const called: string[] = []
+  for (const name of names) {
+    globalThis[name] = (() => {
+      called.push(name)
+      return { ref() {}, unref() {}, refresh() {} }
+    }) as never
+  }
+  let events = ''
+  const request = http.get(new URL('/events', url))
+  try {
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    response.setEncoding('utf8').on('data', (text: string) => (events += text))
+    await withServer({ allowHalfOpen: true }, async ({ client }) => {
+      client.end()
+      while (!events.includes('event: leaked')) await once(response, 'data')
+    })
+  } finally {
+    Object.assign(globalThis, real)
+    request.destroy()
+    guard.uninstall()
+  }
+  t.same(called, [])
 })
 
 t.test('an hour that passes on a fake clock only is no grace', async (t) => {
