@@ -35,6 +35,7 @@ export interface Bookkeeping {
   /** @param site where it leaks; called only where that is kept */
   onVerdict(type: EventType, id: number, site: () => string): void
   onExempt(record: SocketRecord): void
+  onReleased(record: SocketRecord): void
   onHandedOver(record: SocketRecord): void
   onStall(blockedMs: number): void
   afterSweep(): void
@@ -75,9 +76,14 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       else if (type !== 'suspect' && type !== 'stalled') history.healed(id, 'guard', now())
     },
     onExempt({ id }) {
-      // No event will tell of it any more.
-      history.healed(id, 'application', now())
       log?.forget(id)
+    },
+    onReleased({ id, trouble }) {
+      if (!history.hasOpenLeaks()) return
+      // No event will tell: it was leaked once and then exempt, at the most.
+      if (trouble === null || (trouble.acted === 'no' && trouble.verdict !== 'leaked')) {
+        history.healed(id, 'application', now())
+      }
     },
     onHandedOver({ id }) {
       history.healed(id, 'application', now())

@@ -164,6 +164,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       if (pairs.onReleasing(record)) sweeper.hurry(HURRY_MS)
     },
     onReleased(record, error) {
+      books.onReleased(record)
       if (record.trouble === null && record.probes === null && !record.hasUserTimeout) {
         owners.onReleased(record)
         return error

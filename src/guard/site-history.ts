@@ -11,6 +11,8 @@ export interface SiteHistory {
    * was said: its route may be known better by now.
    */
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
+  /** Cheap: asked at every close. */
+  hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
   /** Growth of all sites together. */
   growthPerHour(nowMs: number): number
@@ -86,6 +88,7 @@ export function createSiteHistory(): SiteHistory {
       if (by === 'guard') entry.reclaimed += 1
       if (entries.get(entry.site) === entry) entryOf(entry.site, nowMs)
     },
+    hasOpenLeaks: () => leaks.size > 0,
     trendOf,
     growthPerHour: (nowMs) =>
       [...entries.keys()].reduce((sum, site) => sum + trendOf(site, nowMs).growthPerHour, 0),
