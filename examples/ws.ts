@@ -6,7 +6,7 @@ import { WebSocketServer } from 'ws'
 import { install } from 'socket-leak-guard'
 import { guardServer } from 'socket-leak-guard/ws'
 
-const guard = install({ graceMs: 2_000, sweepMs: 500 })
+const guard = install({ stalled: { graceMs: 2_000 }, sweepMs: 500 })
 
 const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
 server.on('connection', (webSocket) => {
@@ -32,7 +32,7 @@ const client = spawn(process.execPath, [
 ])
 
 guard.subscribe(({ type, socket }) => {
-  if (type !== 'leaked') return
+  if (type !== 'stalled') return
   console.log(socket.diagnosis)
   void stop()
 })

@@ -97,7 +97,8 @@ const ROLES: Readonly<Partial<Record<SceneName | 'stay-for-feed', () => Promise<
     webSocket.on('error', ignoreError)
     keep({ destroy: () => webSocket.terminate() })
     await once(webSocket, 'open')
-    for (let i = 0; i < 128; i += 1) webSocket.send(Buffer.alloc(64 * KB))
+    for (let i = 0; i < 10; i += 1) webSocket.send(Buffer.alloc(8 * KB))
+    webSocket.terminate()
   },
   async 'stay-for-feed'() {
     const socket = await upgrade('/feed')

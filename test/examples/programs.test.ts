@@ -50,7 +50,7 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
     /^stopped: 2 ended in good order, 0 destroyed$/m,
   ],
   ws: [
-    /^WebSocket "live" of \/live from 127\.0\.0\.1:\d+: .*paused it: call ws\.resume\(\)/m,
+    /^WebSocket "live" of \/live from 127\.0\.0\.1:\d+: nobody has read for .*look for who has paused it/m,
     /^stopped: 0 ended in good order, 1 destroyed$/m,
   ],
   'outgoing-http': [
