@@ -16,5 +16,5 @@ t.test('a quick run prints a finite ratio for every workload', async (t) => {
     const row = stdout.split('\n').find((line) => line.startsWith(`| ${workload}`))
     t.match(row, /\| \*\*\d+\.\d{3}\*\*/, workload)
   }
-  t.match(stdout, /^\| TCP \| \d+ B \| \*\*-?\d+\*\*/m)
+  t.match(stdout, /^\| TCP \| -?\d+ B \| \*\*-?\d+\*\*/m)
 })

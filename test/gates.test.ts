@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { PACKAGE_ROOT } from './support/package-root.js'
+import { cleanEnvironment } from './support/run-node.js'
 
 // Many processes, one after the other: run without the test runner, the file would have 30 seconds.
 t.setTimeout(120_000)
@@ -114,10 +115,16 @@ function runTool(
   args: readonly string[],
   cwd: string,
 ): Promise<{ readonly code: number; readonly output: string }> {
+  // The test runner has its loader put into every process; these tools do not bear it.
   const file = join(PACKAGE_ROOT, 'node_modules', '.bin', tool)
   return new Promise((resolve) => {
-    execFile(file, args, { cwd }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
-    })
+    execFile(
+      'env',
+      ['-u', 'NODE_OPTIONS', file, ...args],
+      { cwd, env: cleanEnvironment() },
+      (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
+      },
+    )
   })
 }

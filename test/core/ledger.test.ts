@@ -55,7 +55,7 @@ t.test('counts begin at zero, one for each event', async (t) => {
   for (const event of EVENT_TYPES) t.equal(ledger.counts[event], 0)
   ledger.count('dead')
   ledger.count('dead')
-  t.same(ledger.counts, { suspect: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 2 })
+  t.same(ledger.counts, { suspect: 0, stalled: 0, leaked: 0, recovered: 0, reclaimed: 0, dead: 2 })
 })
 
 /** What happens between two steps of a walk: something comes, or something anywhere in the list goes. */

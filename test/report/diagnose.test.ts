@@ -111,7 +111,7 @@ t.test('an upgrade and a CONNECT that nobody has answered', async (t) => {
     t.equal(
       diagnose(stuck('eof-ignored', { kind, owner })),
       `Connection of ${name} /old from ${REMOTE}: the peer ended 2 min ago, and nobody has answered its ${name} nor ended it. ` +
-        `Answer or end the socket in a '${kind}' listener also where nobody serves the target.`,
+        `Answer or end the socket in the '${kind}' listener also where nobody serves the target.`,
     )
     t.equal(
       diagnose(stuck(null, { kind, owner, verdict: 'none', phase: 'open' })),

@@ -62,6 +62,9 @@ export async function compile(folder: string, files: readonly string[]): Promise
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: files }))
   const tsc = join(PACKAGE_ROOT, 'node_modules', '.bin', 'tsc')
-  const { stdout } = await run(tsc, ['-p', folder], { env: ENV }).catch((error: { stdout: string }) => error)
+  // The test runner has its loader put into every process; the compiler does not bear it.
+  const { stdout } = await run('env', ['-u', 'NODE_OPTIONS', tsc, '-p', folder], { env: ENV }).catch(
+    (error: { stdout: string }) => error,
+  )
   return stdout
 }
