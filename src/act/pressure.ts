@@ -1,6 +1,10 @@
 /**
  * Pressure: as descriptors run out, half-closed sockets have to hurry. Grace shrinks in straight proportion between two shares
  * of the limit; at the top the oldest suspects are reclaimed, before accept() and connect() fail with EMFILE.
+ *
+ * A flood reaches the limit between two sweeps. So each new socket is compared with what was counted last: by how many are tracked
+ * now, and by its descriptor, which is the lowest number that was free (POSIX, 2.14): at least so many are open. Two comparisons
+ * are enough to look, and to make room, in time.
  */
 import type { Ledger } from '../core/ledger.js'
 import type { PressureReport } from '../core/report.js'
@@ -52,11 +56,13 @@ function rankOf({ condition, disconnected }: Candidate): number {
   return condition === 'eof-ignored' ? 2 : 3
 }
 
-/** How many must go at the top of the pressure: enough to come back under it. */
+/** How many must go at the top of the pressure: enough to come down to where it begins, or the next connection is at the top again. */
 export function overload(load: Load, limit: number | null, settings: PressureSettings): number {
   const bySuspects = settings.maxSuspects === null ? 0 : load.suspects - settings.maxSuspects
   const byDescriptors =
-    load.usage === null || limit === null ? 0 : Math.ceil((load.usage - settings.to) * limit)
+    load.usage === null || limit === null || load.usage < settings.to
+      ? 0
+      : Math.ceil((load.usage - settings.from) * limit)
   return Math.max(0, bySuspects, byDescriptors)
 }
 
@@ -70,6 +76,8 @@ export interface PressureWatch {
   graceMs(graceMs: number): number
   /** Takes a new measurement, and reclaims what must go. To be called after each sweep. */
   measure(): void
+  /** A socket with this descriptor has come. */
+  onDescriptor(fd: number): void
   report(): PressureReport
 }
 
@@ -77,15 +85,24 @@ export interface PressureHooks {
   readonly ledger: Ledger<SocketRecord>
   countDescriptors(): DescriptorLoad | null
   reclaim(record: SocketRecord, action: Action): void
+  /** Suspects are wanted this soon. */
+  hurry(delayMs: number): void
 }
 
 /** Under pressure nobody waits for a graceful end: the descriptor is what is missing. */
 const REMEDY_AT_THE_TOP: Action = 'destroy'
 
+const LOOK_SOON_MS = 50
+/** So many looks are hurried while a flood rises from the beginning of the pressure to its top, and as many beyond that. */
+const LOOKS_ON_THE_WAY = 8
+
 /** @param settings `null`: only measures, for the report */
 export function createPressureWatch(settings: PressureSettings | null, hooks: PressureHooks): PressureWatch {
   let pressure = 0
   let reclaimed = 0
+  /** Until a descriptor, or the number of tracked sockets, has come to this, there is no need to count. */
+  let nextFd = Infinity
+  let nextSize = Infinity
 
   function count(): { open: number | null; limit: number | null } {
     const counted = hooks.countDescriptors()
@@ -102,29 +119,43 @@ export function createPressureWatch(settings: PressureSettings | null, hooks: Pr
     )
   }
 
-  function load(found: readonly SocketRecord[]): {
-    usage: number | null
-    limit: number | null
-    suspects: number
-  } {
-    const { open, limit } = count()
-    return { usage: open === null || limit === null ? null : open / limit, limit, suspects: found.length }
+  function planNextCount({ open, limit }: ReturnType<typeof count>): void {
+    if (settings === null || open === null || limit === null) return
+    const bottom = settings.from * limit
+    const top = settings.to * limit
+    const step = Math.max(1, (open < top ? top - bottom : limit - top) / LOOKS_ON_THE_WAY)
+    nextFd = Math.max(bottom, open < top ? Math.min(open + step, top) : open + step)
+    nextSize = hooks.ledger.size + nextFd - open
   }
 
+  function measure(): void {
+    if (settings === null) return
+    const found = suspects()
+    const { open, limit } = count()
+    const load = { usage: open === null || limit === null ? null : open / limit, suspects: found.length }
+    pressure = pressureOf(load, settings)
+    if (pressure < 1) {
+      planNextCount({ open, limit })
+      return
+    }
+    const tooMany = Math.max(1, overload(load, limit, settings))
+    for (const record of found.sort(byUrgency).slice(0, tooMany)) {
+      reclaimed += 1
+      hooks.reclaim(record, REMEDY_AT_THE_TOP)
+    }
+    planNextCount(count())
+  }
+
+  if (settings !== null) planNextCount(count())
+
   return {
-    graceMs: (graceMs) => (settings === null ? graceMs : graceUnderPressure(graceMs, pressure, settings)),
-    measure() {
-      if (settings === null) return
-      const found = suspects()
-      const now = load(found)
-      pressure = pressureOf(now, settings)
-      if (pressure < 1) return
-      const tooMany = Math.min(found.length, Math.max(1, overload(now, now.limit, settings)))
-      for (const record of found.sort(byUrgency).slice(0, tooMany)) {
-        reclaimed += 1
-        hooks.reclaim(record, REMEDY_AT_THE_TOP)
-      }
+    measure,
+    onDescriptor(fd) {
+      if (fd < nextFd && hooks.ledger.size < nextSize) return
+      measure()
+      hooks.hurry(LOOK_SOON_MS)
     },
+    graceMs: (graceMs) => (settings === null ? graceMs : graceUnderPressure(graceMs, pressure, settings)),
     report() {
       const { open, limit } = count()
       return {

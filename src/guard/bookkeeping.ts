@@ -29,6 +29,8 @@ export interface BookkeepingHooks {
   /** None of the application's. */
   readonly reportSockets: ReportSockets
   reclaim(record: SocketRecord, action: Action): void
+  /** The next sweep should not be later. */
+  hurry(delayMs: number): void
 }
 
 export interface Bookkeeping {
@@ -39,6 +41,8 @@ export interface Bookkeeping {
   onHandedOver(record: SocketRecord): void
   onStall(blockedMs: number): void
   afterSweep(): void
+  /** A socket with this descriptor has come: with the option `pressure` the number tells how many are open. */
+  onDescriptor(fd: number): void
   /** The grace that holds right now. */
   graceMs(graceMs: number): number
   /** @param looksForOrphans false: as of the last time */
@@ -54,7 +58,12 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const history = createSiteHistory()
   const countDescriptors = createDescriptorCounter()
   const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
-  const pressure = createPressureWatch(hooks.pressure, { ledger, countDescriptors, reclaim: hooks.reclaim })
+  const pressure = createPressureWatch(hooks.pressure, {
+    ledger,
+    countDescriptors,
+    reclaim: hooks.reclaim,
+    hurry: hooks.hurry,
+  })
   const log = hooks.log === null ? null : createLeakLog(writerOf(hooks.log), hooks.logIntervalMs, now)
   const stopLogging = log === null ? null : hooks.announcer.subscribe(log.hear)
 
@@ -95,6 +104,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       pressure.measure()
       log?.tellRest()
     },
+    onDescriptor: pressure.onDescriptor,
     graceMs: pressure.graceMs,
     gathered(looksForOrphans) {
       if (looksForOrphans) orphans.refresh()

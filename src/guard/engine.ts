@@ -22,7 +22,7 @@ import { Pairs } from '../pairs/pairs.js'
 import { monotonicMs, setImmediate } from '../base/real-time.js'
 import { ReportSockets } from '../server/report-sockets.js'
 import { isDeath, isGivenUp, hearsErrors } from '../socket/failures.js'
-import { isKeepAliveOn, isTcp } from '../socket/fields.js'
+import { descriptorOf, isKeepAliveOn, isTcp } from '../socket/fields.js'
 import { applyPatches, serverPatch, serverPrototypes, socketPatches } from '../socket/patches.js'
 import { hintOf, type SocketRecord } from '../socket/record.js'
 import { createTracker, type Tracker } from '../socket/tracker.js'
@@ -149,7 +149,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     now,
     isForeign: (socket) => reportSockets.has(socket),
     settle: settings.apply,
-    onAdopted: owners.onAdopted,
+    onAdopted: options.pressure === null ? owners.onAdopted : onAdoptedUnderPressure,
     onOpened: owners.onOpened,
     onPeerEnded: (record) => pairs.onPeerEnded(record),
     onLocalEnded: owners.onLocalEnded,
@@ -185,7 +185,6 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     ),
     ...owners.patches,
   ])
-  tracker.adoptPresent()
   const books = keepBooks({
     announcer,
     ledger,
@@ -195,6 +194,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     now,
     reportSockets,
     reclaim,
+    hurry: (delayMs) => sweeper.hurry(delayMs),
   })
   const sweeper = startSweeper({
     runDetached,
@@ -220,6 +220,12 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     },
     onFailure: (error) => fail('a sweep', error),
   })
+  tracker.adoptPresent()
+
+  function onAdoptedUnderPressure(record: SocketRecord): void {
+    owners.onAdopted?.(record)
+    books.onDescriptor(descriptorOf(record.socket))
+  }
 
   function forget(record: SocketRecord): void {
     tracker.forget(record)
@@ -248,7 +254,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   function takeSweepDelayMs(): number {
     pairs.refresh()
     books.afterSweep()
-    const delayMs = Math.min(options.sweepMs, shortestGraceMs / 4, urgentMs)
+    const delayMs = Math.min(options.sweepMs, books.graceMs(shortestGraceMs) / 4, urgentMs)
     urgentMs = Infinity
     return Math.max(SHORTEST_SWEEP_MS, Math.ceil(delayMs))
   }

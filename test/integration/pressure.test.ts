@@ -43,3 +43,21 @@ t.test('on: it goes on accepting', async (t) => {
   t.equal(descriptors.reclaimed, totals.reclaimed)
   t.ok(descriptors.openDescriptors < LIMIT)
 })
+
+t.test('a flood between two sweeps: healthy clients are served on', async (t) => {
+  const program = join(import.meta.dirname, '..', 'programs', 'flooded-server.js')
+  const flood = async (
+    pressure: 'on' | 'off',
+  ): Promise<{ asked: number; answered: number; reclaimed: number }> => {
+    const run = `ulimit -n 256; exec "$0" "$1" ${pressure}`
+    const { stdout } = await promisify(execFile)('sh', ['-c', run, process.execPath, program], {
+      env: cleanEnvironment(),
+    })
+    return JSON.parse(stdout)
+  }
+  const [on, off] = await Promise.all([flood('on'), flood('off')])
+  t.ok(on.answered >= on.asked * 0.95, `${on.answered} of ${on.asked} are answered`)
+  t.ok(on.reclaimed > 0)
+  t.ok(off.answered < off.asked * 0.8, `without it ${off.answered} of ${off.asked}`)
+  t.equal(off.reclaimed, 0)
+})
