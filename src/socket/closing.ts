@@ -1,16 +1,13 @@
-/**
- * Closing a connection so that as little of the application as possible is woken.
- *
- * Node destroys an HTTP message that has not come whole with `Error: aborted` (lib/_http_server.js `abortIncoming`, lib/_http_client.js
- * `socketCloseListener`; Node 20.20, 22.23, 24.21 and 26.10). An `await` of its body rejects then, and one that nobody catches ends
- * the process. Code that is stuck in the middle of a body is told when it asks for more.
- */
+// Closes connections while waking as little application code as possible. Node destroys an incomplete HTTP
+// message with `Error: aborted` (lib/_http_server.js `abortIncoming`, lib/_http_client.js
+// `socketCloseListener`; Node 20.20, 22.23, 24.21 and 26.10). An `await` of the body then rejects, and an
+// uncaught rejection ends the process.
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
 import { undiciRequestOn } from './undici.js'
 
-/** Destroys it, but what is stuck in the body of an HTTP message hears of that only when it asks for more. */
+/** Destroys the socket. A reader stuck in an HTTP body gets the error when it asks for more. */
 export function letGo(socket: Socket): void {
   withForeign(() => {
     const message = incomingOn(socket)
@@ -19,7 +16,7 @@ export function letGo(socket: Socket): void {
   socket.destroy()
 }
 
-/** @returns `undefined` where an object of the application's throws, which must not keep the socket from being closed */
+/** An application object may throw; the socket must still be closed. */
 function withForeign<T>(read: () => T): T | undefined {
   try {
     return read()
@@ -28,15 +25,10 @@ function withForeign<T>(read: () => T): T | undefined {
   }
 }
 
-/**
- * Closes with RST: the handle is told to reset when it is closed, then the socket is destroyed.
- *
- * Not `socket.resetAndDestroy()`: that refuses TLS, and resetting the raw socket under a TLSSocket fails its pending
- * writes, which emits `'error'`: an application without a listener for it would be crashed by its own guard.
- *
- * @returns false where a connection can't be reset: pipes, and for the moment in which a shutdown is under way, when
- *   libuv refuses (deps/uv `uv_tcp_close_reset`) and Node then loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`)
- */
+// Closes with RST. `socket.resetAndDestroy()` refuses TLS, and resetting the raw socket under a TLSSocket
+// fails its pending writes: the `'error'` would crash an application without a listener.
+// Returns false for pipes, and during a shutdown: libuv then refuses (deps/uv `uv_tcp_close_reset`) and Node
+// loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`).
 export function resetSocket(socket: Socket): boolean {
   const tcp = tcpHandleOf(socket)
   const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
@@ -46,14 +38,13 @@ export function resetSocket(socket: Socket): boolean {
   return true
 }
 
-/** What is used of an `http.IncomingMessage`. */
 interface Message extends EventEmitter {
   aborted: boolean
   destroy(error?: Error): this
   _read(size: number): void
 }
 
-/** Somebody would hear of an error, and has not yet taken what there is. */
+/** The message has an error listener and data that nobody has taken. */
 function isStuckIn(message: EventEmitter): boolean {
   return message.listenerCount('error') > 0 && !isAskingForMore(message) && !Object.hasOwn(message, 'destroy')
 }
@@ -62,7 +53,7 @@ function holdBackAbort(message: Message): void {
   shadow(message, 'destroy', function destroyLater(error?: Error) {
     delete (message as Partial<Message>).destroy
     if (error?.message !== 'aborted') return message.destroy(error)
-    // A client's response would else be ended, as if it had come whole.
+    // Without this a client's response would end as if it were complete.
     message.aborted = true
     shadow(message, '_read', function readAborted() {
       delete (message as Partial<Message>)._read
@@ -76,10 +67,8 @@ function shadow<K extends 'destroy' | '_read'>(message: Message, name: K, value:
   Object.defineProperty(message, name, { value, configurable: true, writable: true })
 }
 
-/**
- * To be called before an outgoing connection is closed in whatever way: its request fails with "socket hang up" where it has no
- * response (lib/_http_client.js `socketOnEnd`, `socketCloseListener`), also if nobody listens for that. It then emits `'close'` alone.
- */
+// Call before closing an outgoing connection. A request without a response fails with "socket hang up" even
+// if nobody listens (lib/_http_client.js `socketOnEnd`, `socketCloseListener`); now it emits `'close'` alone.
 export function silenceUnheardRequest(socket: Socket): void {
   withForeign(() => {
     if (isUnheard(waitingRequestOn(socket))) (socket as { _hadError?: boolean })._hadError = true
@@ -95,7 +84,7 @@ function isUnheard(request: object | null): boolean {
   return request instanceof EventEmitter && request.listenerCount('error') === 0
 }
 
-/** What the application sees if the connection is closed; `null` where nothing is known to wait for it. */
+/** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
 export function describeClosing(socket: Socket): string | null {
   return withForeign(() => describeMessage(incomingOn(socket)) ?? describeRequest(socket)) ?? null
 }

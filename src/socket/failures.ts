@@ -1,31 +1,29 @@
-/** What a socket fails with, and who hears of it. */
 import type { Socket } from 'node:net'
 
-/** What keep-alive and TCP_USER_TIMEOUT end a connection with: tcp(7), the last two where a router had answered in between. */
+/** Errors of keep-alive and TCP_USER_TIMEOUT (tcp(7)); the last two follow an answer from a router. */
 const GIVEN_UP: ReadonlySet<unknown> = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
 const REFUSED_BY_PEER: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE'])
 
-/** The kernel has given the connection up, because its peer no longer answers. */
+/** The kernel gave up because the peer no longer answers. */
 export function isGivenUp(error: unknown): boolean {
   return GIVEN_UP.has(systemCodeOf(error))
 }
 
-/** The connection is dead: given up, or its peer knows nothing of it. */
+/** The connection is dead: the kernel gave up, or the peer does not know it. */
 export function isDeath(error: unknown): boolean {
   return isGivenUp(error) || REFUSED_BY_PEER.has(systemCodeOf(error))
 }
 
-/** The code of an error that libuv made; libraries give such codes to errors of their own as well, but no system call. */
+/** The code of a system call's error. Libraries reuse such codes, but set no `syscall`. */
 function systemCodeOf(error: unknown): unknown {
   if (!(error instanceof Error)) return null
   const { code, errno, syscall } = error as NodeJS.ErrnoException
   return typeof errno === 'number' && typeof syscall === 'string' ? code : null
 }
 
-/**
- * Would `'error'` reach anybody? What `pipe()` adds to its destination emits the error again when nobody else listens
- * (lib/internal/streams/readable.js `Readable.prototype.pipe`: `onerror`, and one `onunpipe` for each source).
- */
+// Does the application listen for `'error'`? The listeners of `pipe()` re-emit it if nobody else listens
+// (lib/internal/streams/readable.js `Readable.prototype.pipe`: `onerror`, with one `onunpipe` for each
+// source).
 export function hearsErrors(socket: Socket): boolean {
   const ofPipes = Math.min(countOf(socket, 'error', 'onerror'), countOf(socket, 'unpipe', 'onunpipe'))
   return socket.listenerCount('error') > ofPipes

@@ -1,25 +1,25 @@
-/**
- * The one file that reads private fields of Node's sockets, each behind a capability check.
- *
- * What it rests on (checked on Node 20.20, 22.23, 24.21 and 26.10):
- * - `_handle`: lib/net.js; null before connect, after destroy and after a hand-over to another process
- * - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; false once the handle was told to stop
- *   (stale `true` after EOF; http2 sessions up to Node 24 leave it `true` while they don't read)
- * - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
- * - `_handle.writeQueueSize`: libuv's queue in bytes; `_handle.bytesWritten`: handed to libuv so far
- * - `_httpMessage`: of an accepted socket, the ServerResponse that is being sent (lib/_http_server.js `assignSocket`);
- *   of an outgoing one, the ClientRequest for which it is in use, `null` while it waits in a pool (lib/_http_client.js
- *   `tickOnSocket`, lib/_http_agent.js `Agent` on `'free'`, which also listens for `'agentRemove'` as long as it has the socket)
- * - `_host`: the name that was looked up for `connect()` (lib/net.js `lookupAndConnect`)
- * - `_writableState.writelen`: lib/internal/streams/writable.js; the size of the chunk that is being written, else 0
- * - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until its body has been read and it is answered
- * - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; where a stream is piped to at this moment
- * - `kSetKeepAlive`: lib/net.js `Socket` and `setKeepAlive`, a symbol; a TLS handle forwards `setKeepAlive` to `_parent`
- * - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; the response, once its head is there
- * - `_readableState.readable`, `_writableState.writable`: lib/internal/streams/duplex.js; false for a direction that the socket was
- *   made without, which counts as ended from the beginning
- * - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true while `'end'` is still kept back
- */
+// All reads of the private fields of Node's sockets, each behind a capability check.
+// Checked on Node 20.20, 22.23, 24.21 and 26.10:
+// - `_handle`: lib/net.js; null before connect, after destroy and after a hand-over to another process
+// - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; stays true after EOF, and in http2
+// up to Node 24
+// - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
+// - `_handle.writeQueueSize`: bytes in libuv's queue; `_handle.bytesWritten`: bytes handed to libuv
+// - `_httpMessage`: the ServerResponse being sent (lib/_http_server.js `assignSocket`), or the ClientRequest,
+// `null` in a pool (lib/_http_client.js `tickOnSocket`); lib/_http_agent.js `Agent` listens for
+// `'agentRemove'` while it has the socket
+// - `_host`: the name that `connect()` looked up (lib/net.js `lookupAndConnect`)
+// - `_writableState.writelen`: lib/internal/streams/writable.js; size of the chunk being written, else 0
+// - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until it is read and
+// answered
+// - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; the current
+// destinations
+// - `kSetKeepAlive`: lib/net.js `Socket`; a TLS handle forwards `setKeepAlive` to `_parent`
+// - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; set once the response's head is there
+// - `_readableState.readable`, `_writableState.writable`: lib/internal/streams/duplex.js; false for a missing
+// direction
+// - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true even if `'end'` is still to
+// come
 import { Socket, type Server } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Facts } from '../judge/facts.js'
@@ -30,7 +30,7 @@ import type { Addresses, SocketRecord } from './record.js'
 import { pipeAt } from './target.js'
 import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
-/** What is used of a TCP, Pipe or TLS handle; everything may be missing. */
+/** The used part of a TCP, Pipe or TLS handle; each member may be missing. */
 interface Handle {
   readonly fd?: number
   readonly reading?: boolean
@@ -72,52 +72,47 @@ function handleOf(socket: Socket): Handle | null {
   return fieldsOf(socket)._handle ?? null
 }
 
-/** Can this version of Node's handles be read at all? Asked once, of a socket that was never connected. */
 export function hasReadableFields(socket: Socket): boolean {
   const fields = fieldsOf(socket)
   return '_handle' in fields && typeof fields._readableState?.ended === 'boolean'
 }
 
-/**
- * The sweep's only question to a healthy socket: is anything odd? A few property reads, and no system call.
- * Not reading is no fault (it is how back-pressure works), but Node is blind then, so the oracle must be asked.
- */
+// A few property reads, no system call. A socket that is not being read is odd: Node would not notice its
+// end.
 export function isOdd(socket: Socket): boolean {
   const fields = fieldsOf(socket)
   return fields._readableState?.ended === true || socket.writableEnded || fields._handle?.reading === false
 }
 
-/** Not connected yet, or handed to another process, after which `'close'` will never come (`child.send`). */
+/** Not connected yet, or sent to another process by `child.send`, after which no `'close'` comes. */
 export function hasNoHandle(socket: Socket): boolean {
   return handleOf(socket) === null && !socket.destroyed && !socket.connecting
 }
 
-/** Node keeps this list for itself, but for years (lib/internal/process/per_thread.js; Node 20.20, 22.23, 24.21 and 26.10). */
+/** Undocumented (lib/internal/process/per_thread.js; Node 20.20, 22.23, 24.21 and 26.10). */
 export function activeHandles(): readonly unknown[] {
   return (process as { _getActiveHandles?(): readonly unknown[] })._getActiveHandles?.() ?? []
 }
 
-/** The descriptor at this very moment, -1 when there is none. Windows has none to show. */
+/** -1 if there is none; Windows shows none. */
 export function descriptorOf(socket: Socket): number {
   return handleOf(socket)?.fd ?? -1
 }
 
-/** TCP, or TLS over TCP: anything that has a peer address. Pipes and terminals have not. */
+/** TCP, or TLS over TCP; not a pipe or a terminal. */
 export function isTcp(socket: Socket): boolean {
   return typeof tcpHandleOf(socket)?.getpeername === 'function'
 }
 
-/** The raw socket under a TLSSocket, when there is one as a JavaScript object. */
 export function rawSocketOf(socket: Socket): Socket | null {
   return fieldsOf(socket)._parent ?? null
 }
 
-/** The server that accepted the socket (lib/net.js `onconnection`); an outgoing one has none. */
+/** The server that accepted the socket (lib/net.js `onconnection`); `null` for an outgoing one. */
 export function serverOf(socket: Socket): Server | null {
   return (socket as { server?: Server | null }).server ?? null
 }
 
-/** What its server listens on; -1 where that is not known, or it listens no more. */
 export function listeningDescriptorOf(socket: Socket): number {
   return (serverOf(socket) as { readonly _handle?: Handle | null } | null)?._handle?.fd ?? -1
 }
@@ -126,35 +121,31 @@ export function directionOf(socket: Socket): Direction {
   return serverOf(socket) === null ? 'outbound' : 'inbound'
 }
 
-/** The request of `node:http` that an outgoing socket serves right now. */
 export function clientRequestOf(socket: Socket): object | null {
   return fieldsOf(socket)._httpMessage ?? null
 }
 
-/** The response to a request of `node:http`, once its head has come. */
 export function responseTo(request: object): object | null {
   const response = readField(request, 'res')
   return typeof response === 'object' ? response : null
 }
 
-/** Where a stream is piped to at this moment. */
 export function pipesOf(stream: object): readonly unknown[] {
   const pipes = readField(readField(stream, '_readableState') ?? {}, 'pipes')
   return Array.isArray(pipes) ? pipes : []
 }
 
-/** An agent of `node:http` has it; one that was upgraded or taken over belongs to none. */
+/** An agent of `node:http` holds the socket: it was neither upgraded nor taken over. */
 export function isHeldByAgent(socket: Socket): boolean {
   return socket.listenerCount('agentRemove') > 0
 }
 
-/** The name that the application connected to; `null` where it gave an address. */
+/** The name the application connected to; `null` if it gave an address. */
 export function hostNameOf(socket: Socket): string | null {
   const name = fieldsOf(socket)._host
   return typeof name === 'string' ? name : null
 }
 
-/** Bytes are waiting in the stream, or in libuv because the kernel takes no more. */
 export function hasBlockedOutput(socket: Socket): boolean {
   return socket.writableLength > 0 || (handleOf(socket)?.writeQueueSize ?? 0) > 0
 }
@@ -163,24 +154,21 @@ export function isTls(socket: Socket): boolean {
   return (socket as { encrypted?: boolean }).encrypted === true
 }
 
-/**
- * The liveness oracle: ENOTCONN exactly when the kernel has closed the connection. Nothing is consumed.
- * Does not go through `socket.remoteAddress`, which is cached and goes on "working" on a dead socket.
- *
- * @returns `null` when it can't be asked: still connecting, no handle, or not TCP
- */
+// The liveness oracle: has the kernel closed the connection (ENOTCONN)? It consumes nothing.
+// `socket.remoteAddress` would not do: its cached answer survives the connection. Returns `null` if
+// connecting, without a handle, or not TCP.
 export function isDisconnected(socket: Socket): boolean | null {
   const handle = handleOf(socket)
   if (handle === null || socket.connecting || typeof handle.getpeername !== 'function') return null
   return handle.getpeername({}) === -enotconn()
 }
 
-/** node:os is loaded at the first suspect, and not at start. */
+/** Loads node:os at the first suspect, not at start. */
 function enotconn(): number {
   return process.getBuiltinModule('node:os').constants.errno.ENOTCONN
 }
 
-/** A client that met itself: local and remote address and port are equal (TCP simultaneous open, RFC 9293, 3.5). */
+/** Local and remote end are the same address and port (TCP simultaneous open, RFC 9293, 3.5). */
 export function isSelfConnected(socket: Socket): boolean {
   const handle = handleOf(socket)
   if (typeof handle?.getpeername !== 'function' || typeof handle.getsockname !== 'function') return false
@@ -190,7 +178,7 @@ export function isSelfConnected(socket: Socket): boolean {
   return peer.port !== undefined && peer.port === local.port && peer.address === local.address
 }
 
-/** Where lib/net.js keeps what the application last asked for, through whatever API. */
+/** Where lib/net.js keeps the application's last keep-alive setting. */
 const KEEP_ALIVE = symbolOf(new Socket(), 'kSetKeepAlive')
 
 function symbolOf(object: object, name: string): symbol | undefined {
@@ -201,18 +189,14 @@ function keptKeepAlive(socket: Socket): unknown {
   return KEEP_ALIVE === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[KEEP_ALIVE]
 }
 
-/** Has the application switched keep-alive on? A TLS server's option is kept on the raw socket under the TLSSocket. */
+/** Has the application switched keep-alive on? A TLS server's option is kept on the raw socket. */
 export function isKeepAliveOn(socket: Socket): boolean {
   const raw = rawSocketOf(socket)
   return keptKeepAlive(socket) === true || (raw !== null && keptKeepAlive(raw) === true)
 }
 
-/**
- * Switches keep-alive on (or off, with 0 seconds) behind Node's back: what Node keeps of it stays the application's word. Node
- * before 24.19 and 26.4 ignores interval and count.
- *
- * @returns whether the handle took it
- */
+// Keep-alive on, or off with 0 seconds, without changing the setting Node keeps for the application. Node
+// before 24.19 and 26.4 ignores interval and count. Returns whether the handle accepted it.
 export function writeKeepAlive(
   socket: Socket,
   idleSeconds: number,
@@ -223,40 +207,30 @@ export function writeKeepAlive(
   return tcp?.setKeepAlive?.(idleSeconds > 0, idleSeconds, intervalSeconds, count) === 0
 }
 
-/** The TCP handle itself: that of a TLSSocket lies under its TLSWrap. */
 export function tcpHandleOf(socket: Socket): Handle | null | undefined {
   const handle = handleOf(socket)
   return isTls(socket) ? handle?._parent : handle
 }
 
-/**
- * An HTTP/2 session has the socket (lib/internal/http2/core.js `Http2Session`). It stands under a symbol, or under the name
- * "undefined", because on Node 20.20 to 26.10 that file imports a symbol that is not exported.
- */
+// Does an HTTP/2 session hold the socket (lib/internal/http2/core.js `Http2Session`)? It sits under a symbol,
+// or under the name "undefined": on Node 20.20 to 26.10 that file imports a symbol that is not exported.
 export function isHttp2(socket: Socket): boolean {
   return (
     'undefined' in socket || (symbolOf(socket, 'kBoundSession') ?? symbolOf(socket, 'session')) !== undefined
   )
 }
 
-/** It is off, and not just unknown. */
 export function isKeepAliveKnownOff(socket: Socket): boolean {
   return keptKeepAlive(socket) === false
 }
 
-/**
- * Both ends, asked of the handle: `socket.remoteAddress` would cache the answer on the socket, where the application
- * would then still find it after the close.
- */
+/** Asks the handle, because `socket.remoteAddress` would cache the answer on the socket. */
 export function readAddresses(socket: Socket): Addresses {
   const handle = handleOf(socket)
   return { local: readAddress(handle, 'getsockname'), remote: readAddress(handle, 'getpeername') }
 }
 
-/**
- * Both ends: as they were when something became odd, because a dead connection has none any more. One that is connecting has
- * only where it wants to go, and a pipe only the path of its listener.
- */
+/** As read when the socket became odd; a connecting socket shows its target, a pipe its listener's path. */
 export function addressesOf({
   addresses,
   target,
@@ -278,20 +252,17 @@ function readAddress(handle: Handle | null, question: 'getsockname' | 'getpeerna
   return { address: name.address, port: name.port ?? null }
 }
 
-/** Bytes in both directions, those that wait to be sent included. */
+/** Includes bytes that wait to be sent. */
 export function bytesMoved({ bytesRead, bytesWritten }: Socket): number {
   return bytesRead + (bytesWritten ?? 0)
 }
 
-/** The response that is being sent on an accepted socket, or whose turn it is. */
 export function responseOn(socket: Socket): object | null {
   return fieldsOf(socket)._httpMessage ?? null
 }
 
-/**
- * The request that holds an accepted HTTP connection. Of pipelined ones the first in line keeps the others waiting; one whose
- * body has not come whole holds it by itself.
- */
+// The request that occupies an accepted HTTP connection: an incomplete one, else the first of pipelined
+// requests.
 export function requestOn(socket: Socket): object | null {
   const { parser, _httpMessage: response } = fieldsOf(socket)
   const incoming = parser?.incoming ?? null
@@ -300,26 +271,22 @@ export function requestOn(socket: Socket): object | null {
   return typeof request === 'object' && request !== null ? request : incoming
 }
 
-/** The HTTP server has it: it has a parser and no other use. */
 export function isServedByHttp(socket: Socket): boolean {
   return fieldsOf(socket).parser != null && serverOf(socket) !== null
 }
 
-/** The message of HTTP of which a part is still to come. */
+/** The HTTP message of which a part is still to come. */
 export function incomingOn(socket: Socket): object | null {
   const incoming = fieldsOf(socket).parser?.incoming ?? null
   return incoming !== null && readField(incoming, 'complete') === false ? incoming : null
 }
 
-/** Its reader has taken all that there was and waits for more (lib/internal/streams/readable.js `Readable.prototype.read`). */
+// Its reader took everything and waits for more (lib/internal/streams/readable.js `Readable.prototype.read`).
 export function isAskingForMore(stream: object): boolean {
   return readField(readField(stream, '_readableState') ?? {}, 'reading') === true
 }
 
-/**
- * Where the application reads what comes in: the socket itself, or the message of HTTP whose body is coming in on it, behind the
- * decoders of undici. `null`: no body is on its way, or it can't be told.
- */
+// The stream the application reads: the socket, or an HTTP body behind undici's decoders; `null` if unknown.
 function readerEndOf(socket: Socket): object | null {
   if (fieldsOf(socket).parser != null) return incomingOn(socket)
   if (isHttp2(socket)) return null
@@ -335,11 +302,9 @@ function readerEndOf(socket: Socket): object | null {
 
 const MOST_DECODERS = 5
 
-/**
- * Has anybody asked for what comes in? `readableFlowing` is `null` until there is a listener for `'data'` or `'readable'`, a pipe,
- * a reader, `resume()` or `pause()`, and again when a `'readable'` listener has gone (lib/internal/streams/readable.js). What can't
- * be told counts as asked for.
- */
+// Has the application asked for incoming data? `readableFlowing` is `null` before the first `'data'` or
+// `'readable'` listener, pipe, reader, `resume()` or `pause()`, and after a `'readable'` listener is removed
+// (lib/internal/streams/readable.js). Unknown counts as asked.
 function isAskedFor(socket: Socket): boolean {
   const end = readerEndOf(socket)
   return (
@@ -347,13 +312,12 @@ function isAskedFor(socket: Socket): boolean {
   )
 }
 
-/** Bytes that the kernel has accepted from us. */
 export function bytesAccepted(socket: Socket): number {
   const handle = handleOf(socket)
   return Math.max(0, (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0))
 }
 
-/** Where the application has put something on the socket that throws, it looks healthy. */
+/** A socket whose properties throw looks healthy. */
 export function readFacts(
   socket: Socket,
   selfConnected: boolean,
@@ -389,7 +353,7 @@ const UNREADABLE: Facts = {
   kernel: null,
 }
 
-/** One literal: to spread two objects into a third takes longer than to read the fields. */
+/** One object literal, because spreading two objects takes longer. */
 function fieldFacts(
   socket: Socket,
   selfConnected: boolean,
@@ -426,10 +390,8 @@ function fieldFacts(
   }
 }
 
-/**
- * Bytes that are still in this process. A stream counts a chunk as a whole until all of it is written, while the kernel
- * may have accepted most of it; TLS holds it in other sizes, so there the whole chunk has to do.
- */
+// Bytes still in this process. A stream counts a chunk as unsent until all of it is written, though the
+// kernel may have most of it. TLS changes the sizes, so there the whole chunk counts.
 function unsentIn(socket: Socket, queued: number): number {
   if (isTls(socket)) return Math.max(socket.writableLength, queued)
   const underWay = fieldsOf(socket)._writableState?.writelen ?? 0

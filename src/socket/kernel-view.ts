@@ -2,10 +2,7 @@ import type { Socket } from 'node:net'
 import { descriptorOf, isTcp } from './fields.js'
 import type { KernelSample, ProbeTarget } from '../kernel/probe.js'
 
-/**
- * What the kernel said about one socket, over time. One sample may catch a connection in the middle of a change, so a
- * sample is believed only when the next one agrees with it; until then the last believed one stands.
- */
+// A socket's kernel samples. One is believed when the next agrees; until then the last believed one stands.
 export class KernelView implements ProbeTarget {
   socket: Socket
   inode = 0
@@ -30,10 +27,8 @@ export class KernelView implements ProbeTarget {
   }
 }
 
-/**
- * What may be believed of the kernel's word. A table that does not list a socket says `CLOSE`, but tables are no
- * snapshots: where the liveness oracle knows better, that word counts for nothing.
- */
+// A `CLOSE` is ignored if the liveness oracle finds a connection: a table misses sockets that move while it
+// is read.
 export function believedOf(
   { kernel }: { readonly kernel: KernelView | null },
   disconnected: boolean | null,

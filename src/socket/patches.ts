@@ -1,39 +1,32 @@
-/**
- * Every method of Node's that the guard wraps, in one table.
- *
- * A wrapper adds one frame to a stack, and what it tells is shielded. An inherited method is looked up anew at every call, so
- * that somebody else's later patch further up the chain still takes part. Taking the patches out turns every wrapper into a
- * pass-through; a slot is restored only if it still holds our wrapper.
- *
- * Checked on Node 20.20, 22.23, 24.21 and 26.10.
- */
+// The table of Node methods the guard wraps (checked on Node 20.20, 22.23, 24.21 and 26.10).
+// A wrapper adds one stack frame and catches the errors of its observer. It looks an inherited method up at
+// each call, so that a later patch further up the chain takes part. After removal a wrapper passes calls
+// through; a slot is restored if it still holds our wrapper.
 import type { EventEmitter } from 'node:events'
 import { Server, Socket } from 'node:net'
 
-/** What the patches tell. Everything runs inside the host's own calls: nothing may come out of it. */
+/** Called inside the host's own calls, so no method may throw. */
 export interface Observer {
-  /** The peer's FIN has reached Node. */
   onPeerEnded(socket: Socket): void
-  /** Data came from a socket: cheap enough to be asked at every chunk. */
+  /** Called for each chunk. */
   onData(socket: Socket): void
   onLocalEnded(socket: Socket): void
   /** @returns the error that `destroy()` goes on with */
   onDestroy(socket: Socket, error: unknown): unknown
-  /** @param args what `connect()` was called with */
   onConnect(socket: Socket, args: ArrayLike<unknown>): void
   onServerEvent(event: ServerEvent, server: object, first: unknown, second: unknown): void
 }
 
 export type ServerEvent = 'connection' | 'secureConnection' | 'upgrade' | 'connect'
 
-/** Told which request the application is given at this moment. `enter` and `leave` must not throw. */
+/** Learns which request the running handlers serve. Neither method may throw. */
 export interface RequestScope {
-  /** @returns what `leave` gets when the handlers have returned: scopes may lie within one another */
+  /** @returns passed to `leave` when the handlers have returned; scopes may nest */
   enter(event: string, request: object): unknown
   leave(outer: unknown): void
 }
 
-/** Runs the handlers of a request itself, exactly once and at once; returns or throws what they do. */
+/** Must call `handlers` exactly once and synchronously, and return its result or throw its error. */
 export type RequestRunner = (event: string, request: object, handlers: () => boolean) => boolean
 
 type Method = (this: object, ...args: unknown[]) => unknown
@@ -42,15 +35,13 @@ type Emit = EventEmitter['emit']
 export interface Patch {
   readonly prototype: object
   readonly method: string
-  /** @param find what `method` does without us, looked up at every call */
   wrap(find: () => Method): unknown
 }
 
-/** @param isActive false: every wrapper only passes on */
 export function socketPatches(observer: Observer, isActive: () => boolean): Patch[] {
   return [
     {
-      // The peer's FIN is `push(null)` (lib/internal/stream_base_commons.js `onStreamRead`). The only hot one.
+      // The peer's FIN is `push(null)` (lib/internal/stream_base_commons.js `onStreamRead`).
       prototype: Socket.prototype,
       method: 'push',
       wrap: (find) =>
@@ -63,7 +54,6 @@ export function socketPatches(observer: Observer, isActive: () => boolean): Patc
         },
     },
     {
-      // Our FIN.
       prototype: Socket.prototype,
       method: 'end',
       wrap: (find) =>
@@ -73,7 +63,7 @@ export function socketPatches(observer: Observer, isActive: () => boolean): Patc
         },
     },
     {
-      // The release of a socket, and what it fails with (lib/internal/streams/destroy.js).
+      // Errors pass through here too (lib/internal/streams/destroy.js).
       prototype: Socket.prototype,
       method: 'destroy',
       wrap: (find) =>
@@ -85,9 +75,7 @@ export function socketPatches(observer: Observer, isActive: () => boolean): Patc
   ]
 }
 
-/**
- * The birth of an outgoing socket. The channel `net.client.socket` says so too, but on Node 20 only for `net.connect()`.
- */
+/** Not the channel `net.client.socket`: on Node 20 it covers `net.connect()` alone. */
 export function connectPatch(onConnect: Observer['onConnect'], isActive: () => boolean): Patch {
   return {
     prototype: Socket.prototype,
@@ -101,12 +89,9 @@ export function connectPatch(onConnect: Observer['onConnect'], isActive: () => b
   }
 }
 
-/** Who touches a socket, wrapped only while stacks are recorded. */
 export type Access = 'paused' | 'wrote' | 'reader'
 
-/**
- * `pipe()`, `once()` and `for await` attach their reader through `on()` (lib/internal/streams/readable.js, lib/events.js).
- */
+/** `pipe()`, `once()` and `for await` call `on()` (lib/internal/streams/readable.js, lib/events.js). */
 export function accessPatches(
   onAccess: (socket: Socket, access: Access) => void,
   isActive: () => boolean,
@@ -131,10 +116,8 @@ export function accessPatches(
   ]
 }
 
-/**
- * When an agent gives a connection to a request of `node:http`, inside `http.request()` or, for one that had to wait, inside its
- * own async resource (lib/_http_agent.js `setRequestSocket`). Only for Node without the channel `http.client.request.created`.
- */
+// An agent gives a connection to a request (lib/_http_agent.js `setRequestSocket`), inside `http.request()`
+// or later in the request's own async resource. For Node without the channel `http.client.request.created`.
 export function assignmentPatch(onAssigned: (request: object) => void, isActive: () => boolean): Patch {
   const { ClientRequest } = process.getBuiltinModule('node:http')
   return {
@@ -148,13 +131,9 @@ export function assignmentPatch(onAssigned: (request: object) => void, isActive:
   }
 }
 
-/**
- * A server of any kind hands its connections and requests to the application by emitting an event on itself: http, https, tls
- * and http2 servers inherit `emit` (lib/_http_server.js, lib/internal/tls/wrap.js, lib/internal/http2/core.js). The channel
- * `net.server.socket` speaks only after the `'connection'` handlers, and none tells of an upgrade.
- *
- * @param scope `null` where nobody wants to know which request is being handled
- */
+// http, https, tls and http2 servers inherit `emit` (lib/_http_server.js, lib/internal/tls/wrap.js,
+// lib/internal/http2/core.js) and hand out connections and requests through it. The channel
+// `net.server.socket` comes after the `'connection'` handlers, and no channel reports an upgrade.
 export function serverPatch(
   prototype: object,
   observer: Observer,
@@ -210,7 +189,7 @@ export function serverPatch(
   }
 }
 
-/** `net.Server.prototype`, and those above it that somebody else has wrapped before, past whom our wrapper is not asked. */
+/** `net.Server.prototype`, and each server prototype whose `emit` somebody else has replaced. */
 export function serverPrototypes(): object[] {
   const wrapped = ['http', 'https', 'tls', 'http2'].flatMap((name) => {
     if (!isLoaded(name)) return []
@@ -229,7 +208,6 @@ function isHeard(event: string | symbol): event is ServerEvent {
   return event === 'connection' || event === 'secureConnection' || event === 'upgrade' || event === 'connect'
 }
 
-/** The events by which the application gets a request. */
 function handsOverRequest(event: string | symbol): event is string {
   return (
     event === 'request' ||
@@ -240,7 +218,6 @@ function handsOverRequest(event: string | symbol): event is string {
   )
 }
 
-/** Puts the patches in. @returns what takes them out again */
 export function applyPatches(patches: readonly Patch[]): () => void {
   const undo = patches.map(apply)
   return function removePatches() {

@@ -8,7 +8,7 @@ import type { SocketPolicy } from '../judge/policy.js'
 import type { KernelView } from './kernel-view.js'
 
 export interface GuardProbes {
-  /** The kernel's times before, where they could be read: they are put back. */
+  /** The kernel's times before ours, to be put back; `null` if they could not be read. */
   readonly before: KeepAliveTimes | null
 }
 
@@ -17,70 +17,64 @@ export interface Addresses {
   readonly remote: Endpoint | null
 }
 
-/** What a server or a single socket was given; what is missing is as one level below. */
+/** Of a server or a socket; a missing setting comes from the level above. */
 export interface GivenSettings {
   readonly policy: PolicyOptions | null
   readonly label: string | null
 }
 
-/** What only somebody else can tell of a socket: Node in a rare turn (an upgrade, a CONNECT), an adapter, `guard.label()`. */
+/** Facts that no field of Node shows: an upgrade, an adapter's or `guard.label()`'s word. */
 export class Hint {
   kind: Kind | null = null
-  /** The request that took the socket from HTTP, or that an adapter told; a name, not the request itself. */
+  /** The request that upgraded the socket, or that an adapter named. */
   request: RequestName | null = null
   webSocket: object | null = null
-  /** The server by whose settings the socket lives, where that is not the one that accepted it. */
+  /** The server whose settings apply, if another one accepted the socket. */
   server: object | null = null
-  /** When the HTTP server let go of the socket; 0 while it has not. */
+  /** 0 if no HTTP server has let go of the socket. */
   handedOverMs = 0
-  /** What had been written by then. */
   bytesWrittenBefore = 0
 }
 
-/** A request in three strings: it may be kept for as long as a connection lives. */
+/** Three strings: keeping them keeps no request alive. */
 export interface RequestName {
   readonly method: string
-  /** Without its query. */
   readonly path: string
-  /** The pattern of its route; an empty string where none is known. */
+  /** The pattern of its route, or an empty string. */
   readonly route: string
 }
 
-/**
- * The record of one socket: small and always of the same shape, because every healthy socket carries one.
- * Times are whole milliseconds since the guard started (small integers, stored without a box), 0 for "not yet".
- */
+// Each socket has a record, so it is small and has one shape. Times are whole milliseconds since the guard
+// started (V8 stores small integers unboxed), 0 for "not yet".
 export class SocketRecord {
   readonly id: number
-  /** The socket that the application sees: the TLSSocket, not the raw one under it. */
+  /** The TLSSocket, not the raw socket under it. */
   socket: Socket
   direction: Direction
   readonly firstSeenMs: number
   peerEndedMs = 0
   localEndedMs = 0
   policy: SocketPolicy
-  /** Its place in the ledger's list. */
+  /** Position in the ledger. */
   index = -1
-  /** What is odd about it; `null` for a healthy socket. */
+  /** `null` for a healthy socket. */
   trouble: Trouble | null = null
   isExempt = false
   label: string | null = null
-  /** What this socket itself was given, which wins over its server's settings; `null` for nothing. */
+  /** Of this socket itself; they win over its server's. */
   settings: GivenSettings | null = null
   hint: Hint | null = null
-  /** Where an outgoing socket was told to go; `null` for an accepted one. */
+  /** Where an outgoing socket was told to go. */
   target: Endpoint | null = null
-  /** In whose work an outgoing socket was opened; `null` where nobody can tell. */
+  /** The request in whose work an outgoing socket was opened, if known. */
   opener: object | null = null
-  /** The guard's own keep-alive probes; `null` while it has switched none on. */
+  /** The guard's own keep-alive probes. */
   probes: GuardProbes | null = null
-  /** The guard has set TCP_USER_TIMEOUT. */
   hasUserTimeout = false
-  /** What the kernel last said; `null` until it was asked. */
   kernel: KernelView | null = null
-  /** Both ends, read once something is odd: a dead connection has no addresses any more. */
+  /** Read once something is odd, because a dead connection has no addresses. */
   addresses: Addresses | null = null
-  /** Checked for having connected to itself: only once. */
+  /** `null` until checked. */
   selfConnected: boolean | null = null
 
   constructor(id: number, socket: Socket, direction: Direction, firstSeenMs: number, policy: SocketPolicy) {
@@ -92,17 +86,15 @@ export class SocketRecord {
   }
 }
 
-/** What `new` of a subclass makes is what it was given: so its private field lands on a socket that exists already. */
+/** `new` returns the given object, so a subclass adds its private field to an existing socket. */
 class Given {
   constructor(socket: object) {
     return socket
   }
 }
 
-/**
- * The place on a socket where its record is kept: a private field. Nobody else can see it, it costs less memory than an entry
- * of a WeakMap, and less time to add than a hidden property by `Object.defineProperty`. A field can't be taken off again, so a socket without a record may hold `undefined` in it.
- */
+// A private field on the socket is invisible to others, smaller than a WeakMap entry and faster than
+// `Object.defineProperty`. It can't be removed, so it may hold `undefined`.
 class Carrier extends Given {
   #record: SocketRecord | undefined
 

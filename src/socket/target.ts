@@ -1,8 +1,8 @@
-/** Where `connect()` was asked to go. Node keeps it nowhere while it connects, and of a pipe not even later. */
+/** The destination given to `connect()`. Node does not keep it. */
 import { readField } from '../core/foreign.js'
 import type { Endpoint } from '../core/endpoint.js'
 
-/** @param args of `connect()`, which `net.connect()` calls with its own ones in an array (lib/net.js `normalizeArgs`) */
+/** `net.connect()` passes its own arguments as one array (lib/net.js `normalizeArgs`). */
 export function targetOf(args: ArrayLike<unknown>): Endpoint | null {
   const first = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0]
   if (typeof first === 'object' && first !== null) {
@@ -14,7 +14,7 @@ export function targetOf(args: ArrayLike<unknown>): Endpoint | null {
   return typeof first === 'string' && Number.isNaN(Number(first)) ? pipeAt(first) : placeOf(first, args[1])
 }
 
-/** An abstract name begins with a zero byte, which people see as an `@` (ss(8), unix(7)). */
+/** An abstract name begins with a zero byte, written `@` as in ss(8) and unix(7). */
 export function pipeAt(path: string): Endpoint {
   return { address: path.replace(/^\0/, '@'), port: null }
 }

@@ -1,8 +1,5 @@
-/**
- * Knows every socket of the process, from its first sign of life to its release. It marks when each side ended, and
- * judges nothing. A socket is adopted at whatever is seen of it first: the `'connection'` event of its server, `connect()`,
- * or, where it was there before the guard or was made from a handle, its first bytes.
- */
+// Makes a record for each socket, marks when each side ended, and drops the record with the socket. A socket
+// is adopted at its server's `'connection'` event, at `connect()`, or at its first bytes.
 import { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
@@ -14,46 +11,43 @@ import { targetOf } from './target.js'
 
 export interface TrackerHooks {
   readonly ledger: Ledger<SocketRecord>
-  /** What was said of sockets before `connect()`. Nothing can leak in them, so nothing else keeps them. */
+  /** Records of sockets before `connect()`. Nothing can leak yet, so they are held weakly. */
   readonly unconnected: WeakMap<Socket, SocketRecord>
-  /** What holds for a socket of which nobody said anything. */
+  /** For a socket without settings. */
   readonly policy: SocketPolicy
   nextId(): number
   /** Milliseconds since the guard started, never 0. */
   now(): number
-  /** Sockets that are none of the application's: the report's own. */
+  /** The report's own sockets. */
   isForeign(socket: Socket): boolean
-  /** A new record, or one whose server has changed: what holds for it? */
+  /** Resolves the policy of a new record, or of one whose server has changed. */
   settle(record: SocketRecord): void
   onAdopted?(record: SocketRecord): void
-  /** `connect()` is running: the work in which the socket is opened is the one that runs now. */
+  /** Called inside `connect()`, in the async context that opens the socket. */
   onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
   onPeerEnded(record: SocketRecord): void
-  /** The application, or Node in its place, is ending its side. */
   onLocalEnded?(record: SocketRecord): void
-  /** The HTTP server lets go of the socket; nobody but the handler owns it from now on. */
   onHandedOver(record: SocketRecord, kind: 'upgrade' | 'connect', request: unknown): void
-  /** It is about to be released, and still known. */
+  /** The record is still attached. */
   onReleasing(record: SocketRecord): void
-  /** Called before the socket is destroyed. @returns the error that it is destroyed with */
+  /** Called before the socket is destroyed. @returns the error it is destroyed with */
   onReleased(record: SocketRecord, error: unknown): unknown
   onFailure(error: unknown): void
 }
 
 export interface Tracker {
-  /** For the patches. */
   readonly observer: Observer
-  /** The record of a socket, made now if there is none; `null` for what can't be tracked (destroyed, foreign). */
+  /** Finds or makes the record; `null` for a destroyed or foreign socket. */
   adopt(socket: Socket, direction: Direction): SocketRecord | null
-  /** Connections that are open already: an HTTP server's would show itself only when its peer ends. */
+  /** Adopts open connections. An HTTP server's would otherwise appear only when its peer ends. */
   adoptPresent(): void
-  /** The record of a socket of TCP that shows itself for the first time; `null` also for what is no connection. */
+  /** Finds or makes the record of a TCP socket; `null` for other kinds. */
   adoptOnTheWay(socket: Socket): SocketRecord | null
-  /** Forgets a socket that left by another door (handed to a child process). */
+  /** For a socket handed to a child process or gone without `destroy()`. */
   forget(record: SocketRecord): void
 }
 
-/** A record that stayed on its socket would be taken for known by the next guard, which does not have it. */
+/** A record left on its socket would be mistaken for one of the next guard. */
 export function releaseAll(ledger: Ledger<SocketRecord>): void {
   for (const record of [...ledger]) release(ledger, record)
 }
@@ -98,27 +92,27 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     return record
   }
 
-  /** One connection, one record: a TLSSocket takes over what was known of the raw socket under it. */
+  /** A TLSSocket takes over the record of the raw socket under it. */
   function foldInto(record: SocketRecord, outer: Socket): void {
     const isOtherServer = serverOf(outer) !== serverOf(record.socket)
     record.socket = outer
     record.kernel = null
     attachRecord(outer, record)
-    // Accepted by one server and given to another, as a TCP front end does that sorts out TLS.
+    // A TCP front end passed the connection to a TLS server.
     if (isOtherServer) hooks.settle(record)
   }
 
-  /** Only TCP is adopted on the way: a pipe may be a child's stdio, which is nobody's connection. */
+  /** Leaves pipes alone: one may be a child's stdio. */
   function adoptOnTheWay(socket: Socket): SocketRecord | null {
     return recordOf(socket) ?? (isTcp(socket) ? adopt(socket, directionOf(socket)) : null)
   }
 
-  /** The application may emit these events by itself, with whatever it likes. */
+  /** An application may emit these events itself, with any arguments. */
   function hear(event: ServerEvent, server: object, first: unknown, second: unknown): void {
     if (event === 'connection') {
       if (!(first instanceof Socket)) return
       const record = adopt(first, 'inbound')
-      // Handed in: accepted by another server, or by none.
+      // Another server, or none, accepted it.
       if (record === null || serverOf(first) === server) return
       record.direction = 'inbound'
       hintOf(record).server = server
@@ -126,7 +120,8 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     } else if (event === 'secureConnection') {
       if (first instanceof Socket) adopt(first, 'inbound')
     } else {
-      // Node 26 hands an upgrade with an unfinished body to a Duplex of its own; the connection is the request's.
+      // Node 26 gives an upgrade with an unfinished body its own Duplex; the connection is the request's
+      // socket.
       const carrier = second instanceof Socket ? second : (first as { socket?: unknown } | null)?.socket
       const record = carrier instanceof Socket ? adopt(carrier, 'inbound') : null
       if (record !== null) hooks.onHandedOver(record, event, first)

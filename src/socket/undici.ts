@@ -1,11 +1,8 @@
-/**
- * What undici, and with it `fetch()`, keeps on a socket: under symbols `client`, `queue`, `running index`, `pending index` and
- * `handler` (lib/core/symbols.js, lib/core/request.js, lib/dispatcher/client.js, as Node 20.20 to 26.10 bundle them).
- */
+// What undici, and `fetch()` with it, keeps on a socket under symbols (lib/core/symbols.js,
+// lib/core/request.js, lib/dispatcher/client.js, as bundled in Node 20.20 to 26.10).
 import type { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
 
-/** The request of undici, and with it of `fetch()`, that an outgoing socket carries right now. */
 export function undiciRequestOn(socket: Socket): object | null {
   const client = bySymbol(socket, 'client')
   if (typeof client !== 'object' || client === null) return null
@@ -16,12 +13,11 @@ export function undiciRequestOn(socket: Socket): object | null {
   return (queue[running] as object | null | undefined) ?? null
 }
 
-/** It belongs to a client of undici, whether it carries a request or not. */
 export function isHeldByUndici(socket: Socket): boolean {
   return bySymbol(socket, 'client') !== undefined
 }
 
-/** What has come for the request, as the application reads it, or before its decoders; `null` where there is no such stream. */
+/** The response body as the application reads it, or before its decoders. */
 export function undiciBodyOn(socket: Socket): object | null {
   const request = undiciRequestOn(socket)
   const handler = request === null ? null : bySymbol(request, 'handler')

@@ -3,7 +3,7 @@ import { readField } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
 import { pipesOf } from './fields.js'
 
-/** What advice depends on. A `'readable'` listener makes `resume()` void (lib/internal/streams/readable.js). */
+/** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
 export function usageOf(socket: Socket): Usage {
   return {
     hasReadableListener: socket.listenerCount('readable') > 0,
@@ -11,20 +11,18 @@ export function usageOf(socket: Socket): Usage {
   }
 }
 
-/**
- * Why output can't leave this process. `secureConnecting` is true until the handshake is finished (lib/internal/tls/wrap.js).
- */
+/** Why output stays here. `secureConnecting` is true during the handshake (lib/internal/tls/wrap.js). */
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {
   if (Number(readField(socket, 'writableCorked')) > 0) return 'corked'
   return readField(socket, 'secureConnecting') === true ? 'handshake' : null
 }
 
-/** Something is piped into it: `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
+/** `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
 export function hasSource(stream: { listenerCount(event: string): number }): boolean {
   return stream.listenerCount('unpipe') > 0
 }
 
-/** Its end ends what it is piped to: `pipe()` listens for it with `onend`, and with `unpipe` where it must not. */
+/** `pipe()` listens for `'end'` with `onend` if the target ends too, else with `unpipe`. */
 export function isPipedToItsEnd(stream: object): boolean {
   const { listeners } = stream as { listeners?(event: string): readonly { readonly name?: string }[] }
   return listeners?.call(stream, 'end').some(({ name }) => name === 'onend') ?? false
