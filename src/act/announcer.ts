@@ -6,12 +6,12 @@ import { messageOf, warnOnce } from '../base/warnings.js'
 export type GuardListener = (event: GuardEvent) => void
 
 export interface Announcer {
-  /** @param describe called only when somebody listens */
+  /** @param describe not called without listeners */
   announce(type: EventType, describe: () => SocketReport): void
   subscribe(listener: GuardListener): () => void
 }
 
-/** Tells verdict changes to subscribers and to the diagnostics channels `socket-leak-guard:<type>`. */
+/** Sends events to subscribers and to the diagnostics channels `socket-leak-guard:<type>`. */
 export function createAnnouncer(): Announcer {
   const listeners = new Set<GuardListener>()
   const channels = Object.fromEntries(
@@ -32,7 +32,7 @@ export function createAnnouncer(): Announcer {
       channels[type].publish(event)
     },
     subscribe(listener) {
-      // A wrapper of its own, so that the same function may subscribe twice and leave once.
+      // A new function for each call, so that a listener may subscribe twice and leave once.
       const own: GuardListener = (event) => {
         listener(event)
       }

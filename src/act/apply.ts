@@ -1,7 +1,4 @@
-/**
- * Moves events one way: what a sensor saw goes through `step()`, and the effects that come out go to the executor.
- * Nothing flows back except as a new event (our own `end()` and `destroy()` return through the seam).
- */
+/** Puts an event through `step()` and carries out the effects. */
 import type { Ledger } from '../core/ledger.js'
 import {
   nextDueMs,
@@ -29,18 +26,18 @@ export interface JudgeHooks {
   readonly executor: Executor
   readonly announcer: Announcer
   now(): number
-  /** The rules for this connection, which may be those of the one that left it behind. */
+  /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy
   describe(record: SocketRecord): SocketReport
   /** Before anybody is told. */
   onVerdict?(record: SocketRecord, type: EventType): void
-  /** The grace that holds right now, which pressure may have shortened. */
+  /** Pressure may shorten the grace. */
   effectiveGraceMs(graceMs: number): number
-  /** Something falls due in so many milliseconds: the next sweep should not be later. */
+  /** The next sweep should come within this time. */
   urge(delayMs: number): void
 }
 
-/** A proven death is confirmed by a second look; there is no reason to let it wait for the next regular sweep. */
+/** A proven death is confirmed by a second look, soon. */
 const CONFIRM_DEATH_MS = 50
 
 export interface Judge {
@@ -54,13 +51,13 @@ export function createJudge(hooks: JudgeHooks): Judge {
   function apply(record: SocketRecord, event: LifecycleEvent): void {
     const policy = policyOf(record)
     const { state, effects } = step(record.trouble, event, policy)
-    // Before the effects: a deed comes back through the seam at once.
+    // Before the effects, because a deed calls the patched methods at once.
     record.trouble = state
     for (const effect of effects) {
-      // A listener that was told of one effect may have closed the socket: the others are void then.
+      // A listener may have closed the socket.
       if (record.trouble?.isClosed === true && event.type !== 'closed') break
       try {
-        // Whoever is in the middle of closing a socket is not asked to lend his async context to what others are told.
+        // Listeners must not run in the async context of the code that closes a socket.
         hooks.runDetached(carryOut, record, effect)
       } catch (error) {
         warnOnce('SLG_WARN_INTERNAL', `acting on a socket failed: ${messageOf(error)}`)
@@ -78,7 +75,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
   function policyOf(record: SocketRecord): JudgementPolicy {
     const policy = hooks.policyOf(record)
     const { isExempt } = record
-    // Pressure hurries half-closed connections, not those that are open both ways.
+    // Pressure does not hurry connections that are open both ways.
     const stallGraceMs = policy.stalled.graceMs ?? policy.graceMs
     return { ...policy, stallGraceMs, graceMs: hooks.effectiveGraceMs(policy.graceMs), exempt: isExempt }
   }
@@ -115,7 +112,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
     return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
   }
 
-  /** The application's own keep-alive stays as it is; ours goes when the suspicion goes. */
+  /** Leaves the application's own keep-alive as it is. */
   function setKeepAlive(record: SocketRecord, on: boolean): void {
     const { keepAlive } = record.policy
     const { socket } = record

@@ -1,7 +1,5 @@
-/**
- * The deeds. While one is under way the executor says so, because our own `end()` and `destroy()` come back through
- * our own seam. `destroy()` never gets an error argument: with one it would emit `'error'` and could crash the host.
- */
+// Carries out deeds. `isActing()` marks our own `end()` and `destroy()`, which pass our patches. `destroy()`
+// gets no error argument, because the `'error'` event could crash the host.
 import type { Deed } from '../judge/policy.js'
 import { armKeepAlive, disarmKeepAlive, mayFail } from './keep-alive.js'
 import type { Socket } from 'node:net'
@@ -11,20 +9,18 @@ import { descriptorOf } from '../socket/fields.js'
 import { letGo, resetSocket, silenceUnheardRequest } from '../socket/closing.js'
 import type { SocketRecord } from '../socket/record.js'
 
-/** What the kernel can be told that Node has no call for; see `KernelProbe`. */
 export type KernelSettings = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive' | 'setUserTimeout'>
 
 export interface Executor {
   isActing(): boolean
   perform(socket: Socket, deed: Deed): void
-  /** @param times `null`: as it was before the guard */
+  /** @param times `null` restores the state before the guard */
   setKeepAlive(record: SocketRecord, times: KeepAliveTimes | null): void
   setUserTimeout(record: SocketRecord, ms: number): void
-  /** Takes back what was set. */
   restore(record: SocketRecord): void
 }
 
-/** @param onFailure told what a deed threw; nothing is ever thrown into the host */
+/** @param onFailure told of errors; nothing is thrown into the host */
 export function createExecutor(kernel: KernelSettings, onFailure: (error: unknown) => void): Executor {
   let acting = false
 
@@ -65,7 +61,7 @@ export function createExecutor(kernel: KernelSettings, onFailure: (error: unknow
     restore(record) {
       guarded(() => {
         disarmKeepAlive(record, kernel)
-        // Node has no call for it, so nobody else has set it before.
+        // Node has no call for it, so 0 restores the default.
         if (record.hasUserTimeout) setUserTimeout(record.socket, 0)
         record.hasUserTimeout = false
       })

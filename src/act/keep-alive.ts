@@ -1,7 +1,5 @@
-/**
- * Keep-alive probes of the guard's own. They are switched on at the handle, so that what Node keeps of `setKeepAlive()` is
- * always the application's word; where that word is "on", the guard touches nothing.
- */
+// The guard's own keep-alive, set on the handle so that Node's field still holds the application's setting.
+// Where the application has keep-alive on, the guard changes nothing.
 import { EventEmitter } from 'node:events'
 import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
@@ -23,10 +21,8 @@ export function armKeepAlive(record: SocketRecord, times: KeepAliveTimes, kernel
   kernel.setKeepAlive?.(fd, times)
 }
 
-/**
- * May the guard bring about an error here? Not where Node's own listener passes it on to an emitter on which nobody listens: an
- * HTTP/2 session, or an HTTP request that the application sends.
- */
+// May the guard cause an error here? Not where Node re-emits it on an object without a listener: an HTTP/2
+// session or an outgoing HTTP request.
 export function mayFail({ socket, direction }: SocketRecord): boolean {
   if (isHttp2(socket)) return false
   const request = direction === 'outbound' ? clientRequestOf(socket) : null

@@ -1,16 +1,14 @@
-/**
- * At most one line that tells leaks and one that sums up what became of them, for each site and interval: a thousand sockets of
- * one route are one piece of news, and so are a thousand that were closed. A stall is no leak, and has a line of its own.
- */
+// Logs per site and interval at most one line about leaks, one about stalls and one about how leaks ended,
+// because a thousand sockets of one route are one piece of news.
 import type { GuardEvent } from '../core/report.js'
 import type { LogFunction } from '../options/options.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 
 export interface LeakLog {
   hear(event: GuardEvent): void
-  /** No event will tell of this socket any more: it was declared exempt, or handed to another process. */
+  /** The socket was exempted or handed to another process. */
   forget(id: number): void
-  /** Tells what came too soon after the last line, once its time has come. To be called after each sweep. */
+  /** Writes the lines that came too soon after the previous one. Call after each sweep. */
   tellRest(): void
 }
 
@@ -21,22 +19,19 @@ interface News {
 }
 
 interface SiteState {
-  /** Leaked and still there. */
+  /** Leaked and still open. */
   readonly open: Set<number>
   readonly leaked: News
   readonly stalled: News
-  /** What became of them since the last summary. */
+  /** How leaks ended since the last summary, with counts. */
   readonly gone: Map<string, number>
   summedUpAtMs: number
 }
 
-/**
- * @param write gets one line, without a line end
- * @param intervalMs the least time between two lines of a kind about one site
- */
+/** `write` gets one line without a line end; `intervalMs` lies between two lines of a kind about one site. */
 export function createLeakLog(write: LogFunction, intervalMs: number, now: () => number): LeakLog {
   const sites = new Map<string, SiteState>()
-  /** Under which site a socket was told: its route may be known better by the time it goes. */
+  /** The site a socket was logged under: its route may be known better when it closes. */
   const toldAs = new Map<number, string>()
 
   function onLeaked({ socket }: GuardEvent): void {
@@ -128,7 +123,7 @@ function newState(): SiteState {
   }
 }
 
-/** That all is over, or that the guard closes what goes on leaking. */
+/** No leak is left, or the guard closes them. */
 function isWorthASummary({ open, gone }: SiteState): boolean {
   return gone.size > 0 && (open.size === 0 || gone.has('reclaimed') || gone.has('dead'))
 }

@@ -1,33 +1,30 @@
-/**
- * Pressure: as descriptors run out, half-closed sockets have to hurry. Grace shrinks in straight proportion between two shares
- * of the limit; at the top the oldest suspects are reclaimed, before accept() and connect() fail with EMFILE.
- *
- * A flood reaches the limit between two sweeps. So each new socket is compared with what was counted last: by how many are tracked
- * now, and by its descriptor, which is the lowest number that was free (POSIX, 2.14): at least so many are open. Two comparisons
- * are enough to look, and to make room, in time.
- */
+// Pressure: grace shrinks linearly between two shares of the descriptor limit. At the upper one the oldest
+// suspects are reclaimed, before accept() and connect() fail with EMFILE.
+// A flood can reach the limit between two sweeps, so each new socket is compared with the last count: by the
+// number of tracked sockets, and by its descriptor. That is the lowest free number (POSIX, 2.14), so at least
+// as many are open.
 import type { Ledger } from '../core/ledger.js'
 import type { PressureReport } from '../core/report.js'
 import type { SocketRecord } from '../socket/record.js'
 import type { Action, Condition } from '../core/vocabulary.js'
 
 export interface PressureSettings {
-  /** Share of the limit in use from which grace shrinks. */
+  /** Share of the limit from which grace shrinks. */
   readonly from: number
-  /** Share of the limit in use at which only `floorMs` is left. */
+  /** Share of the limit at which grace is `floorMs`. */
   readonly to: number
   readonly floorMs: number
-  /** The most suspects that may wait out their grace at the same time. */
+  /** More suspects than this are reclaimed at once. */
   readonly maxSuspects: number | null
 }
 
 export interface Load {
-  /** Open descriptors against the limit, 0 to 1; `null` where they can't be counted. */
+  /** Open descriptors divided by the limit; `null` if unknown. */
   readonly usage: number | null
   readonly suspects: number
 }
 
-/** How hard the process is pressed: 0 not at all, 1 at the top. */
+/** From 0 to 1. */
 export function pressureOf(load: Load, settings: PressureSettings): number {
   const byDescriptors = load.usage === null ? 0 : (load.usage - settings.from) / (settings.to - settings.from)
   const bySuspects = settings.maxSuspects !== null && load.suspects > settings.maxSuspects ? 1 : 0
@@ -45,7 +42,7 @@ interface Candidate {
   readonly sinceMs: number
 }
 
-/** Dead first, then `fin-wait`, then `eof-ignored`, then the others; the oldest first within each. */
+/** Dead first, then `fin-wait`, `eof-ignored` and the others; oldest first within each. */
 export function reclaimOrder(a: Candidate, b: Candidate): number {
   return rankOf(a) - rankOf(b) || a.sinceMs - b.sinceMs
 }
@@ -56,7 +53,7 @@ function rankOf({ condition, disconnected }: Candidate): number {
   return condition === 'eof-ignored' ? 2 : 3
 }
 
-/** How many must go at the top of the pressure: enough to come down to where it begins, or the next connection is at the top again. */
+/** How many to reclaim at the upper mark to get back to the lower one. */
 export function overload(load: Load, limit: number | null, settings: PressureSettings): number {
   const bySuspects = settings.maxSuspects === null ? 0 : load.suspects - settings.maxSuspects
   const byDescriptors =
@@ -72,11 +69,9 @@ export interface DescriptorLoad {
 }
 
 export interface PressureWatch {
-  /** The grace that holds right now. */
   graceMs(graceMs: number): number
-  /** Takes a new measurement, and reclaims what must go. To be called after each sweep. */
+  /** Measures and reclaims. Call after each sweep. */
   measure(): void
-  /** A socket with this descriptor has come. */
   onDescriptor(fd: number): void
   report(): PressureReport
 }
@@ -85,22 +80,22 @@ export interface PressureHooks {
   readonly ledger: Ledger<SocketRecord>
   countDescriptors(): DescriptorLoad | null
   reclaim(record: SocketRecord, action: Action): void
-  /** Suspects are wanted this soon. */
+  /** The next sweep should come within this time. */
   hurry(delayMs: number): void
 }
 
-/** Under pressure nobody waits for a graceful end: the descriptor is what is missing. */
+/** A graceful end would keep the descriptor too long. */
 const REMEDY_AT_THE_TOP: Action = 'destroy'
 
 const LOOK_SOON_MS = 50
-/** So many looks are hurried while a flood rises from the beginning of the pressure to its top, and as many beyond that. */
+/** Extra sweeps while a flood rises from the lower mark to the upper one, and again beyond that. */
 const LOOKS_ON_THE_WAY = 8
 
-/** @param settings `null`: only measures, for the report */
+/** @param settings `null`: measure for the report and reclaim nothing */
 export function createPressureWatch(settings: PressureSettings | null, hooks: PressureHooks): PressureWatch {
   let pressure = 0
   let reclaimed = 0
-  /** Until a descriptor, or the number of tracked sockets, has come to this, there is no need to count. */
+  /** No count is needed below this descriptor and this number of tracked sockets. */
   let nextFd = Infinity
   let nextSize = Infinity
 

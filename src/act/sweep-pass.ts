@@ -1,10 +1,7 @@
-/**
- * One pass over everything that is tracked, in small steps:
- *
- * 1. every socket: is anything odd? (JavaScript fields only, see `isOdd`)
- * 2. what is odd: the liveness oracle
- * 3. what stays odd and only the kernel can judge: the probe, about all of them at once
- */
+// One pass over the tracked sockets, in steps:
+// 1. each socket: is anything odd? (`isOdd`, JavaScript fields)
+// 2. odd sockets: the liveness oracle
+// 3. sockets that stay odd: one question to the kernel about all of them
 import type { Ledger } from '../core/ledger.js'
 import type { KernelProbe, ProbeRun } from '../kernel/probe.js'
 import { believedOf, KernelView } from '../socket/kernel-view.js'
@@ -31,16 +28,16 @@ export interface SweepHooks {
   now(): number
   turn(): number
   readonly pairs: Pairs
-  /** Once for every connection, as soon as it stands. */
+  /** Called once for each socket, when it is connected. */
   onFirstLook(record: SocketRecord): void
-  /** A socket that left by another door: handed to a child process, or gone without `destroy()`. */
+  /** For a socket handed to a child process or gone without `destroy()`. */
   forget(record: SocketRecord): void
 }
 
 const KERNEL_SLICE_MS = 0.5
 const SOCKETS_A_STEP = 32
 
-/** @param asksKernel false: a quick look for a report that somebody waits for; what the kernel said last still holds */
+/** @param asksKernel false for a quick look that uses the kernel's last answers */
 export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   const { ledger, judge, probe, pairs } = hooks
   let cursor = ledger.size - 1
@@ -49,7 +46,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
 
   function walk(): boolean {
     for (let i = 0; i < SOCKETS_A_STEP; i += 1) {
-      // Downwards: removal swaps with the last entry, so nothing that was not yet visited can move out of the way.
+      // Downwards, because a removal moves the last entry into the gap.
       cursor = Math.min(cursor, ledger.size - 1)
       const record = ledger.at(cursor)
       if (record === undefined) return false
@@ -92,7 +89,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     keepAddresses(record)
   }
 
-  /** Open both ways, and bytes wait to be sent: as long as some of them leave, nobody else needs to be asked. */
+  /** Open both ways with waiting output: the kernel is asked if none of it leaves. */
   function lookAtOutput(record: SocketRecord): void {
     const { socket, trouble } = record
     const isStill = trouble !== null && bytesAccepted(socket) === trouble.bytesAccepted
@@ -169,7 +166,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   }
 }
 
-/** One socket that can't be read must not keep the others from being looked at. */
+/** One unreadable socket must not stop the sweep. */
 function shielded(look: (record: SocketRecord) => void, record: SocketRecord): void {
   try {
     look(record)
@@ -178,7 +175,7 @@ function shielded(look: (record: SocketRecord) => void, record: SocketRecord): v
   }
 }
 
-/** While something is odd: a dead connection has no addresses any more. */
+/** A dead connection has no addresses. */
 function keepAddresses(record: SocketRecord): void {
   if (record.addresses !== null || record.trouble === null) return
   const addresses = readAddresses(record.socket)
@@ -190,7 +187,7 @@ function viewOf(record: SocketRecord): KernelView {
   return record.kernel
 }
 
-/** When the condition can have begun: with the second end when both sides have ended. */
+/** When the later of the two sides ended. */
 function endedMsOf({ peerEndedMs, localEndedMs }: SocketRecord): number | null {
   const ended = Math.max(peerEndedMs, localEndedMs)
   return ended === 0 ? null : ended

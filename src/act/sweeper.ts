@@ -1,39 +1,35 @@
-/**
- * One timer for everything. A pass walks in slices of about a millisecond, so that it never holds the event loop for
- * long, and neither the timer nor the slices keep the process alive.
- */
+/** Runs sweeps on one timer, in slices of about a millisecond. The timers do not keep the process alive. */
 import type { RunDetached } from '../base/detached.js'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
 
 const SLICE_MS = 1
-/** What somebody who asks for a report may have to wait for a quick look; the rest of it follows in slices. */
+/** How long a quick look may hold up a report; the rest follows in slices. */
 const GLANCE_MS = 2
-/** A timer that is this late tells of a blocked event loop, not of an ordinary busy one. */
+/** A timer this late means a blocked event loop. */
 const STALL_MS = 100
 
-/** A pass in progress: `step()` does a piece of well under a millisecond and returns false when nothing is left. */
+/** `step()` does a small piece and returns false when nothing is left. */
 export interface Pass {
   step(): boolean
 }
 
 export interface SweeperHooks {
   readonly runDetached: RunDetached
-  /** @param asksKernel false: a pass that somebody waits for, and that must be quick */
+  /** @param asksKernel false for a quick pass */
   begin(asksKernel: boolean): Pass
-  /** After every pass: how long to wait for the next one. */
   nextDelayMs(): number
-  /** The timer came this much too late: the event loop was blocked. Called before the pass begins. */
+  /** The event loop was blocked. Called before the pass begins. */
   onStall(blockedMs: number): void
-  /** A pass threw; it is given up and the next one is scheduled. */
+  /** A pass threw and was given up. */
   onFailure(error: unknown): void
 }
 
 export interface Sweeper {
-  /** Runs a whole pass now, in one go; a sliced pass under way is given up. */
+  /** Runs a whole pass synchronously, in place of one in progress. */
   sweepNow(): void
-  /** A quick look at the JavaScript fields, for a report that somebody waits for: of thousands, the first ones. */
+  /** Looks at JavaScript fields for `GLANCE_MS`, for a report. */
   glance(): void
-  /** Brings the next pass forward when it is further away than this. */
+  /** Starts the next pass within this time. */
   hurry(delayMs: number): void
   stop(): void
 }
@@ -61,11 +57,11 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
       return
     }
     hooks.onStall(lateMs)
-    // Timers come before I/O: what arrived during the stall is delivered first, and only then judged.
+    // Timers come before I/O: first deliver the input that arrived meanwhile.
     continueSoon()
   }
 
-  /** A timer, not an immediate: an unref'd immediate does not wake a loop that waits for I/O. */
+  /** An unref'd immediate would not wake a loop that waits for I/O. */
   function continueSoon(): void {
     slice = hooks.runDetached(setTimeout, () => runSlice(), 1).unref()
   }
@@ -92,7 +88,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     continueSoon()
   }
 
-  /** A glance does not stand for the sweep that is due: whoever asks often must not keep it from its time. */
+  /** A glance does not replace a due sweep, however often reports are asked for. */
   function finish(): void {
     pass = null
     if (isGlance && timer !== null) hurry(hooks.nextDelayMs())
@@ -123,7 +119,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
       schedule(hooks.nextDelayMs())
     },
     glance() {
-      // A pass under way is fresh enough, and must not be kept from its end by somebody who asks often.
+      // A running pass is fresh enough; restarting it could keep it from its end.
       if (stopped || pass !== null) return
       isGlance = true
       try {

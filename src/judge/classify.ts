@@ -8,29 +8,23 @@ export interface Classification {
   readonly isStall: boolean
 }
 
-/**
- * Below this many bytes waiting in the kernel, an unread socket is taken for ordinary back-pressure, not for a closed
- * receive window. The smallest backlog at which a default Linux receive window was seen closed is about 30 KB.
- */
+// Fewer unread bytes in the kernel count as ordinary back-pressure. A default Linux receive window closes at
+// a backlog of about 30 KB or more.
 export const WINDOW_CLOSED_BYTES = 16 * 1024
 
-/**
- * From facts to a condition: which of the known ways of being stuck this looks like, or `null` for none.
- * It says nothing about blame or time; a socket that is closing in good order passes through here too.
- *
- * @param idle no byte has moved in either direction between this observation and earlier ones
- */
+// The condition these facts show, or `null`. A socket that is closing in good order has a condition too.
+// `idle`: no byte has moved between earlier observations and this one.
 export function classify(facts: Facts, idle: boolean): Classification | null {
   if (facts.destroyed || facts.connecting) return null
   if (facts.disconnected === true) return classifyDead(facts)
   if (facts.eofReceived) return classifyPeerEnded(facts, idle)
   if (facts.localEnded) return classifyLocalEnded(facts, idle)
-  // Before what its backlog looks like: that nobody reads on is what comes of it.
+  // Before the backlog, which is a consequence: nobody reads any more.
   if (facts.abandoned !== null) return stuck('abandoned')
   const blind = facts.reading ? null : classifyBlind(facts, idle)
   if (blind?.isStall === false) return blind
   if (facts.reading && facts.selfConnected) return stuck('self-connected')
-  // Output comes first: who can send no more often pauses what he would have to answer.
+  // Output first: an application that can't send often pauses its input.
   return facts.unsentBytes > 0 && idle ? stalled('write-stalled') : blind
 }
 
@@ -63,12 +57,12 @@ function classifyLocalEnded(facts: Facts, idle: boolean): Classification | null 
   if (!facts.readable) return null
   if (kernel?.peerEnded === true && !facts.reading) return stuck('closed-unread', 'kernel')
   const unsent = kernel?.unsentBytes ?? 0
-  // Node has handed everything over, but the kernel can't deliver it: our FIN waits behind unacknowledged data.
+  // Our FIN waits in the kernel behind unacknowledged data.
   if (unsent > 0 && idle && kernel?.state !== 'FIN_WAIT2') return stuck('write-stalled', 'kernel')
   return stuck('fin-wait')
 }
 
-/** Nothing is being read, so Node knows nothing: only the kernel can tell. */
+/** Nothing is read, so Node does not notice the peer's end; the kernel does. */
 function classifyBlind(facts: Facts, idle: boolean): Classification | null {
   const kernel = facts.kernel
   if (kernel === null) return null
@@ -78,10 +72,8 @@ function classifyBlind(facts: Facts, idle: boolean): Classification | null {
   return facts.asked ? stalled('window-closed', 'kernel') : stuck('window-closed', 'kernel')
 }
 
-/**
- * Closing this socket loses nothing: the connection is dead, and its reader has heard the end. One that has not would still be told
- * of a reset (ECONNRESET) when it reads on, and could take a socket closed by us for a complete stream.
- */
+// The connection is dead and its reader has heard the end. Another reader would still get ECONNRESET, and
+// could take a socket that we close for a complete stream.
 export function isProvablyLossFree(facts: Facts): boolean {
   return facts.disconnected === true && (facts.eofConsumed || !facts.readable)
 }

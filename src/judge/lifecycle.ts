@@ -1,9 +1,6 @@
-/**
- * The judgement: one pure function from a socket's trouble and an event to the next trouble and the effects to carry out.
- *
- * A trouble exists while something is odd about a socket; a healthy one has none. All times are milliseconds on one
- * monotonic clock. Grace is idle time: every byte that moves, in either direction, starts it again.
- */
+// The judgement: a pure function from a socket's trouble and an event to the next trouble and the effects. A
+// healthy socket has no trouble. Times are milliseconds of one monotonic clock. Grace is idle time: it
+// restarts with each byte in either direction.
 import { blankTrouble, excuse, lookAt, type Trouble, type Look, type Observation } from './trouble.js'
 import { isProvablyLossFree } from './classify.js'
 import { remedyLadder, type ActionChooser, type Deed } from './policy.js'
@@ -11,16 +8,15 @@ import type { Action, EventType, Verdict } from '../core/vocabulary.js'
 
 export type { Trouble } from './trouble.js'
 
-/** The part of a socket's policy that judgement needs. */
 export interface JudgementPolicy {
   readonly graceMs: number
   readonly maxHalfClosedMs: number | null
   readonly action: Action | ActionChooser
   readonly escalateMs: number
   readonly reclaimDead: boolean
-  /** Idle time after which what is open both ways is called stalled. */
+  /** Idle time after which a connection that is open both ways is called stalled. */
   readonly stallGraceMs: number
-  /** The application said that this half-close is meant: no grace runs, only proven death is acted on. */
+  /** The half-close is meant: only a proven death is acted on. */
   readonly exempt: boolean
 }
 
@@ -28,7 +24,7 @@ export type LifecycleEvent =
   | ({ readonly type: 'observed' } & Observation)
   /** `died`: with an error that says so. */
   | { readonly type: 'closed'; readonly nowMs: number; readonly died?: boolean }
-  /** The event loop was blocked: in that time nobody could have read, so it does not count as idle. */
+  /** The event loop was blocked, which does not count as idle time. */
   | { readonly type: 'blocked'; readonly nowMs: number; readonly blockedMs: number }
   | {
       readonly type: 'decided'
@@ -40,7 +36,7 @@ export type LifecycleEvent =
 export type Effect =
   | { readonly type: 'announce'; readonly event: EventType }
   | { readonly type: 'keep-alive'; readonly on: boolean }
-  /** Ask the policy what to do, then come back with a `decided` event. */
+  /** Ask the policy what to do, then return a `decided` event. */
   | { readonly type: 'decide' }
   | { readonly type: 'deed'; readonly deed: Deed }
 
@@ -49,7 +45,7 @@ export interface Step {
   readonly effects: readonly Effect[]
 }
 
-/** A healthy close takes a round trip: nothing is called a suspect before it has been idle for this long. */
+/** A healthy close takes a round trip, so a socket must be idle this long to be a suspect. */
 export const SETTLE_MS = 1000
 
 const NO_EFFECTS: readonly Effect[] = []
@@ -90,10 +86,10 @@ function judge(look: Look, { facts, nowMs, turn }: Observation, policy: Judgemen
   return found.isStall ? stall(state, nowMs, restMs, policy) : accuse(state, nowMs, restMs, policy)
 }
 
-/** Nothing is said of a connection that is open both ways until the grace is over, and then that it stands still. */
+// A connection that is open both ways is announced as stalled after its grace, without being a suspect first.
 function stall(state: Trouble, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
   if (state.verdict === 'stalled') return { state, effects: NO_EFFECTS }
-  // Somebody takes care of it now.
+  // The application reads it again.
   if (state.verdict === 'leaked') return recover({ ...state, restSinceMs: nowMs }, nowMs)
   if (restMs >= policy.stallGraceMs) {
     const effects: Effect[] = [{ type: 'announce', event: 'stalled' }, { type: 'decide' }]
@@ -103,7 +99,6 @@ function stall(state: Trouble, nowMs: number, restMs: number, policy: JudgementP
   return { state: { ...state, verdict }, effects: NO_EFFECTS }
 }
 
-/** Suspect, then leaked; both at once when grace has already passed at the first look. */
 function accuse(state: Trouble, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
   const effects: Effect[] = []
   const overCap = isOverCap(state, nowMs, policy)
@@ -119,7 +114,7 @@ function accuse(state: Trouble, nowMs: number, restMs: number, policy: Judgement
   return { state: { ...state, verdict }, effects }
 }
 
-/** The absolute cap on a half-close, progress or not. */
+/** Counts whether bytes move or not. */
 function isOverCap({ halfClosedMs }: Trouble, nowMs: number, { maxHalfClosedMs }: JudgementPolicy): boolean {
   return maxHalfClosedMs !== null && halfClosedMs !== -1 && nowMs - halfClosedMs >= maxHalfClosedMs
 }
@@ -128,7 +123,7 @@ function settleMs({ graceMs }: JudgementPolicy): number {
   return Math.min(SETTLE_MS, graceMs / 2)
 }
 
-/** When something falls due even if nothing more is seen; `Infinity` when nothing does. */
+/** When the state changes without a further observation; `Infinity` for never. */
 export function nextDueMs(state: Trouble, policy: JudgementPolicy): number {
   const { graceMs, stallGraceMs, maxHalfClosedMs, exempt } = policy
   if (state.isClosed) return Infinity
@@ -157,7 +152,6 @@ function escalate(state: Trouble, nowMs: number, policy: JudgementPolicy): Step 
   return { state: next, effects: [{ type: 'deed', deed }] }
 }
 
-/** Nothing is odd any more. */
 function heal(state: Trouble, nowMs: number, policy: JudgementPolicy): Step {
   if (state.acted !== 'no') return escalate(state, nowMs, policy)
   if (state.verdict === 'leaked') return recover(state, nowMs)
@@ -169,7 +163,7 @@ function heal(state: Trouble, nowMs: number, policy: JudgementPolicy): Step {
   return { state: { ...state, verdict }, effects: NO_EFFECTS }
 }
 
-/** The verdict as it stands now: a leak that healed stays visible for one grace, an exemption or a stall while it holds. */
+/** A recovered leak is shown for one grace, an exemption or a stall while it holds. */
 function faded({ verdict, recoveredMs }: Trouble, nowMs: number, policy: JudgementPolicy): Verdict {
   if (verdict === 'recovered') return nowMs - recoveredMs >= policy.graceMs ? 'none' : verdict
   return verdict === 'exempt' || verdict === 'stalled' ? 'none' : verdict
@@ -183,11 +177,9 @@ function recover(state: Trouble, nowMs: number): Step {
   }
 }
 
-/**
- * Keep-alive is the evidence that separates a legal half-close, whose peer answers, from a dead peer: on for what is
- * suspect or leaked, and for what nobody has read for a whole grace. That is no fault, but a peer that vanished would
- * never be found out. An exempt socket is left as the application made it.
- */
+// Keep-alive tells a legal half-close, whose peer answers, from a dead peer. It goes on for suspect and
+// leaked sockets, and for those that nobody has read for a whole grace, because a vanished peer would not be
+// noticed there. An exempt socket is left alone.
 function probePeer(step: Step, { facts, nowMs }: Observation, policy: JudgementPolicy): Step {
   const { state, effects } = step
   if (state === null || state.acted !== 'no') return step
@@ -204,7 +196,7 @@ function closed(state: Trouble | null): Step {
   return { state: { ...state, verdict: event, isClosed: true }, effects: [{ type: 'announce', event }] }
 }
 
-/** Node was told of the death, and has closed the connection itself. */
+/** Node got the error and closed the connection itself. */
 function died(state: Trouble): Step {
   if (state.acted !== 'no') return closed(state)
   const deadTurn = Math.max(state.deadTurn, 0)
@@ -214,7 +206,7 @@ function died(state: Trouble): Step {
   }
 }
 
-/** Whose work it was. A leak that the guard has not touched was put right by the application. */
+/** A leak that closed without the guard was closed by the application. */
 function outcomeOf({ acted, verdict }: Trouble): EventType | null {
   switch (acted) {
     case 'dead':

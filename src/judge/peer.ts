@@ -1,4 +1,4 @@
-/** Does the other end still answer? Told with what it rests on, and `unknown` whenever nothing speaks for either. */
+/** Does the other end still answer? `unknown` without evidence for either. */
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { formatDuration } from '../core/format.js'
 
@@ -10,14 +10,13 @@ export interface PeerVerdict {
 export interface PeerFacts {
   readonly disconnected: boolean
   readonly kernel: KernelFacts | null
-  /** How long no byte has moved: an acknowledgement younger than that came with a probe, ours or the peer's own. */
+  /** How long no byte has moved. A younger acknowledgement answered a probe, ours or the peer's own. */
   readonly idleMs: number
   readonly keepAlive: 'off' | 'guard' | 'application'
 }
 
-/** An answer is news for as long as the next probe would normally take. */
 const FRESH_MS = 60_000
-/** The clocks of a sample and of the guard's own looks differ by up to a sweep. */
+/** A sample's clock and the guard's looks differ by up to a sweep. */
 const MARGIN_MS = 1000
 
 export function judgePeer({ disconnected, kernel, idleMs, keepAlive }: PeerFacts): PeerVerdict {

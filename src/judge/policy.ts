@@ -3,26 +3,26 @@ import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import type { Action, Condition, Tie } from '../core/vocabulary.js'
 
 /**
- * Chooses what is done to one leaked socket. Called once for each, inside a timer of the guard: should it throw,
- * or return anything but an action, the socket is only reported.
+ * Chooses the action for one leaked socket. Called once for each, in a timer of the guard. If it throws or
+ * returns anything but an action, the socket is only reported.
  */
 export type ActionChooser = (socket: SocketReport) => Action
 
-/** By which ties an abort is passed on; `null`: by none. */
+/** The ties along which an abort is passed on; `null` for none. */
 export type PropagateAbort = Tie | null
 
 export interface KeepAlivePolicy extends KeepAliveTimes {
   readonly when: 'suspect' | 'always'
 }
 
-/** What is done about a connection that is open both ways and does not move. */
+/** What happens to a connection that is open both ways and does not move. */
 export interface StallPolicy {
-  /** Idle time after which it is called stalled; `null`: as long as the grace of a leak. */
+  /** Idle time before it is called stalled; `null` for the grace of a leak. */
   readonly graceMs: number | null
   readonly action: Action | ActionChooser
 }
 
-/** What holds for one socket: every field present, frozen. */
+/** The resolved policy of a socket, frozen. */
 export interface SocketPolicy {
   readonly graceMs: number
   readonly maxHalfClosedMs: number | null
@@ -34,21 +34,14 @@ export interface SocketPolicy {
   readonly stalled: StallPolicy
 }
 
-/**
- * One deed of the executor. `resume-end` throws unread input away so that the stream can end; `let-go` destroys, and wakes
- * nobody who is stuck in the body of an HTTP message.
- */
+// `resume-end` discards unread input so that the stream can end; `let-go` destroys without waking a reader
+// stuck in an HTTP body.
 export type Deed = 'end' | 'resume-end' | 'let-go' | 'destroy' | 'reset'
 
-/**
- * What is done, in which order, to a leaked socket: each step only if the one before has not closed it
- * within `escalateMs`.
- *
- * `end` means: the remedy that really closes *this* condition and loses least. A plain `end()` closes the wire but not
- * the descriptor when input is unread, and nothing graceful is left once output is blocked or the connection is gone.
- * With output blocked, RST is preferred to `destroy()`: the latter leaves the kernel an orphan in LAST_ACK or FIN_WAIT1
- * that goes on for minutes and keeps the four-tuple from being used.
- */
+// The steps against a leaked socket; the next one follows if the socket is not closed within `escalateMs`.
+// `end` picks the gentlest remedy that closes the condition. A plain `end()` keeps the descriptor while input
+// is unread, and does nothing on blocked output or a dead connection. Blocked output gets RST, because
+// `destroy()` leaves the kernel an orphan in LAST_ACK or FIN_WAIT1 that occupies the four-tuple for minutes.
 export function remedyLadder(action: Action, condition: Condition, localEnded: boolean): readonly Deed[] {
   switch (action) {
     case 'report':

@@ -1,4 +1,4 @@
-/** What is kept of a socket while something is odd about it, and how a new look changes it. No judgement yet. */
+/** What is kept of an odd socket, and how an observation updates it. No judgement yet. */
 import { classify, type Classification } from './classify.js'
 import type { Facts } from './facts.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
@@ -9,68 +9,64 @@ export interface Trouble {
   readonly verdict: Verdict
   readonly condition: Condition | null
   readonly seenBy: Sensor
-  /** See `Classification.isStall`. */
   readonly isStall: boolean
-  /** When the condition began. */
   readonly sinceMs: number
   /** When a byte was last seen to have moved. */
   readonly progressMs: number
-  /** Grace runs from here: the last byte, the beginning of the trouble, or later by what the event loop was blocked. */
+  // Start of the grace: the last byte or the beginning of the trouble, plus the time the event loop was
+  // blocked.
   readonly restSinceMs: number
-  /** When the half-close began that an absolute cap counts from; -1 while there is none. */
+  /** Start of the half-close for `maxHalfClosedMs`; -1 for none. */
   readonly halfClosedMs: number
-  /** What the previous observation counted, to see progress. */
+  /** The counts of the previous observation, to see progress. */
   readonly bytesRead: number
   readonly bytesAccepted: number
   readonly unreadBytes: number
   readonly kernel: KernelFacts | null
-  /** The event-loop turn in which the connection was first seen dead; -1 while it is not. */
+  /** The event-loop turn in which the connection was first seen dead; -1 if it was not. */
   readonly deadTurn: number
-  /** What remains to be done, and when the next deed is due. */
+  /** The remaining deeds, and when the next one is due. */
   readonly ladder: readonly Deed[]
   readonly nextDeedMs: number
-  /** The guard has acted: whatever closes the socket now, it is `reclaimed` (or `dead`). */
+  /** Once the guard has acted, a close counts as `reclaimed` (or `dead`). */
   readonly acted: 'no' | 'reclaim' | 'dead'
-  /** When a leak last recovered; `recovered` is shown for one grace from then on. */
+  /** Start of the grace for which `recovered` is shown. */
   readonly recoveredMs: number
-  /** Keep-alive was asked for, and not yet taken back. */
+  /** The guard's keep-alive is on. */
   readonly probing: boolean
-  /** The socket is closed: nothing happens here any more. */
   readonly isClosed: boolean
 }
 
-/** One look at a socket. */
 export interface Observation {
   readonly nowMs: number
-  /** Counts event-loop turns, so that two looks within one turn are one sample. */
+  /** Event-loop turns: two looks within one turn are one sample. */
   readonly turn: number
   readonly facts: Facts
-  /** When the last of the sides that have ended did so, as the seam saw it; `null` while none has. */
+  /** When the second side, or the only one, ended; `null` for none. */
   readonly endedMs: number | null
-  /** When the other connection of its pair left, if that counts; see `Facts.abandoned`. */
+  /** When the partner connection left; see `Facts.abandoned`. */
   readonly abandonedMs: number | null
 }
 
 export interface Look {
   readonly state: Trouble
   readonly found: Classification | null
-  /** A byte has moved since the previous look, and for somebody. */
+  /** A byte has moved since the previous look, and somebody waits for it. */
   readonly progressed: boolean
-  /** How much of the grace has passed; -1 when a byte has just moved. */
+  /** How much of the grace has passed; -1 if a byte has just moved. */
   readonly restMs: number
 }
 
-/** @param settleMs how long nothing may have moved before the socket counts as idle */
+/** @param settleMs idle time before the socket counts as idle */
 export function lookAt(previous: Trouble | null, observation: Observation, settleMs: number): Look {
   const { facts, nowMs, turn } = observation
   const state = previous ?? openTrouble(observation)
   const moved = hasProgressed(state, facts)
   const progressMs = moved ? nowMs : state.progressMs
-  // That nothing moves is known from two looks, not from one.
+  // Idleness takes two looks.
   const isIdle = !moved && previous !== null && nowMs - state.restSinceMs >= settleMs
   const found = classify(facts, isIdle)
   const name = nameOf({ ...state, progressMs }, found, observation, previous === null)
-  // Bytes for somebody who has gone are no progress.
   const isForNobody = name.condition === 'abandoned' && facts.abandoned === 'for-nobody'
   const progressed = moved && !isForNobody
   const restSinceMs = Math.max(state.restSinceMs, isForNobody ? 0 : progressMs, name.sinceMs)
@@ -99,7 +95,7 @@ function openTrouble({ facts, nowMs, endedMs }: Observation): Trouble {
   }
 }
 
-/** `progressMs` is now, whenever a side ended: bytes may have moved since, and idle time is only claimed where it was watched. */
+/** `progressMs` starts now, because bytes may have moved before anybody watched. */
 export function blankTrouble(nowMs: number): Trouble {
   return {
     verdict: 'none',
@@ -124,7 +120,7 @@ export function blankTrouble(nowMs: number): Trouble {
   }
 }
 
-/** The event loop was blocked: in that time nobody could have read, nor could a deed have worked. */
+/** Postpones the grace and the next deed by the time the event loop was blocked. */
 export function excuse(state: Trouble, nowMs: number, blockedMs: number): Trouble {
   return {
     ...state,
@@ -133,7 +129,7 @@ export function excuse(state: Trouble, nowMs: number, blockedMs: number): Troubl
   }
 }
 
-/** A byte came in, a byte left for good, or the application took something out of the read buffer. */
+/** A byte came in, a byte left, or the application read from the buffer. */
 function hasProgressed(state: Trouble, facts: Facts): boolean {
   return (
     facts.bytesRead > state.bytesRead ||
@@ -143,12 +139,9 @@ function hasProgressed(state: Trouble, facts: Facts): boolean {
   )
 }
 
-/**
- * What moved where Node does not see it. A send buffer takes new bytes only when a third of it is free (Linux,
- * include/net/sock.h `sk_stream_min_wspace`): of a slow reader behind a full buffer of megabytes, the stream hears nothing
- * for minutes. Counts are compared, not the ages of the last segments: the kernel's word may be some time old. In
- * CLOSE the kernel has thrown its queue away, and nobody received that.
- */
+// Linux takes new bytes only when a third of the send buffer is free (include/net/sock.h
+// `sk_stream_min_wspace`), so the stream sees no progress of a slow reader for minutes. Counts are compared
+// instead of segment ages, because a sample may be old. In CLOSE the kernel has discarded its queue.
 function hasMovedInKernel(before: KernelFacts | null, now: KernelFacts | null): boolean {
   if (before === null || now === null || now.state === 'CLOSE') return false
   return isLess(now.unsentBytes, before.unsentBytes) || isLess(before.unreadBytes, now.unreadBytes)
@@ -160,7 +153,7 @@ function isLess(a: number | null, b: number | null): boolean {
 
 type Name = Pick<Trouble, 'condition' | 'seenBy' | 'isStall' | 'sinceMs' | 'halfClosedMs'>
 
-/** What the trouble is called, and since when. Once the guard has acted it keeps its name: our own `end()` is no news. */
+/** The condition and its start. Once the guard has acted both stay, because our own `end()` is no news. */
 function nameOf(
   state: Trouble,
   found: Classification | null,
@@ -176,21 +169,21 @@ function nameOf(
 
 function startOf(found: Classification, state: Trouble, observation: Observation, isFirst: boolean): number {
   const { condition, isStall, sinceMs } = state
-  // A stall of which one side has now ended: the time until then is nobody's fault.
+  // A stall turned into a half-close: the time before that is nobody's fault.
   if (isStall && !found.isStall) return observation.endedMs ?? observation.nowMs
   const isSame = condition !== null && isSameTrouble(condition, found.condition)
   return isSame ? sinceMs : beginningOf(found.condition, state, observation, isFirst)
 }
 
-/** The peer ended: the same half-close, whoever saw it and whatever is unread. */
+/** All three are the same half-close. */
 const PEER_ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen'])
 
-/** The same trouble keeps its beginning when a better sensor renames it. */
+/** A condition that a better sensor renames keeps its start. */
 function isSameTrouble(a: Condition, b: Condition): boolean {
   return a === b || (PEER_ENDED.has(a) && PEER_ENDED.has(b))
 }
 
-/** Never earlier than it can have been: a report may say too little, but not too much. */
+/** The latest possible start, so that a report does not overstate the time. */
 function beginningOf(
   condition: Condition,
   { progressMs }: Trouble,
@@ -204,7 +197,7 @@ function beginningOf(
     case 'fin-wait':
     case 'closed-unread':
       if (endedMs === null || (condition === 'closed-unread' && !facts.eofReceived)) return nowMs
-      // Our own FIN left with the last byte of the output, which may have been long after `end()`.
+      // Our FIN left with the last byte of output, which may have been long after `end()`.
       return isFirst ? endedMs : Math.max(endedMs, progressMs)
     case 'write-stalled':
     case 'window-closed':
@@ -218,7 +211,7 @@ function beginningOf(
   }
 }
 
-/** A half-close is one and the same from its beginning on, whether its bytes move or stand still. */
+/** The half-close keeps its start, whether bytes move or not. */
 function halfCloseOf(
   condition: Condition,
   { halfClosedMs }: Trouble,

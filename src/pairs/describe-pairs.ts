@@ -1,4 +1,3 @@
-/** Pairs of connections for a report: those of which one side has gone or is in trouble, or all. */
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import { pairUp } from '../report/pair-lines.js'
 import type { PairReport, PairSide, PartnerName } from '../core/report.js'
@@ -6,16 +5,13 @@ import type { SocketRecord } from '../socket/record.js'
 import { isInTrouble, type Left, type Pairs } from './pairs.js'
 
 export interface PairQuery {
-  /** Healthy pairs too, and those that were parted only just now. */
+  /** Include healthy pairs and those separated just now. */
   readonly all: boolean
   readonly limit: number
 }
 
-/**
- * The `limit` oldest pairs. Of the rest only the start is computed, because an abort storm can leave thousands.
- *
- * @param identify a connection in words
- */
+// The `limit` oldest pairs. Of the rest only the start is computed, because an abort storm can leave
+// thousands.
 export function describePairs(
   records: Iterable<SocketRecord>,
   pairs: Pairs,
@@ -65,7 +61,6 @@ export function describePairs(
     .map(({ describe }) => describe())
 }
 
-/** Those of which one side has gone. */
 export function countParted(pairs: Pairs, nowMs: number): number {
   let count = 0
   for (const { partner, sinceMs } of pairs.lefts()) {
@@ -75,7 +70,7 @@ export function countParted(pairs: Pairs, nowMs: number): number {
 }
 
 interface Found {
-  /** When one of the two ended or got stuck; `Infinity` where neither did. */
+  /** When one of the two ended or got stuck; `Infinity` for a healthy pair. */
   readonly beganMs: number
   readonly describe: () => PairReport
 }

@@ -1,8 +1,6 @@
-/**
- * One connection of a pair has gone, the other goes on: for whom? A client that left while the proxy reads on from upstream, an
- * upstream that died while the client waits. It may be meant (work that is finished although nobody waits), so it is a fact
- * in the report, and a reason for grace only with `propagateAbort`.
- */
+// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a
+// client waits for an upstream that died. It may be meant, so it is reported, and starts a grace only with
+// `propagateAbort`.
 import type { Facts } from '../judge/facts.js'
 import type { PartnerName } from '../core/report.js'
 import type { Condition, Tie } from '../core/vocabulary.js'
@@ -21,29 +19,27 @@ export interface Left {
   readonly who: PartnerName
   readonly by: Tie
   readonly sinceMs: number
-  /** The partner while it is still there and only its peer has ended; `null`: it is closed. */
+  /** The partner if only its peer has ended; `null` if it is closed. */
   readonly partner: SocketRecord | null
-  /** What on our side was tied to it. */
+  /** What on our side was tied to the partner. */
   readonly end: End
-  /** It brings this connection into grace. */
+  /** It starts a grace on this connection. */
   readonly propagates: boolean
-  /** By which rules, where this connection has none of its own. */
+  /** The partner's policy, if this connection has none of its own. */
   readonly policy: SocketPolicy | null
 }
 
 export interface PairHooks {
-  /** Everything that is tracked. */
   readonly records: Iterable<SocketRecord> & { readonly size: number }
   readonly makers: Makers
   now(): number
-  /** The partner in words, while it can still be asked. */
   identify(record: SocketRecord): PartnerName
-  /** What holds for a connection that nobody has configured. */
+  /** For a connection without settings. */
   readonly defaults: SocketPolicy
   onFailure(error: unknown): void
 }
 
-/** The ties of one moment hold for a burst of closes: to look anew for each of thousands would take seconds. */
+/** Ties are reused for a burst of closes, because a new look for each of thousands would take seconds. */
 const FRESH_MS = 10
 
 export class Pairs {
@@ -58,7 +54,6 @@ export class Pairs {
     this.#hooks = hooks
   }
 
-  /** A policy is in force from now on. */
   onPolicy({ propagateAbort }: SocketPolicy): void {
     if (propagateAbort !== null) this.#memory ??= new PipeMemory(this.#hooks.onFailure)
   }
@@ -67,7 +62,6 @@ export class Pairs {
     this.#memory?.stop()
   }
 
-  /** The ties of now. */
   ties(): Ties {
     const { now, records, makers } = this.#hooks
     if (this.#ties === null || now() - this.#tiesAtMs > FRESH_MS) {
@@ -77,14 +71,14 @@ export class Pairs {
     return this.#ties
   }
 
-  /** When it is closed a moment later its addresses are gone, and whom it leaves behind is to say who left. */
+  /** Reads the addresses now: once the socket is closed they are gone, and its partner's report names it. */
   onPeerEnded(record: SocketRecord): void {
     if (this.#hooks.records.size < 2 || record.addresses !== null || !mayBeTied(record)) return
     const addresses = readAddresses(record.socket)
     if (addresses.remote !== null) record.addresses = addresses
   }
 
-  /** Before a connection is closed, and Node takes its pipes apart. @returns somebody left behind is in grace from now on */
+  // Call before Node removes the pipes of a closing connection. Returns whether a partner's grace starts now.
   onReleasing(record: SocketRecord): boolean {
     this.onForgotten(record)
     if (this.#hooks.records.size < 2 || !mayBeTied(record)) return false
@@ -103,13 +97,13 @@ export class Pairs {
     return propagates
   }
 
-  /** It left by another door: nobody is left behind. */
+  /** Handed to another process: no partner is left behind. */
   onForgotten(record: SocketRecord): void {
     if (this.#lefts.size > 0) this.#lefts.delete(record)
     if (this.#throughputs.size > 0) this.#throughputs.delete(record)
   }
 
-  /** After a look at a connection that is in trouble: has its peer gone, so that what is tied to it should go as well? */
+  /** After a look at a connection in trouble: if its peer is gone, its partners are left behind. */
   onObserved(record: SocketRecord): void {
     if (record.trouble === null || record.trouble.verdict === 'none') return
     const nowMs = this.#hooks.now()
@@ -121,7 +115,7 @@ export class Pairs {
     }
   }
 
-  /** Once a sweep: forgets what is over, and looks how fast bytes move on what was left behind. */
+  /** Once a sweep: drops what is over and measures throughput. */
   refresh(): void {
     const nowMs = this.#hooks.now()
     for (const record of this.#lefts.keys()) {
@@ -138,7 +132,7 @@ export class Pairs {
     }
   }
 
-  /** What this connection is left behind by; `null` once its own part is over too, or another has taken the place. */
+  /** `null` once its own exchange is over or another partner took over. */
   leftOf(record: SocketRecord): Left | null {
     const left = this.#lefts.get(record)
     if (left === undefined) return null
@@ -147,7 +141,6 @@ export class Pairs {
     return isStill && !this.ties().isUsedBeside(record, end, partner) ? left : null
   }
 
-  /** Everything that was left behind, and still is. */
   *lefts(): Generator<Left, void> {
     for (const record of this.#lefts.keys()) {
       const left = this.leftOf(record)
@@ -159,14 +152,14 @@ export class Pairs {
     return this.#throughputs.get(record) ?? null
   }
 
-  /** What of that is to bring it into grace. Bytes for a client that has gone are for nobody; to one that waits, they count. */
+  /** Bytes count as progress unless the client that wanted them is closed. */
   abandonmentOf(record: SocketRecord): Facts['abandoned'] {
     const left = this.leftOf(record)
     if (left === null || !left.propagates) return null
     return left.partner === null && left.who.direction === 'inbound' ? 'for-nobody' : 'waiting'
   }
 
-  /** The rules for this connection, which may be those of the one that left it. */
+  /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy {
     return this.#lefts.get(record)?.policy ?? record.policy
   }
@@ -198,14 +191,14 @@ export function isInTrouble({ trouble }: SocketRecord): boolean {
   return trouble !== null && (trouble.verdict === 'suspect' || trouble.verdict === 'leaked')
 }
 
-/** Cheap, and asked at every close: is anything piped to or from it, or an exchange in the middle? */
+/** Asked at each close, so it is cheap: a pipe, or an unfinished exchange? */
 function mayBeTied({ socket, direction }: SocketRecord): boolean {
   if (pipesOf(socket).length > 0 || hasSource(socket)) return true
   const message = direction === 'outbound' ? clientRequestOf(socket) : responseOn(socket)
   return message !== null && isUnanswered(message)
 }
 
-/** The client's own word counts, whichever of the two has left: its server is where people set options. */
+/** The accepted connection's policy decides, because people set options on servers. */
 function doesPropagate(record: SocketRecord, { record: survivor, by }: Partner): boolean {
   const { propagateAbort } = (record.direction === 'inbound' ? record : survivor).policy
   return covers(propagateAbort, by)
@@ -215,13 +208,13 @@ function covers(propagateAbort: PropagateAbort, by: Tie): boolean {
   return propagateAbort === 'context' || propagateAbort === by
 }
 
-/** Was the conversation still going on? A close in good order has passed its end on, and is no news to anybody. */
+/** A close in good order has passed its end on, and leaves nobody behind. */
 function wasCutShort(record: SocketRecord, { record: survivor, by, own, end, isEnded }: Partner): boolean {
-  // Before an answer is passed on, a handler may well ask another upstream, or answer without the one that failed it.
+  // Before an answer is passed on, a handler may ask another upstream or answer by itself.
   const isUpstream = record.direction === 'outbound' && survivor.direction === 'inbound'
   if (isUpstream && (by === 'context' || !isPiped(own, end))) return false
   if (by === 'context' || own !== record.socket) return isUnanswered(own)
-  // Many may be piped into one connection, which is meant to outlive them.
+  // Many streams may be piped into one connection that outlives them.
   return isEnded && (isPiped(own, end) || isPiped(end, own))
 }
 

@@ -1,16 +1,13 @@
-/**
- * What was piped, where the pipe itself is over: a request without a body has been piped to its upstream long before that
- * answers. Only with `propagateAbort`: it takes one more patch, called once for each pipe and never for a chunk.
- *
- * `stream.pipeline()` goes through `pipe()` as well (lib/internal/streams/pipeline.js; Node 20.20, 22.23, 24.21, 26.10).
- */
+// Remembers pipes that are over: a request without a body is piped to its upstream long before the answer.
+// With `propagateAbort` it patches `pipe()`, which `stream.pipeline()` uses too
+// (lib/internal/streams/pipeline.js; Node 20.20, 22.23, 24.21, 26.10).
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { applyPatches } from '../socket/patches.js'
 import { targetOf, type End, type Reached } from './ends.js'
 
 export class PipeMemory {
-  /** By the message or the stream that was read. Pipes from a connection itself last, and are seen without a memory. */
+  /** Keyed by the message or stream that was read. A connection's own pipes last, and need no memory. */
   readonly #piped = new WeakMap<object, Reached>()
   #isActive = true
   readonly #unpatch: () => void
@@ -23,7 +20,7 @@ export class PipeMemory {
         wrap: (find) => {
           const memory = this
           return function pipe(this: object, target: unknown, options?: { end?: unknown }): unknown {
-            // First: what can't be piped throws.
+            // Before the note: a failed `pipe()` throws.
             const result = find().call(this, target, options)
             try {
               if (memory.#isActive) memory.#note(this, target, options?.end !== false)
@@ -37,7 +34,6 @@ export class PipeMemory {
     ])
   }
 
-  /** Where what came from this message went. */
   *reachedFrom(stream: object): Generator<Reached, void> {
     const seen = new Set<object>()
     for (let next = this.#piped.get(stream); next !== undefined && !seen.has(next.target);) {

@@ -1,15 +1,15 @@
-/** How fast bytes move on a connection, between two looks at it. Only of connections whose partner is in trouble. */
+/** Bytes per second between two looks, for connections whose partner is in trouble. */
 import type { Socket } from 'node:net'
 import { bytesAccepted } from '../socket/fields.js'
 
-/** Closer looks would tell more of the event loop than of the connection. */
+/** A shorter interval would measure the event loop. */
 const SHORTEST_LOOK_MS = 250
 
 export class Throughput {
   #atMs: number
   #moved: number
   #lastMovedMs: number
-  /** Received and sent; `null` before the second look. */
+  /** Both directions; `null` before the second look. */
   bytesPerSecond: number | null = null
 
   constructor(socket: Socket, nowMs: number) {
@@ -18,7 +18,6 @@ export class Throughput {
     this.#moved = movedOn(socket)
   }
 
-  /** Milliseconds since a byte was seen to have moved. */
   idleMs(nowMs: number): number {
     return nowMs - this.#lastMovedMs
   }

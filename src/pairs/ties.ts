@@ -1,7 +1,5 @@
-/**
- * Which connections belong together at this moment: bytes are piped from one to the other, or one carries a request that was made
- * in the work of the other's. Read from what Node keeps anyway (`_readableState.pipes`), when somebody looks.
- */
+// Which connections belong together now: one is piped to the other, or carries a request made while handling
+// the other's. Read from what Node keeps (`_readableState.pipes`).
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { Tie } from '../core/vocabulary.js'
 import { Work } from '../owner/context/work.js'
@@ -11,15 +9,14 @@ import { recordOf, type SocketRecord } from '../socket/record.js'
 import { connectionOf, isOn, messageOn, reachedFrom, streamOf, type End, type Reached } from './ends.js'
 import type { PipeMemory } from './pipe-memory.js'
 
-/** The other side of a tie. */
 export interface Partner {
   readonly record: SocketRecord
-  /** What uses its connection for this tie. */
+  /** What uses the partner's connection for this tie. */
   readonly end: End
-  /** What uses ours. */
+  /** What uses our connection. */
   readonly own: End
   readonly by: Tie
-  /** The end of one is to be the end of the other. */
+  /** The end of one ends the other. */
   readonly isEnded: boolean
 }
 
@@ -28,7 +25,7 @@ const NOBODY: readonly Partner[] = []
 export class Ties {
   readonly #partners = new Map<SocketRecord, Partner[]>()
 
-  /** Costs a few property reads for each record, most of which are tied to nobody. */
+  /** Costs a few property reads for each record. */
   constructor(records: Iterable<SocketRecord>, makers: Makers, memory: PipeMemory | null) {
     const outgoing: SocketRecord[] = []
     for (const record of records) {
@@ -38,22 +35,19 @@ export class Ties {
     for (const record of outgoing) this.#addWorked(record, makers)
   }
 
-  /** A pipe says more than a context, and comes first. */
+  /** Pipes come before contexts. */
   of(record: SocketRecord): readonly Partner[] {
     return this.#partners.get(record) ?? NOBODY
   }
 
-  /** Does another than `one` have a part in what goes over `end` now? */
+  /** Does a third connection take part in what goes over `end`? */
   isUsedBeside(record: SocketRecord, end: End, one: SocketRecord | null): boolean {
     return this.of(record).some(
       ({ record: other, own }) => own === end && other !== one && other.index !== -1,
     )
   }
 
-  /**
-   * Is this partner there for us alone? An exchange that nobody else takes part in; or a connection that was opened for us and
-   * ends with us, not one that many share.
-   */
+  // Does this partner serve us alone: in its exchange, or as a connection opened for us that ends with us?
   isThereFor(record: SocketRecord, { record: other, end, isEnded }: Partner): boolean {
     if (end === other.socket) {
       const isOlder = other.direction === 'outbound' && other.firstSeenMs < record.firstSeenMs - SETTLE_MS
@@ -84,7 +78,7 @@ export class Ties {
     this.#tie(other, { record, end: own, own: end, by: 'pipe', isEnded })
   }
 
-  /** Exchanges of HTTP only: a plain connection that is opened in a request may be a pool's, and live for all. */
+  /** HTTP exchanges only: a plain connection opened in a request may belong to a shared pool. */
   #addWorked(record: SocketRecord, makers: Makers): void {
     const { message: own, context } = outgoingUseOf(record, makers)
     if (own === null || !(context instanceof Work) || context.isHandedOver) return
