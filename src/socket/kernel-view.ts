@@ -4,7 +4,8 @@ import type { KernelSample, ProbeTarget } from '../kernel/probe.js'
 
 // A socket's kernel samples. One is believed when the next agrees; until then the last believed one stands.
 export class KernelView implements ProbeTarget {
-  socket: Socket
+  /** `null` once it is released: a probe may hold the view until it is asked again. */
+  socket: Socket | null
   inode = 0
   #last: KernelSample | null = null
   believed: KernelSample | null = null
@@ -14,11 +15,11 @@ export class KernelView implements ProbeTarget {
   }
 
   get isPipe(): boolean {
-    return !isTcp(this.socket)
+    return this.socket !== null && !isTcp(this.socket)
   }
 
   fd(): number {
-    return this.socket.destroyed ? -1 : descriptorOf(this.socket)
+    return this.socket === null || this.socket.destroyed ? -1 : descriptorOf(this.socket)
   }
 
   hear(sample: KernelSample | null): void {

@@ -54,6 +54,7 @@ export function releaseAll(ledger: Ledger<SocketRecord>): void {
 
 function release(ledger: Ledger<SocketRecord>, record: SocketRecord): void {
   ledger.remove(record)
+  if (record.kernel !== null) record.kernel.socket = null
   detachRecord(record.socket)
   const raw = isTls(record.socket) ? rawSocketOf(record.socket) : null
   if (raw !== null) detachRecord(raw)
