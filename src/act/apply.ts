@@ -29,7 +29,7 @@ export interface JudgeHooks {
   /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy
   describe(record: SocketRecord): SocketReport
-  /** Before anybody is told. */
+  /** Called before listeners. */
   onVerdict?(record: SocketRecord, type: EventType): void
   /** Pressure may shorten the grace. */
   effectiveGraceMs(graceMs: number): number

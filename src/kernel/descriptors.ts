@@ -1,25 +1,19 @@
-/** How many descriptors this process has open, and how many it may have, as /proc/self tells. Linux only. */
+/** Counts open descriptors and reads their limit from /proc/self, on Linux. */
 import { opendirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { errorCode } from './proc-table.js'
 
 export interface DescriptorCount {
   readonly open: number
-  /** The soft RLIMIT_NOFILE; `null` when it is unlimited or unknown. */
+  /** The soft RLIMIT_NOFILE; `null` if unlimited or unknown. */
   readonly softLimit: number | null
 }
 
 const SOFT_LIMIT = /^Max open files\s+(\d+)/m
 
-/**
- * The answer of the function is `null` where nothing can be told. It reads nothing before it is called.
- *
- * Since Linux 6.2 a stat(2) of /proc/self/fd has the number as its size, also when no descriptor is left. On older kernels
- * the directory is read.
- *
- * Reading the limit, or the directory, takes a descriptor. EMFILE then is an answer as well: as many are open as may be.
- */
+// The function returns `null` if nothing is known. Since Linux 6.2 a stat(2) of /proc/self/fd has the number as its
+// size; older kernels need a directory listing. EMFILE while reading means that all descriptors are in use.
 export function createDescriptorCounter(directory = '/proc/self'): () => DescriptorCount | null {
-  /** What was read once still holds when it can't be read. */
+  /** The last known limit. */
   let limit: number | null = null
 
   return function countDescriptors() {
@@ -43,7 +37,7 @@ export function createDescriptorCounter(directory = '/proc/self'): () => Descrip
   }
 }
 
-/** With no descriptor left, all numbers below the limit are in use. Beyond it may lie some that were inherited. */
+/** All numbers below the limit are in use; inherited ones may lie above. */
 function fullLimit(directory: string, open: number): number {
   let limit = open
   while (limit > 0 && !isOpen(`${directory}/fd/${limit - 1}`)) limit -= 1

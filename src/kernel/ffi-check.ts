@@ -1,14 +1,7 @@
-/**
- * Proves that the ffi view tells the truth on this machine, with a pair of sockets of its own.
- *
- * Opens a connection to itself on 127.0.0.1, half-closes it and resets it, and compares what poll and
- * TCP_INFO say at each turn: ESTABLISHED, then CLOSE_WAIT and FIN_WAIT1 or 2, then CLOSE. This catches a
- * wrong calling convention, another struct layout, a sandbox that denies the calls, and a kernel that
- * imitates Linux without these answers. The reset leaves nothing behind in TIME_WAIT. Some 20 system calls,
- * 0.2 to 1 ms, once; synchronous, as every question is.
- *
- * All sockets are non-blocking: where a firewall drops packets even on loopback, this gives up after WAIT_MS.
- */
+// Verifies the ffi view with a loopback connection of its own: half-closes it, resets it, and compares what poll and
+// TCP_INFO say. This finds a wrong calling convention or struct layout, a sandbox that denies the calls, and a kernel
+// that only imitates Linux. The reset leaves no TIME_WAIT. About 20 system calls, 0.2 to 1 ms, once, synchronous. The
+// sockets don't block: it gives up after WAIT_MS if a firewall drops loopback packets.
 import { KERNEL_STATES } from '../core/vocabulary.js'
 import * as sys from './libc.js'
 import type { Libc } from './libc.js'
@@ -19,7 +12,7 @@ const INTERRUPTIONS = 5
 const SOCKADDR_IN_BYTES = 16
 const STREAM = sys.SOCK_STREAM | sys.SOCK_NONBLOCK | sys.SOCK_CLOEXEC
 
-/** What is wrong with the ffi view, or `null` when it holds. */
+/** `null` if the view works. */
 export function whyFfiFails(libc: Libc): string | null {
   const opened: number[] = []
   try {
@@ -32,7 +25,7 @@ export function whyFfiFails(libc: Libc): string | null {
   }
 }
 
-/** Pushes every descriptor that it opens to `opened`. */
+/** Adds each descriptor that it opens to `opened`. */
 function checkPair(libc: Libc, opened: number[]): void {
   const listener = open('socket', libc.socket(sys.AF_INET, STREAM, 0))
   const address = loopbackAddress()
@@ -52,7 +45,7 @@ function checkPair(libc: Libc, opened: number[]): void {
   must('shutdown', libc.shutdown(client, sys.SHUT_WR))
   awaitEvent('POLLRDHUP', server, sys.POLLRDHUP)
   expectState('CLOSE_WAIT', server)
-  // the peer's kernel may delay its acknowledgement of the FIN by 40 ms
+  // The kernel may delay its acknowledgement of the FIN by 40 ms.
   expectState('FIN_WAIT1 or FIN_WAIT2', client)
 
   const resetOnClose = new Uint8Array(Int32Array.of(1, 0).buffer)
@@ -77,7 +70,7 @@ function checkPair(libc: Libc, opened: number[]): void {
     if (result < 0) throw new Error(`${call} failed with errno ${libc.errno()}`)
   }
 
-  /** On loopback the kernel has usually delivered everything before the call before this one returned. */
+  /** On loopback the kernel usually delivers before the call returns. */
   function awaitEvent(what: string, fd: number, events: number): void {
     const list = sys.createPollList(1)
     list.set(0, fd, events)
@@ -98,7 +91,7 @@ function checkPair(libc: Libc, opened: number[]): void {
   }
 }
 
-/** `struct sockaddr_in` for 127.0.0.1 and a port of the kernel's choice. */
+/** `struct sockaddr_in` for 127.0.0.1 and any free port. */
 function loopbackAddress(): Uint8Array {
   const address = new Uint8Array(SOCKADDR_IN_BYTES)
   new Uint16Array(address.buffer)[0] = sys.AF_INET

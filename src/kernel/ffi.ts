@@ -1,16 +1,8 @@
-/**
- * The best view of the kernel: the descriptors themselves are asked, so that the answers are the kernel's own, see CLOSE
- * and FIN_WAIT2 alike, and cost nothing for the sockets of others.
- *
- * Every socket gets a getsockopt(TCP_INFO): poll can't tell FIN_WAIT2 from a healthy connection, and the ages of the last
- * bytes and acknowledgements are evidence for every suspect. A poll of the whole chunk beforehand says which sockets have
- * something to read or are closed, and spares the others the ioctl: measured on Linux 6.18, poll costs 0.15 us for a
- * socket, TCP_INFO 1.0 to 1.6 us, an ioctl 0.5 to 1.2 us.
- *
- * A chunk is polled and asked in one go, in the tick in which its descriptors were read: no number is used after the
- * event loop has run. SO_ERROR is not read (that would take the error away from Node), and no descriptor is read from or
- * closed.
- */
+// Asks the descriptors themselves, which costs nothing for other sockets. Each socket gets a getsockopt(TCP_INFO),
+// because poll can't tell FIN_WAIT2 from a healthy connection. A poll of the chunk first spares sockets without input
+// the ioctl (on Linux 6.18: poll 0.15 us a socket, TCP_INFO 1.0 to 1.6 us, ioctl 0.5 to 1.2 us).
+// Descriptors are read and used in the same tick, because their numbers are reused. SO_ERROR is not read: that would
+// take the error away from Node.
 import { monotonicMs } from '../base/real-time.js'
 import * as sys from './libc.js'
 import type { Libc } from './libc.js'
@@ -18,13 +10,12 @@ import type { KernelProbe, KernelSample, ProbeTarget } from './probe.js'
 import { createSlicedProbe, type Steps } from './sliced.js'
 import { sampleOf } from './tcp-state.js'
 
-/** What it takes of the C library. */
 export type FfiCalls = Pick<Libc, 'poll' | 'getsockopt' | 'setsockopt' | 'ioctl'>
 
-/** Bounds what a slice takes beyond its budget to about half a millisecond; larger chunks are not cheaper. */
+/** Limits the excess of a slice to about half a millisecond; larger chunks are not cheaper. */
 const CHUNK = 256
 
-/** `struct tcp_info` (include/uapi/linux/tcp.h) in bytes; all that is read lies in the first 148. */
+/** Offsets in `struct tcp_info` (include/uapi/linux/tcp.h). */
 const STATE = 0
 const RETRANSMITS = 2
 const PROBES = 3
@@ -36,7 +27,7 @@ const RTT = 68
 const NOTSENT_BYTES = 144
 
 export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs): Required<KernelProbe> {
-  // The memory that the kernel writes to, used again and again, in the byte order of the machine.
+  // Buffers that the kernel writes to, in the machine's byte order.
   const polled = sys.createPollList(CHUNK)
   const info = new Uint8Array(sys.TCP_INFO_BYTES)
   const words = new Uint32Array(info.buffer)
@@ -50,7 +41,7 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
       const chunk = targets.slice(start, start + CHUNK)
       const fds = chunk.map((target) => target.fd())
       for (const [index, fd] of fds.entries()) polled.set(index, fd, sys.POLLIN | sys.POLLRDHUP)
-      // When poll fails (EINTR by a profiler's signal, EINVAL above RLIMIT_NOFILE), every socket may have something to say.
+      // If poll fails (EINTR by a profiler's signal, EINVAL above RLIMIT_NOFILE), ask each socket.
       const isPolled = libc.poll(polled.bytes, fds.length, 0) >= 0
       for (const [index, fd] of fds.entries()) {
         const revents = isPolled ? polled.revents(index) : null
@@ -60,7 +51,7 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     }
   }
 
-  /** Of a unix-domain socket poll tells all there is. */
+  /** poll tells all that is known of a unix-domain socket. */
   function pipeSample(fd: number, revents: number | null): KernelSample | null {
     if (revents === null || (revents & sys.POLLNVAL) !== 0) return null
     return sampleOf(0, null, null, {
@@ -69,7 +60,7 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     })
   }
 
-  /** `null` for what is not a TCP socket (EOPNOTSUPP, ENOTSOCK, ENOPROTOOPT) or not open (POLLNVAL, EBADF). */
+  /** `null` for no TCP socket (EOPNOTSUPP, ENOTSOCK, ENOPROTOOPT) or not open (POLLNVAL, EBADF). */
   function sample(fd: number, revents: number | null): KernelSample | null {
     if (revents !== null && (revents & sys.POLLNVAL) !== 0) return null
     length[0] = info.length
@@ -86,13 +77,13 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
         lastAckReceivedMs: u32(LAST_ACK_RECV, known),
         retransmits: u8(RETRANSMITS, known),
         probes: u8(PROBES, known),
-        // 0 before the first round trip was measured
+        // 0 before the first round trip is measured.
         rttMs: (u32(RTT, known) ?? 0) / 1000 || null,
       },
     )
   }
 
-  // The struct has only ever grown at its end: what lies beyond the returned length was left there by an earlier answer.
+  // The struct grows at its end; bytes beyond the returned length are from an earlier answer.
   function u8(offset: number, known: number): number | null {
     return offset < known ? info[offset]! : null
   }
@@ -110,7 +101,7 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     return libc.getsockopt(fd, level, name, numberBytes, length) === 0 && length[0] === 4 ? number[0]! : null
   }
 
-  /** Believes only what it reads back. */
+  /** Reads the value back. */
   function setTcpOption(fd: number, name: number, value: number): boolean {
     number[0] = value
     const isSet = libc.setsockopt(fd, sys.IPPROTO_TCP, name, numberBytes, 4) === 0
@@ -120,7 +111,7 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
   return {
     ...createSlicedProbe('ffi', look, now),
     setKeepAlive: (fd, { idleMs, intervalMs, count }) =>
-      // The idle time comes last: setting it starts the kernel's timer anew, with whatever is in force by then.
+      // The idle time last, because setting it restarts the kernel's timer.
       setTcpOption(fd, sys.TCP_KEEPINTVL, Math.ceil(intervalMs / 1000)) &&
       setTcpOption(fd, sys.TCP_KEEPCNT, count) &&
       setTcpOption(fd, sys.TCP_KEEPIDLE, Math.ceil(idleMs / 1000)),

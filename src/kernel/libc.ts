@@ -1,13 +1,8 @@
-/**
- * The system calls and numbers behind the ffi view, bound through koffi, an optional package with native code.
- *
- * Loading costs 10 to 130 ms and 3 to 10 MB of resident memory, therefore only on the first question.
- *
- * Not in a worker thread: `worker.terminate()` while a worker is inside `koffi.load()` or `lib.func()` aborts the process.
- * And never through koffi.node.poll, which swallows exceptions and can abort the process as well.
- */
+// System calls through koffi, an optional package with native code. Loading takes 10 to 130 ms and 3 to 10 MB, so it
+// waits for the first question. It is not used in worker threads, because `worker.terminate()` during `koffi.load()` or
+// `lib.func()` aborts the process, and never through koffi.node.poll, which swallows exceptions and can abort too.
 
-// Linux's numbers, as asm-generic and include/uapi/linux/tcp.h have them; `GENERIC_MACHINES` says where they hold.
+// Linux's numbers (asm-generic, include/uapi/linux/tcp.h); see `GENERIC_MACHINES`.
 export const EINTR = 4
 export const EINPROGRESS = 115
 export const AF_INET = 2
@@ -30,10 +25,10 @@ export const POLLIN = 0x1
 export const POLLOUT = 0x4
 export const POLLNVAL = 0x20
 export const POLLRDHUP = 0x2000
-/** The kernel copies no more of `struct tcp_info` than there is room for. */
+/** The kernel copies at most as much of `struct tcp_info`. */
 export const TCP_INFO_BYTES = 256
 
-/** Each returns what its C function returns: -1 for an error, which `errno` then tells. */
+/** Results of the C functions: -1 for an error, with its code in `errno`. */
 export interface Libc {
   poll(fds: Uint8Array, count: number, timeoutMs: number): number
   getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Int32Array): number
@@ -50,7 +45,6 @@ export interface Libc {
   errno(): number
 }
 
-/** Loads a module by name, as `require` does. */
 export type Load = ((id: string) => unknown) & { readonly resolve: (id: string) => string }
 
 export interface LoadOptions {
@@ -59,7 +53,7 @@ export interface LoadOptions {
   readonly isMainThread?: boolean
 }
 
-/** What koffi 2 and 3 have in common. */
+/** The common part of koffi 2 and 3. */
 interface Koffi {
   load(path: null): KoffiLibrary
   errno(): number
@@ -69,13 +63,10 @@ interface KoffiLibrary {
   func(declaration: string): (...args: unknown[]) => number
 }
 
-/**
- * Machines whose socket options, ioctl requests and poll flags have the numbers of asm-generic. On others
- * (mips, ppc64) some differ, and koffi's reach ends on most of them.
- */
+/** Machines with asm-generic numbers for socket options, ioctl and poll. mips and ppc64 differ. */
 const GENERIC_MACHINES: readonly string[] = ['x64', 'arm64', 'arm', 'ia32', 'riscv64', 'loong64', 's390x']
 
-/** Why ffi is out of the question, as far as can be told without loading native code; otherwise `null`. */
+/** Checked without loading native code; `null` if ffi may work. */
 export function whyNoFfi(options: LoadOptions = {}): string | null {
   const arch = options.arch ?? process.arch
   if (!GENERIC_MACHINES.includes(arch)) return `unavailable on ${arch}`
@@ -90,7 +81,7 @@ export function whyNoFfi(options: LoadOptions = {}): string | null {
   }
 }
 
-/** Throws, with a message for humans, when koffi is not there or can't be loaded. */
+/** Throws a readable message if koffi can't be loaded. */
 export function loadLibc(options: LoadOptions = {}): Libc {
   const impossible = whyNoFfi(options)
   if (impossible !== null) throw new Error(impossible)

@@ -1,10 +1,6 @@
-/**
- * Counts the sockets of this process that nobody accounts for: handed over and not yet gone, inherited, held by the
- * cluster primary, or opened by native code. Descriptors minus known ones, split by what the kernel's tables say. Linux only.
- *
- * Reads a link for each descriptor and, if a socket is left over, the tables tcp6, tcp and unix (see `proc.ts`), in slices;
- * the comparison with the known descriptors is one piece. Hence not more often than `FRESH_MS`.
- */
+// Counts this process's unaccounted sockets: handed over, inherited, held by the cluster primary, or opened by native
+// code. They are its descriptors minus the known ones, by state in the kernel's tables. Linux only. It reads a link for
+// each descriptor and, if a socket is left over, the tables tcp6, tcp and unix, in slices.
 import { opendirSync, readlinkSync } from 'node:fs'
 import type { OrphansReport } from '../core/report.js'
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
@@ -13,27 +9,23 @@ import { readTable, TCP_TABLE, UNIX_TABLE, type TableFormat } from './proc-table
 import { workFor, type Steps } from './sliced.js'
 
 export interface OrphanWatch {
-  /** Looks again if the last look is old: at once where that is quick, else in the background. */
+  /** Renews an old count: at once if that is quick, else in the background. */
   refresh(): void
-  /** As of the last look; `null` when there was none, or where nothing can be seen. */
+  /** The last count; `null` if there is none. */
   report(): OrphansReport | null
   stop(): void
 }
 
-/** A look is fresh for this long. */
 const FRESH_MS = 10_000
-/** So many descriptors are looked at on the spot: about a millisecond. */
+/** This many are looked at synchronously, in about a millisecond. */
 const QUICK_DESCRIPTORS = 256
 const SLICE_MS = 0.5
-/** Descriptors that are looked at between two looks at the clock. */
+/** Descriptors between two checks of the clock. */
 const LINKS_A_STEP = 64
 
 type Count = Omit<OrphansReport, 'ageMs'>
 
-/**
- * @param known the descriptors of every socket that is accounted for
- * @param openDescriptors how many there are in all; `null`: nobody can tell
- */
+/** `known`: the descriptors of tracked sockets. `openDescriptors`: the number of all, or `null`. */
 export function createOrphanWatch(
   known: () => Iterable<number>,
   openDescriptors: () => number | null,
@@ -72,18 +64,18 @@ export function createOrphanWatch(
   }
 }
 
-/** @throws when the descriptors or the tables can't be read */
+/** Throws if the descriptors or the tables can't be read. */
 export function* countOrphans(
   known: () => Iterable<number>,
   directory = '/proc/self',
 ): Generator<'long step' | undefined, Count> {
   const path = `${directory}/fd`
   const sockets = yield* listSockets(path)
-  // The known ones are asked for after the listing, so that none of them is taken for an orphan that was opened meanwhile.
+  // Known ones are read after the listing, so that a socket opened meanwhile is not an orphan.
   const left = new Set(sockets.values())
   for (const fd of known()) left.delete(sockets.get(fd) ?? 0)
   for (const [fd, inode] of sockets) {
-    // Closed since it was listed. Seldom asked: most sockets are known.
+    // Closed since it was listed.
     if (left.has(inode) && socketInodeOf(`${path}/${fd}`) !== inode) left.delete(inode)
   }
   const states: Partial<Record<KernelState, number>> = {}
@@ -134,10 +126,7 @@ function* listSockets(path: string): Generator<undefined, Map<number, number>> {
   }
 }
 
-/**
- * `null` for what is no socket, or closed by now. Reading a link touches no file system, whereas fstat on a file of a
- * dead NFS server would hold the event loop.
- */
+/** `null` if it is no socket or closed. Reads the link, because fstat on a file of a dead NFS server would block. */
 function socketInodeOf(path: string): number | null {
   try {
     const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1]

@@ -1,16 +1,10 @@
-/**
- * Reads the tables of /proc/self/net, a page at a time.
- *
- * The kernel hands out at most a page at a time, however large the buffer (seq_read_iter in fs/seq_file.c), and fills it
- * up as long as there are rows: a read that leaves room for one more row was the last. That saves the final empty read,
- * for which the kernel would walk its whole hash table once more (2 ms with 262,144 buckets).
- *
- * Such a table is no snapshot: the kernel finds its place again by bucket and position, so that while sockets come and go
- * between two reads a row may be listed twice or not at all.
- */
+// Reads the tables of /proc/self/net page by page. The kernel returns at most a page and fills it while there are rows
+// (seq_read_iter in fs/seq_file.c), so a read with room for one more row is the last. This saves an empty read that
+// would walk the whole hash table again (2 ms with 262,144 buckets).
+// A table is no snapshot: the kernel resumes by bucket and position, so a row may be listed twice or not at all.
 import * as fs from 'node:fs'
 
-/** The calls on files that it takes, so that a test can replace them. */
+/** Replaceable in tests. */
 export interface FileCalls {
   openSync(path: string, flags: 'r'): number
   readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: null): number
@@ -20,11 +14,10 @@ export interface FileCalls {
 
 export interface TcpRow {
   readonly inode: number
-  /** The kernel's number for the state. */
   readonly state: number
-  /** write_seq - snd_una: unacknowledged bytes, and an unacknowledged SYN or FIN as one. */
+  /** write_seq - snd_una: unacknowledged bytes, a SYN or FIN counting as one. */
   readonly txQueue: number
-  /** rcv_nxt - copied_seq: unread bytes, and an unread FIN as one. Of a listener: connections not yet accepted. */
+  /** rcv_nxt - copied_seq: unread bytes, a FIN counting as one. For a listener: connections to accept. */
   readonly rxQueue: number
   readonly retransmits: number
   /** Unanswered keep-alive or zero-window probes. */
@@ -36,27 +29,25 @@ export interface UnixRow {
   readonly isListening: boolean
 }
 
-/** A kind of table: how its first line begins, and how a row of it is read. The inode is the last group of `row`. */
+/** The header's beginning and the pattern of a row, whose last group is the inode. */
 export interface TableFormat<Row> {
   readonly header: string
   readonly row: RegExp
   read(match: readonly string[]): Row
 }
 
-/** The smallest page there is. */
+/** The smallest page size. */
 const PAGE_BYTES = 4096
-/** More than any row takes (a row of tcp6 takes about 190). */
+/** A row of tcp6 takes about 190 bytes. */
 const ROW_ROOM_BYTES = 256
-/** The largest page of any Linux. */
+/** The largest page size. */
 const BUFFER_BYTES = 65_536
 
 const ENDPOINT = '(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}'
 
-/**
- * `sl: local remote st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...` (tcp4_seq_show in
- * net/ipv4/tcp_ipv4.c, tcp6_seq_show in net/ipv6/tcp_ipv6.c; `man 5 proc_pid_net`). What the kernel calls `retrnsmt` and
- * `timeout` are icsk_retransmits and icsk_probes_out.
- */
+// `sl: local remote st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...` (tcp4_seq_show in
+// net/ipv4/tcp_ipv4.c, tcp6_seq_show in net/ipv6/tcp_ipv6.c; `man 5 proc_pid_net`). `retrnsmt` and `timeout` are
+// icsk_retransmits and icsk_probes_out.
 export const TCP_TABLE: TableFormat<TcpRow> = {
   header: '  sl  local_address',
   row: new RegExp(
@@ -80,26 +71,21 @@ export const UNIX_TABLE: TableFormat<UnixRow> = {
   read: ([, flags, inode]) => ({ inode: Number(inode), isListening: (hex(flags) & SO_ACCEPTCON) !== 0 }),
 }
 
-/** Set in the Flags column of a listening unix socket (__SO_ACCEPTCON, include/uapi/linux/net.h). */
+/** Flags of a listening unix socket (__SO_ACCEPTCON, include/uapi/linux/net.h). */
 const SO_ACCEPTCON = 0x10000
 
 function hex(digits: string | undefined): number {
   return Number.parseInt(digits ?? '', 16)
 }
 
-/** The kernel takes no lock for the two numbers behind a queue: caught in the middle of a change, the difference wraps. */
+/** The kernel reads a queue's two numbers without a lock, so their difference may wrap. */
 function queueOf(digits: string | undefined): number {
   const queue = hex(digits)
   return queue < 0x8000_0000 ? queue : 0
 }
 
-/**
- * Yields, for each read, the rows whose inode is wanted, and `null` for a row that can't be understood. The file is
- * closed at the end, and when the caller stops early.
- *
- * @param mayLack a table that does not exist (a kernel without IPv6 has no tcp6) is a table without rows
- * @throws when it can't be read or is another table
- */
+// Yields for each read the rows with a wanted inode, and `null` for an unreadable row. Closes the file, also if the
+// caller stops early. Throws if the table can't be read; one that `mayLack` may be missing (no tcp6 without IPv6).
 export function* readTable<Row>(
   path: string,
   { header, row, read }: TableFormat<Row>,
@@ -135,7 +121,7 @@ export function* readTable<Row>(
   }
 }
 
-/** Why `path` can't be read as such a table, or `null`. Reads a part of the header, for which no table is walked. */
+/** Reads part of the header, for which the kernel walks no table. Returns `null` if the table is usable. */
 export function whyNoTable(
   path: string,
   { header }: TableFormat<unknown>,
@@ -169,7 +155,7 @@ function notTheTable(path: string): Error {
   return new Error(`${path} is not the table that was expected`)
 }
 
-/** The process or the machine is short of something just now: a reason to try again later, not to give up. */
+/** A temporary shortage: try again later. */
 export function isShortOfResources(error: unknown): boolean {
   return ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR'].includes(errorCode(error))
 }

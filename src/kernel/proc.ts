@@ -1,18 +1,10 @@
-/**
- * The kernel view that every Linux offers without native code: /proc/self/net/tcp6 and /proc/self/net/tcp.
- *
- * Sockets are found by inode. IPv4 clients of a server that listens on `::` are in tcp6, which is therefore read first
- * the first time; later on the table that answered last comes first. Reading stops as soon as every socket in question
- * was found. The tables list the whole network namespace, TIME_WAIT included, and the kernel walks its hash table for
- * each of them. One read is one page of rows, some 50 us; a stretch without rows is walked inside a single read and
- * can't be sliced: a table that is nearly empty and has 262,144 buckets is one block of 2 to 4 ms.
- *
- * A connection that the kernel has closed (TCP_CLOSE) is in no table. So a socket that is in none is answered with
- * `CLOSE`, which is a candidate and not a proof: the dump is not atomic and may have skipped its row, or the socket may
- * belong to another network namespace. The caller confirms with getpeername. No such answer is given when a row could
- * not be read (it may have been that one), when the descriptor is gone or is another socket's by now, and for a unix
- * socket.
- */
+// The kernel view without native code: /proc/self/net/tcp6 and tcp. Sockets are found by inode. tcp6 is read first,
+// because it lists the IPv4 clients of a server on `::`; later the table that answered last. Reading stops when each
+// socket is found. One read is a page of rows, about 50 us. A stretch without rows can't be sliced: an almost empty
+// table with 262,144 buckets blocks for 2 to 4 ms.
+// The kernel lists no closed connection, so a socket without a row is answered with `CLOSE`. That is no proof: the row
+// may have been skipped, or the socket may be in another network namespace. The caller confirms it with getpeername.
+// There is no answer if a row was unreadable, the descriptor has changed, or it is a unix socket.
 import * as fs from 'node:fs'
 import { monotonicMs } from '../base/real-time.js'
 import type { KernelProbe, KernelSample, ProbeTarget } from './probe.js'
@@ -29,16 +21,15 @@ import { createSlicedProbe, type Steps } from './sliced.js'
 import { sampleOf } from './tcp-state.js'
 
 export interface ProcProbeOptions {
-  /** @default '/proc/self/net' (where procfs is mounted with `subset=pid` there is no /proc/net) */
+  /** @default '/proc/self/net' (with procfs option `subset=pid` there is no /proc/net) */
   readonly directory?: string
   readonly files?: FileCalls
-  /** Milliseconds that never go back. */
   readonly now?: () => number
 }
 
 const PROC_NET = '/proc/self/net'
 const TCP_CLOSE = 7
-/** Descriptors that are asked for their inode (1 to 2 us each) between two looks at the clock. */
+/** Inodes asked for (1 to 2 us each) between two checks of the clock. */
 const STATS_A_STEP = 64
 
 export function createProcProbe({
@@ -70,7 +61,7 @@ export function createProcProbe({
     const isComplete = yield* search(found)
     yield 'long step'
 
-    // The number of a closed descriptor goes to the next socket: what was found is checked against its owner.
+    // A descriptor's number is reused, so what was found is checked.
     const absent = new Map<number, number[]>()
     for (const [index, target] of targets.entries()) {
       const asked = target.inode
@@ -90,7 +81,7 @@ export function createProcProbe({
     for (const index of [...absent.values()].flat()) samples[index] = sampleOf(TCP_CLOSE, null, 0)
   }
 
-  /** Fills in what the tables list; false when a row could not be read. */
+  /** Returns false if a row was unreadable. */
   function* search(found: Map<number, KernelSample | null>): Generator<'long step' | undefined, boolean> {
     let missing = found.size
     let isComplete = true
@@ -115,12 +106,11 @@ export function createProcProbe({
   return createSlicedProbe('proc', look, now)
 }
 
-/** Why the proc view can't work here, or `null`. */
 export function whyNoProc({ directory = PROC_NET, files = fs }: ProcProbeOptions = {}): string | null {
   return whyNoTable(`${directory}/tcp`, TCP_TABLE, files)
 }
 
-/** The inode of the socket that the target holds at this moment; 0 when it holds none. */
+/** 0 without a socket. */
 function inodeOf(target: ProbeTarget, files: FileCalls): number {
   const fd = target.fd()
   if (fd < 0) return 0

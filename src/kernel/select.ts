@@ -1,39 +1,31 @@
-/** Chooses the view of the kernel that the option `kernel` names, or the best one that really works. */
 import { createFfiProbe } from './ffi.js'
 import { whyFfiFails } from './ffi-check.js'
 import { loadLibc, whyNoFfi, type LoadOptions } from './libc.js'
 import { answerNothing, noProbe, type KernelProbe, type ProbeRun, type ProbeTarget } from './probe.js'
 import { createProcProbe, whyNoProc, type ProcProbeOptions } from './proc.js'
 
-/** Told of a view that broke after it had been found to work. What never worked is told by `reason` alone. */
+/** Called when a view that worked breaks. */
 export type OnFallback = (reason: string) => void
 
-/** What a test replaces. */
+/** Replaced in tests. */
 export interface SelectOptions {
   readonly platform?: string
   readonly ffi?: LoadOptions
   readonly proc?: ProcProbeOptions
 }
 
-/** A view that may turn out not to work. */
 interface View {
   readonly name: string
-  /** Why this view is out of the question, told cheaply; or `null`. */
+  /** A cheap check: why the view can't work here, or `null`. */
   whyNot(): string | null
-  /** Opens the view and proves that it works. Throws when it does not. */
+  /** Throws unless the view works. */
   open(): KernelProbe
 }
 
-/**
- * Never throws, and does nothing yet: a view is looked for when somebody reads `name` or `reason` or asks. Under `auto`,
- * `name` is the view that is meant to answer, as far as that can be told without loading native code; a view that was
- * asked for by name is opened and verified before its name is told.
- *
- * - `ffi` is verified with a connection of its own (see `ffi-check.ts`).
- * - `proc` is verified by the header of /proc/self/net/tcp, and again at each table that it reads. Whether the table
- *   lists the sockets of this process can't be verified without opening one; hence the word of an absent row stays a
- *   candidate (see `proc.ts`).
- */
+// Never throws, and does nothing until `name`, `reason` or `ask` is used. Under `auto`, `name` is the expected view, as
+// far as that shows without loading native code; a view chosen by name is verified first.
+// `ffi` is verified with a connection of its own (`ffi-check.ts`), `proc` by each table's header. Whether /proc lists
+// this process's sockets can't be verified without opening one, so a missing row is no proof (`proc.ts`).
 export function selectKernelProbe(
   choice: 'auto' | 'ffi' | 'proc' | 'off' | KernelProbe,
   onFallback: OnFallback = () => {},
@@ -63,19 +55,14 @@ export function selectKernelProbe(
   return standOnBest(choice === 'proc' ? [proc] : [ffi, proc], choice !== 'auto', onFallback)
 }
 
-/**
- * Steps down when a view turns out not to work. One that breaks in the middle of a question is replaced, and its
- * successor answers the same question, so that the caller never sees the exception.
- *
- * @param views best first
- * @param isVerified the name is told only of a view that was opened
- */
+// Uses the best view that works. If one breaks during a question, the next one answers it. `views` come best first;
+// `isVerified` delays `name` until the view was opened.
 function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback): KernelProbe {
   const reasons: string[] = []
   let probe: KernelProbe | null = null
   let isFirstPossible = false
 
-  /** Never throws. Where `opens` is false, the answer may be a view that is only meant to work. */
+  /** Never throws. With `opens` false the view may be unverified. */
   function settle(opens: true): KernelProbe
   function settle(opens: boolean): KernelProbe | View
   function settle(opens: boolean): KernelProbe | View {
@@ -100,12 +87,12 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     isFirstPossible = false
   }
 
-  /** Whoever finds a view broken a second time finds it gone. */
+  /** A view can break once. */
   function stepDown(broken: KernelProbe, error: unknown): void {
     if (broken !== probe) return
     probe = null
     drop(error)
-    // Neither what a broken probe throws when it is closed nor a listener's mistake may reach the sweep.
+    // Errors of a broken probe or a listener must not reach the sweep.
     quietly(() => broken.close?.())
     quietly(() => onFallback(reasons.at(-1) ?? ''))
   }
@@ -125,7 +112,7 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     let asked = settle(true)
     let run = begin()
 
-    /** Ends: when all views have failed, what is left does not throw. */
+    /** Terminates: the last view does not fail. */
     function begin(): ProbeRun {
       for (;;) {
         asked = settle(true)
@@ -174,6 +161,6 @@ function quietly(work: () => void): void {
   try {
     work()
   } catch {
-    // told by nobody: see the caller
+    // See the caller.
   }
 }

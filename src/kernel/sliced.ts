@@ -1,11 +1,11 @@
-/** Work on the kernel in slices, so that the event loop is never held for long, and under 1 % of a CPU in all. */
+/** Kernel work in slices, under 1 % of a CPU in all. */
 import { CpuShare } from './cpu-share.js'
 import { answerNothing, type KernelProbe, type KernelSample, type ProbeTarget } from './probe.js'
 
-/** Yields wherever the work may be interrupted; `'long step'` where what follows deserves a slice of its own. */
+/** Yields where the work may be interrupted; `'long step'` before work that needs a slice of its own. */
 export type Steps = Generator<'long step' | undefined, void>
 
-/** Takes steps for about `budgetMs` (`Infinity`: all of them), at least one; true when none is left. */
+/** Takes at least one step, for about `budgetMs`; returns true if none is left. */
 export function workFor(steps: Steps, budgetMs: number, now: () => number): boolean {
   const startedMs = now()
   do {
@@ -16,10 +16,7 @@ export function workFor(steps: Steps, budgetMs: number, now: () => number): bool
   return false
 }
 
-/**
- * A probe that works in steps. What a run answers counts only when it is complete: one that throws, or is ended before,
- * leaves `null` for all.
- */
+/** A run's answers count when it is complete; otherwise all are `null`. */
 export function createSlicedProbe(
   name: string,
   look: (targets: readonly ProbeTarget[], samples: Array<KernelSample | null>) => Steps,

@@ -1,12 +1,9 @@
-/** What a state of Linux (include/net/tcp_states.h) says by itself, and what the kernel's numbers mean in it. */
+/** What a TCP state (include/net/tcp_states.h) and the kernel's numbers in it mean. */
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
 import type { KernelSample } from './probe.js'
 
-/**
- * @param number the kernel's number for the state; one without a name here (a newer kernel's) says nothing
- * @param unreadBytes without the peer's FIN; `null`: unknown
- * @param queued write_seq - snd_una (SIOCOUTQ, and tx_queue in /proc/net/tcp); `null`: unknown
- */
+// `number`: the kernel's state. `unreadBytes`: without the peer's FIN. `queued`: write_seq - snd_una (SIOCOUTQ,
+// tx_queue).
 export function sampleOf(
   number: number,
   unreadBytes: number | null,
@@ -29,16 +26,14 @@ export function sampleOf(
   }
 }
 
-/** Has the peer's FIN arrived? CLOSE does not say: a FIN, a reset and a timeout all lead there. */
+/** CLOSE does not tell: a FIN, a reset and a timeout lead there. */
 function peerEndedIn(state: KernelState | null): boolean | null {
   if (state === null || state === 'CLOSE' || state === 'LISTEN') return null
   return state === 'CLOSE_WAIT' || state === 'LAST_ACK' || state === 'CLOSING' || state === 'TIME_WAIT'
 }
 
-/**
- * `queued` counts our SYN or FIN as one byte as long as it is not acknowledged. In CLOSE the kernel has thrown its write
- * queue away (tcp_done and tcp_write_queue_purge) but leaves the two numbers as they were.
- */
+// `queued` counts an unacknowledged SYN or FIN as a byte. In CLOSE the kernel has discarded its write queue (tcp_done,
+// tcp_write_queue_purge) but left the numbers.
 function unsentBytesIn(state: KernelState | null, queued: number): number | null {
   switch (state) {
     case null:

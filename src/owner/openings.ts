@@ -1,7 +1,5 @@
-/**
- * Connections that were opened in the work of a request: how many bytes had they moved when it was over? What moves later may be
- * for somebody else. Nothing is heard in a process that opens none.
- */
+// Notes how many bytes a connection had moved when the request that opened it ended: later bytes may be for others.
+// Listens to nothing until a request opens a connection.
 import { Socket } from 'node:net'
 import { listenToChannels } from '../socket/channels.js'
 import { bytesMoved } from '../socket/fields.js'
@@ -10,7 +8,7 @@ import { Work } from './context/work.js'
 import { Opener } from './outgoing.js'
 
 export class Openings {
-  /** By the accepted connection. */
+  /** Keyed by the accepted connection. */
   readonly #opened = new WeakMap<Socket, Set<SocketRecord>>()
   readonly #onFailure: (error: unknown) => void
   #stopListening: (() => void) | null = null
@@ -43,7 +41,7 @@ export class Openings {
     this.#stopListening = null
   }
 
-  /** @param request `null`: whichever it was */
+  /** @param request `null` for any */
   #onOver(served: unknown, request: object | null): void {
     const siblings = served instanceof Socket ? this.#opened.get(served) : undefined
     for (const record of siblings ?? []) {

@@ -1,7 +1,5 @@
-/**
- * What an outgoing connection does at this moment, and for whom. A pool gives the same socket to one piece of work after the
- * other, so the work in which it was opened says nothing about the work that leaks it.
- */
+// What an outgoing connection does now, and for which request. A pool reuses sockets, so the request that opened one
+// need not be the one that leaks it.
 import { readField, readText } from '../core/foreign.js'
 import type { RequestInfo } from '../core/report.js'
 import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from '../socket/fields.js'
@@ -14,18 +12,16 @@ import type { Capture } from './stacks/recorder.js'
 
 const LONGEST_NAME = 1000
 
-/** In whose work a connection was opened, or a request was made. */
 export interface Maker {
   readonly context: Context | null
   readonly stack: Capture | null
 }
 
-/** In whose work a connection was opened. */
 export class Opener {
   readonly context: Context
-  /** Bytes that had moved when the request was over; -1 while it is not, or where nobody saw it. */
+  /** Bytes moved when the opening request ended; -1 if it has not, or nobody saw it. */
   movedWhenOver = -1
-  /** All that were opened for the same connection, while its request is not over. */
+  /** The connections opened by the same running request. */
   siblings: Set<SocketRecord> | null = null
 
   constructor(context: Context) {
@@ -33,26 +29,26 @@ export class Opener {
   }
 }
 
-/** Who made the requests that are under way: kept beside them, for as long as they live. */
+/** Who made each running request. */
 export type Makers = Pick<WeakMap<object, Maker>, 'get'>
 
 export interface OutgoingUse {
-  /** The request that it carries, of `node:http` or undici. */
+  /** The request it carries, of `node:http` or undici. */
   readonly message: object | null
   readonly request: RequestInfo | null
   readonly context: Context | null
-  /** Which stack led here: that of the opening, or that of the request. */
+  /** The stack to show: that of the opening or of the request. */
   readonly stack: Capture | 'created' | null
 }
 
-/** Nobody's for the moment: the next user of a pooled connection must not be blamed for the last one's. */
+/** Between two users of a pooled connection, neither is to blame. */
 const IDLE: OutgoingUse = { message: null, request: null, context: null, stack: null }
 
 export function outgoingUseOf(record: SocketRecord, makers: Makers): OutgoingUse {
   const { socket } = record
   const message = clientRequestOf(socket)
   if (message !== null) {
-    // On its first request, whoever opened the connection made the request.
+    // Whoever opened the connection made its first request.
     const isFirst = readField(message, 'reusedSocket') === false
     const origin = `${isTls(socket) ? 'https' : 'http'}://${hostOf(message)}`
     return useOf(message, origin, makers, isFirst ? openerOf(record) : null)
@@ -82,27 +78,24 @@ function nameOutgoing(message: object, origin: string): RequestInfo | null {
   }
 }
 
-/** The name that the application asked for: the header has the port too, unless it is the scheme's own. */
+/** The Host header, which has the port unless it is the default one. */
 function hostOf(message: object): string {
   try {
     const header = (message as { getHeader?(name: string): unknown }).getHeader?.('host')
     if (typeof header === 'string') return header
   } catch {
-    // Its own host does as well.
+    // Use the request's own host.
   }
   return readText(message, 'host') ?? ''
 }
 
-/** undici takes a URL as well. */
 function originOf(request: object): string {
   const origin = readField(request, 'origin')
   return origin instanceof URL ? origin.origin : (readText(request, 'origin') ?? '')
 }
 
-/**
- * A connection that moves bytes after the request that opened it is over may be a database's, in a pool, and those bytes
- * anybody's. The queries of others wait in the driver, so nothing that touches the socket tells whose they are.
- */
+// A pooled database connection moves bytes for other requests after the one that opened it has ended. Their queries
+// wait in the driver, so no sensor can tell whose bytes these are.
 function openerOf({ socket, opener }: SocketRecord): Context | null {
   if (!(opener instanceof Opener)) return null
   const { context, movedWhenOver } = opener
@@ -110,7 +103,6 @@ function openerOf({ socket, opener }: SocketRecord): Context | null {
   return isUnderWay || bytesMoved(socket) === Math.max(0, movedWhenOver) ? context : null
 }
 
-/** Does it carry a request of `node:http`, undici or `fetch()` right now? */
 export function isInHttpUse({ socket }: SocketRecord): boolean {
   return clientRequestOf(socket) !== null || undiciRequestOn(socket) !== null
 }

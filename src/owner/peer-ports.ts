@@ -1,11 +1,9 @@
-/**
- * The short-lived ports of each host that sockets in trouble go to, or came in on. Passive FTP and its kin take a new port for
- * each transfer: from the fourth on, a host's are one site, `to 10.0.0.5:*`.
- */
+// Passive FTP and the like use a new port for each transfer. A host with more than three short-lived ports in trouble
+// is one site, `to 10.0.0.5:*`.
 import type { Endpoint } from '../core/report.js'
 import { formatEndpoint } from '../core/endpoint.js'
 
-/** Where Linux begins to give out ports by itself (ip(7), `ip_local_port_range`); services mostly lie below. */
+/** Linux's first ephemeral port (ip(7), `ip_local_port_range`). */
 const FIRST_SHORT_LIVED = 32_768
 const MOST_PORTS = 3
 const MOST_HOSTS = 1000
@@ -13,7 +11,7 @@ const MOST_HOSTS = 1000
 export class PeerPorts {
   readonly #ports = new Map<string, Set<number>>()
 
-  /** A socket that goes to this place is in trouble. */
+  /** A socket to this place is in trouble. */
   note({ address, port }: Endpoint): void {
     if (port === null || port < FIRST_SHORT_LIVED) return
     const ports = this.#ports.get(address) ?? new Set()
@@ -22,7 +20,7 @@ export class PeerPorts {
     if (this.#ports.size > MOST_HOSTS) this.#ports.delete(this.#ports.keys().next().value!)
   }
 
-  /** `10.0.0.5:443`, or `10.0.0.5:*` where its ports tell nothing. */
+  /** `10.0.0.5:443`, or `10.0.0.5:*` for one of many. */
   name(place: Endpoint): string {
     const name = formatEndpoint(place)
     const isOneOfMany = place.port !== null && place.port >= FIRST_SHORT_LIVED && this.#hasMany(place.address)

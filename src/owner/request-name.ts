@@ -1,29 +1,27 @@
-/**
- * What a request is called. A request is the application's object: any of its properties may throw, and then that one field is
- * `unreadable`. Nothing of this runs before somebody looks.
- */
+// Names requests when somebody looks. A request is the application's object: a property that throws is shown as
+// `unreadable`.
 import { readField, readText } from '../core/foreign.js'
 import type { RequestName } from '../socket/record.js'
 import { foldPath } from './site.js'
 
-/** The part of an IncomingMessage, as Node, Express and others leave it, that names a request. */
+/** The parts of an IncomingMessage, as Node, Express and others fill them, that name a request. */
 export interface RequestLike {
   readonly method?: string | undefined
   readonly url?: string | undefined
-  /** Express and Connect keep the whole path here while they strip `url`. */
+  /** The whole path, while Express or Connect shortens `url`. */
   readonly originalUrl?: unknown
   readonly baseUrl?: unknown
-  /** Express: the matched route. */
+  /** The matched route in Express. */
   readonly route?: unknown
 }
 
-/** The part of a ServerResponse that a drain needs: it tells the client that the connection ends here. */
+/** The parts of a ServerResponse that a drain needs. */
 export interface ResponseLike {
   readonly headersSent: boolean
   setHeader(name: string, value: string): unknown
 }
 
-/** The part of a WebSocket (package ws) that the report and a drain need. */
+/** The parts of a `ws` WebSocket that the report and a drain need. */
 export interface WebSocketLike {
   readonly isPaused: boolean
   /** 0 connecting, 1 open, 2 closing, 3 closed (WHATWG WebSockets, section 3.1). */
@@ -31,25 +29,24 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void
 }
 
-/** The pattern of a route, or what finds it when a report asks: some routers choose only after the adapter was called. */
+/** The pattern of a route, or a function that finds it when a report asks. */
 export type ToldRoute = string | (() => string | null | undefined)
 
-/** What a framework left of a request's route. */
 export interface RoutedRequest {
-  /** The matched route, an object of the framework's. */
+  /** The framework's object for the matched route. */
   readonly route: unknown
   /** The application that has the request. */
   readonly app: unknown
-  /** The real path that the routers above the route took away. */
+  /** The path that routers above the route removed. */
   readonly baseUrl: string
-  /** The whole path, without its query. */
+  /** The whole path without its query. */
   readonly path: string
 }
 
-/** @returns the pattern, or an empty string where it is not known. What it throws counts as not known. */
+/** @returns the pattern, or an empty string if unknown; an exception counts as unknown */
 export type RouteOf = (request: RoutedRequest) => string
 
-/** Routes that adapters have told, kept beside the request, which is not written to, and for no longer than it lives. */
+// Routes told by adapters, held weakly by request.
 export class ToldRoutes {
   readonly #routes = new WeakMap<object, ToldRoute>()
   readonly #finders = new WeakMap<object, RouteOf>()
@@ -58,50 +55,50 @@ export class ToldRoutes {
     this.#routes.set(request, route)
   }
 
-  /** Finds the routes of this server's requests. @param routeOf `null`: nobody does any more */
+  // `null` removes the finder of this server.
   tellFinder(server: object, routeOf: RouteOf | null): void {
     if (routeOf === null) this.#finders.delete(server)
     else this.#finders.set(server, routeOf)
   }
 
-  /** @returns an empty string where nobody finds one; never throws */
+  // Returns an empty string for an unknown route; never throws.
   find(request: object, routed: RoutedRequest): string {
     try {
       const socket = readField(request, 'socket')
       const server = typeof socket === 'object' && socket !== null ? readField(socket, 'server') : null
       return typeof server === 'object' && server !== null ? (this.#finders.get(server)?.(routed) ?? '') : ''
     } catch {
-      // The adapter is somebody else's.
+      // The adapter's code failed.
       return ''
     }
   }
 
-  /** @returns an empty string where nobody told a route; never throws */
+  // Returns an empty string for an unknown route; never throws.
   of(request: object): string {
     try {
       const told = this.#routes.get(request)
       const route: unknown = typeof told === 'function' ? told() : told
       return typeof route === 'string' ? route : ''
     } catch {
-      // The adapter is somebody else's.
+      // The adapter's code failed.
       return ''
     }
   }
 }
 
-/** @returns `null` for what has no method: no request of HTTP */
+// `null` without a method: not an HTTP request.
 export function nameRequest(request: object, routes: ToldRoutes): RequestName | null {
   const method = readText(request, 'method')
   if (method === null || method === '') return null
   return { method, path: pathOf(request), route: routes.of(request) || routeLeftBy(request, routes) }
 }
 
-/** `GET /users/:id`, or as it came where no route is known: `GET /users/7` */
+/** `GET /users/:id`, or `GET /users/7` without a known route. */
 export function textOfRequest({ method, path, route }: RequestName): string {
   return `${method} ${route === '' ? path : route}`
 }
 
-/** The same for all that differ only in an id: `GET /users/:id` */
+/** `GET /users/:id` for all ids. */
 export function siteOfRequest({ method, path, route }: RequestName): string {
   // The target of a CONNECT is a host and a port.
   return `${method} ${route !== '' ? route : method === 'CONNECT' ? path : foldPath(path)}`
@@ -111,7 +108,7 @@ function pathOf(request: object): string {
   return withoutQuery(readText(request, 'originalUrl') ?? readText(request, 'url') ?? '')
 }
 
-/** What Express and its kin leave on the request; without an adapter, what lies above the route is read from its real path. */
+// The route that Express and the like leave on the request. What lies above it comes from the real path.
 function routeLeftBy(request: object, routes: ToldRoutes): string {
   const route = readField(request, 'route')
   const baseUrl = readText(request, 'baseUrl') ?? ''
@@ -125,7 +122,7 @@ function routeLeftBy(request: object, routes: ToldRoutes): string {
   return pattern === '/' && above !== '' ? above : above + pattern
 }
 
-/** `/buckets/b1` as `/buckets/:bucket`, where the routers pass their values on (`mergeParams`). */
+// `/buckets/b1` as `/buckets/:bucket`, for routers with `mergeParams`.
 function nameParams(path: string, params: unknown, below: string): string {
   if (path === '' || typeof params !== 'object' || params === null) return path
   const names = new Map<unknown, string>()
@@ -145,16 +142,12 @@ function decoded(segment: string): string {
   }
 }
 
-/**
- * Query strings carry secrets: they never leave this function. An absolute-form target (RFC 9112, section 3.2.2) loses
- * its query as well, and the user and password before its host.
- */
+// Removes the query, which may carry secrets, and the user of an absolute target (RFC 9112, section 3.2.2).
 export function withoutQuery(target: string): string {
   const end = target.search(/[?#]/)
   return withoutUser(end === -1 ? target : target.slice(0, end))
 }
 
-/** `http://user:secret@host/`, as a proxy may be asked: who asks is nobody's business. */
 export function withoutUser(target: string): string {
   return target.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/]*@/i, '$1')
 }

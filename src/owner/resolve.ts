@@ -1,4 +1,4 @@
-/** Whose a socket is: the one place that decides it. Runs when somebody looks, once for each look, and changes nothing. */
+/** The one place that decides who owns a socket. Runs once for each look and changes nothing. */
 import { readField } from '../core/foreign.js'
 import type { Endpoint, Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
@@ -16,7 +16,7 @@ export interface OwnerSources {
   readonly routes: ToldRoutes
   readonly makers: Makers
   readonly ports: PeerPorts
-  /** `which`: the stack that matters. `null` where none is recorded. */
+  /** `null` if no stacks are recorded. */
   readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
 
@@ -28,7 +28,7 @@ export interface Resolved {
 const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
 const NO_STACKS: StackReading = { stack: null, site: null }
 
-/** @param served the site of the accepted connection that an outgoing one is piped to or from, if there is one */
+/** `served`: the site of an accepted connection piped to or from this outgoing one, or `null`. */
 export function resolveOwner(
   record: SocketRecord,
   addresses: Addresses,
@@ -65,7 +65,7 @@ function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sour
   }
 }
 
-/** The request that holds an accepted connection; `null` where none does, or none is known any more. */
+/** The request that occupies an accepted connection, if known. */
 export function requestHolding({ socket, hint }: SocketRecord, routes: ToldRoutes): RequestName | null {
   if (hint !== null && hint.request !== null) return hint.request
   const request = requestOn(socket)
@@ -107,7 +107,7 @@ function ownOutbound(
   }
 }
 
-/** Whoever asks a proxy for a tunnel wants the host behind it. */
+/** A proxy's client wants the host behind the tunnel. */
 function tunnelOf(request: RequestInfo | null): string | null {
   return request?.method === 'CONNECT' ? `CONNECT ${request.path}` : null
 }
@@ -115,7 +115,7 @@ function tunnelOf(request: RequestInfo | null): string | null {
 function nameListener(record: SocketRecord, local: Endpoint | null, ports: PeerPorts): string {
   if (local !== null)
     return `listener ${local.port === null ? local.address : ports.name({ ...local, address: '' })}`
-  // Told to listen on a descriptor that it was given, as systemd does it.
+  // It listens on an inherited descriptor, as under systemd.
   const fd = listeningDescriptorOf(record.socket)
   return fd === -1 ? 'unknown listener' : `listener fd ${fd}`
 }
@@ -128,7 +128,7 @@ function shown({ stack, accesses }: StackReading): Pick<Owner, 'stack' | 'access
   return accesses === undefined ? { stack } : { stack, accesses }
 }
 
-/** Of a WebSocket, what only ws knows: that the application has paused it, for one; of an upgrade, whether anybody answered. */
+/** What only a WebSocket or an upgrade can tell: paused by the application, or not answered. */
 function contextOf({ hint, socket }: SocketRecord): Readonly<Record<string, string>> {
   if (hint === null) return NO_CONTEXT
   const { kind, bytesWrittenBefore } = hint

@@ -1,7 +1,5 @@
-/**
- * What must be heard while it happens, because nobody could look it up later: in whose work something is opened, and by which
- * line. With `context: 'off'` and `stacks: 'off'` nothing is heard.
- */
+// Listens for what can't be looked up later: which request opens something, and on which line. With `context: 'off'`
+// and `stacks: 'off'` it listens to nothing.
 import { Socket } from 'node:net'
 import { readField, readText } from '../core/foreign.js'
 import type { RunDetached } from '../base/detached.js'
@@ -30,7 +28,7 @@ import { Stacks } from './stacks/recorder.js'
 
 export interface SensorHooks {
   isActive(): boolean
-  /** The guard itself is touching sockets right now. */
+  /** The guard is touching sockets itself. */
   isActing(): boolean
   readonly runDetached: RunDetached
   recordOf(socket: Socket): SocketRecord | null
@@ -39,7 +37,7 @@ export interface SensorHooks {
 
 export interface OwnerSensors {
   readonly sources: OwnerSources
-  /** How handlers are to be run; `null` where nobody wants to know. */
+  /** How to run a request's handlers; `null` to leave them alone. */
   readonly scope: RequestScope | RequestRunner | null
   readonly patches: readonly Patch[]
   onAdopted(record: SocketRecord): void
@@ -51,7 +49,7 @@ export interface OwnerSensors {
   stop(): void
 }
 
-/** @throws `SLG_ERR_MISSING_PEER` */
+/** Throws `SLG_ERR_MISSING_PEER`. */
 export function startOwnerSensors(
   options: Pick<ResolvedOptions, 'context' | 'stacks'>,
   routes: ToldRoutes,
@@ -81,7 +79,7 @@ export function startOwnerSensors(
   }
 
   const ports = new PeerPorts()
-  /** Node forgets the request when its answer has come, whatever that was, and the socket is the application's. */
+  /** Keeps the name of a CONNECT request, which Node forgets after the answer. */
   function nameTunnel(record: SocketRecord): void {
     try {
       const request = clientRequestOf(record.socket)
@@ -176,7 +174,7 @@ export function startOwnerSensors(
   }
 }
 
-/** An agent hands `connect()` the options of the request (lib/_http_agent.js `createSocket`). */
+/** An agent passes the request's options to `connect()` (lib/_http_agent.js `createSocket`). */
 function asksForTunnel(args: ArrayLike<unknown>): boolean {
   const options: unknown = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0]
   return typeof options === 'object' && options !== null && readField(options, 'method') === 'CONNECT'

@@ -1,10 +1,8 @@
-/**
- * What leaks are grouped by: names that differ only in an id or a number are one site, because they are one piece of code. Words
- * stay: only what looks as if a machine had made it becomes `:id`.
- */
+// Leaks are grouped by site. Names that differ in an id or a number are one site, so parts that look machine-made
+// become `:id`.
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
-/** The scheme and the host of an absolute target, which are no path. */
+/** The scheme and host of an absolute target. */
 const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/]*/i
 const SEPARATOR = /([-_.~,;=@]+)/
 const ID = ':id'
@@ -15,7 +13,7 @@ export function foldPath(path: string): string {
   return authority + path.slice(authority.length).split('/').map(foldSegment).join('/')
 }
 
-/** `GET /item/7` -> `GET /item/:id`; what is no request is left as it is. */
+/** `GET /item/7` -> `GET /item/:id`; other names stay. */
 export function foldName(name: string): string {
   const [, method, path] = /^([A-Z]+) (\/.*)$/s.exec(name) ?? []
   return path === undefined ? name : `${method} ${foldPath(path)}`
@@ -34,7 +32,7 @@ function isId(text: string): boolean {
   return /^\d+$/.test(text) || (/^[\da-f]{8,}$/i.test(text) && /\d/.test(text)) || isRandom(text)
 }
 
-/** Letters and digits change more often than in a word with a number. */
+/** Letters and digits alternate more than in a word with a number. */
 function isRandom(text: string): boolean {
   if (text.length < 8 || !/^[a-z\d]+$/i.test(text)) return false
   return (text.match(/\d(?=[a-z])|[a-z](?=\d)/gi)?.length ?? 0) >= 3

@@ -3,15 +3,14 @@ import { boundedValues } from './bounded-values.js'
 import type { ContextProvider } from './provider.js'
 
 /**
- * Reads an AsyncLocalStorage that the application itself keeps. Costs one `getStore()` and a small copy for each outgoing
- * connection and request; the storage is paid for already.
+ * Reads an AsyncLocalStorage of the application. Costs one `getStore()` and a small copy for each outgoing connection
+ * and request.
  *
  * @param storage the application's own
- * @param pick which of its values may stand in a report: ids and names, never secrets. Strings, numbers and booleans are
- *   copied, 16 of at most 200 characters each; the rest is left out. A value named `request` names the site.
+ * @param pick the values to show: ids and names, never secrets. Strings, numbers and booleans are copied, 16 of at most
+ * 200 characters each. A value named `request` names the site.
  * @example
- * const storage = new AsyncLocalStorage<{ requestId: string; user: User }>()
- * install({ context: fromAsyncLocalStorage(storage, ({ requestId }) => ({ requestId })) })
+ *   install({ context: fromAsyncLocalStorage(storage, ({ requestId }) => ({ requestId })) })
  */
 export function fromAsyncLocalStorage<T>(
   storage: Pick<AsyncLocalStorage<T>, 'getStore'>,

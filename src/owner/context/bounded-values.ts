@@ -1,10 +1,10 @@
 import { readField, readText } from '../../core/foreign.js'
 
-/** A store may hold anything: what goes into a report is a few short strings, copied. */
+/** A store may hold anything; a report gets a few short strings. */
 const MOST_VALUES = 16
 const LONGEST_VALUE = 200
 
-/** The strings, numbers and booleans among `values` as short strings; `null` when nothing is left. */
+/** The strings, numbers and booleans among `values`, shortened; `null` if there are none. */
 export function boundedValues(values: unknown): Readonly<Record<string, string>> | null {
   if (typeof values !== 'object' || values === null) return null
   const copied: [string, string][] = []
@@ -20,7 +20,7 @@ function keysOf(values: object): string[] {
   try {
     return Object.keys(values)
   } catch {
-    // A Proxy.
+    // A Proxy may throw.
     return []
   }
 }

@@ -1,8 +1,5 @@
-/**
- * Reads namespaces of cls-hooked. The package is never loaded from here: a second copy of it would empty the list of
- * namespaces of the first while it loads (cls-hooked 4.2.2, context.js, last lines), and reading needs none of it:
- * `process.namespaces` is where every copy keeps them.
- */
+// Reads cls-hooked namespaces through `process.namespaces`. Loading a second copy of the package would empty the first
+// one's list (cls-hooked 4.2.2, context.js, last lines).
 import { join } from 'node:path'
 import { SocketLeakGuardError } from '../../base/errors.js'
 import { boundedValue } from './bounded-values.js'
@@ -13,7 +10,7 @@ export interface ClsNamespace {
   get(key: string): unknown
 }
 
-/** What an application may call the ids of a request, and what may be shown without asking it. */
+// Names under which request ids are common and safe to show.
 const WELL_KNOWN_KEYS = [
   'request',
   'requestId',
@@ -29,14 +26,14 @@ const WELL_KNOWN_KEYS = [
 ]
 
 /**
- * Reads a namespace of cls-hooked that the application already runs; the guard never creates one. cls-hooked itself
- * is dear (its async_hooks make every promise dearer, see docs/context.md); reading it costs a property or two.
+ * Reads a namespace of cls-hooked that the application already runs. Reading costs a property or two; cls-hooked itself
+ * slows down each promise (docs/context.md).
  *
- * @param namespace the namespace, or its name: then it is looked up at each reading, so it may be created later
- * @param keys which of its values may stand in a report: ids and names, never secrets. Strings, numbers and booleans are
- *   copied, cut at 200 characters. A value named `request` names the site.
+ * @param namespace the namespace, or its name, which is looked up at each reading
+ * @param keys the values to show: ids and names, never secrets. Strings, numbers and booleans are copied, cut at 200
+ * characters. A value named `request` names the site.
  * @example
- * install({ context: fromClsHooked('my-app', ['requestId']) })
+ *   install({ context: fromClsHooked('my-app', ['requestId']) })
  */
 export function fromClsHooked(namespace: ClsNamespace | string, keys: readonly string[]): ContextProvider {
   const chosen = [...keys]
@@ -49,11 +46,8 @@ export function fromClsHooked(namespace: ClsNamespace | string, keys: readonly s
   }
 }
 
-/**
- * `context: 'cls-hooked'`: the well-known ids of every namespace that the application runs.
- *
- * @throws `SLG_ERR_MISSING_PEER` when cls-hooked is neither running nor found from here or the working directory
- */
+// `context: 'cls-hooked'`: the well-known ids of each namespace.
+// Throws `SLG_ERR_MISSING_PEER` if cls-hooked is neither running nor found from here or the working directory.
 export function fromRunningClsHooked(): ContextProvider {
   if (!isClsHookedThere()) {
     throw new SocketLeakGuardError(
@@ -82,7 +76,7 @@ function readKeys(
   return values
 }
 
-/** A destroyed namespace leaves `null` behind. */
+// A destroyed namespace is `null`.
 function namespacesOfProcess(): Readonly<Record<string, ClsNamespace | null>> {
   return (process as { namespaces?: Record<string, ClsNamespace | null> }).namespaces ?? {}
 }

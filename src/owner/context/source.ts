@@ -1,4 +1,4 @@
-/** Where context comes from in this process: the option `context`, made usable inside the host's callbacks. */
+/** Makes the option `context` usable inside the host's callbacks. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ContextChoice } from '../../options/options.js'
 import type { RequestRunner, RequestScope } from '../../socket/patches.js'
@@ -10,26 +10,20 @@ import { fromRunningClsHooked } from './cls-hooked.js'
 import type { ContextProvider } from './provider.js'
 import { Work } from './work.js'
 
-/** What was running: in words, or as a request that is named when a report asks. */
+/** Values to show, or a request that is named when a report asks. */
 export type Context = Readonly<Record<string, string>> | Work
 
 export interface ContextSource {
-  /** Never throws. */
   current(): Context | null
-  /** How it is told which request is being handled; `null` for a source that only reads. */
+  /** Called around each request's handlers; `null` for a source that only reads. */
   readonly scope: RequestScope | RequestRunner | null
-  /** It also knows what goes on after a handler's first `await`. */
+  /** Works after a handler's first `await` too. */
   readonly isAsync: boolean
   stop(): void
 }
 
-/**
- * @param choice the option `context`
- * @param isStackAlwaysTaken who pays for a stack at each access wants everybody named, which `auto` then takes into account
- * @param onFailure a provider of the application's threw
- * @throws `SLG_ERR_MISSING_PEER`
- * @returns `null` where nothing is to be asked
- */
+// `isStackAlwaysTaken` makes `auto` choose more precision. Throws `SLG_ERR_MISSING_PEER`; returns `null` if there is
+// nothing to ask.
 export function selectContext(
   choice: ContextChoice | ContextProvider,
   isStackAlwaysTaken: boolean,
@@ -49,10 +43,8 @@ export function selectContext(
   }
 }
 
-/**
- * The request whose handlers run at this moment, known for as long as they run without a break: what they open before their
- * first `await` or callback is opened in its work. Rests on no async hook, and allocates for what opens something.
- */
+// Knows the request whose handlers are running until their first `await` or callback. Uses no async hook, and allocates
+// when something is opened.
 function whileHandlersRun(routes: ToldRoutes): ContextSource {
   interface Run {
     readonly event: string
@@ -82,7 +74,7 @@ function whileHandlersRun(routes: ToldRoutes): ContextSource {
   }
 }
 
-/** `enterWith()` and not `run()`, which would add two frames to every stack of the application. */
+/** `run()` would add two frames to each stack of the application. */
 function ownStorage(routes: ToldRoutes): ContextSource {
   const storage = new AsyncLocalStorage<Work | undefined>()
   return {
@@ -126,12 +118,12 @@ function fromProvider(
   }
 }
 
-/** The path, not the route: a provider of the application's wants strings, and no router has run yet. */
+/** The path, because no router has run yet. */
 function describeRequest(request: object): string {
   return `${readText(request, 'method') ?? ''} ${withoutQuery(readText(request, 'url') ?? '')}`
 }
 
-/** The host's own work runs once, whatever the provider does around it, and what it throws stays its own. */
+/** The handlers run exactly once and their errors stay their own, whatever the provider does. */
 function runOnce<T>(
   provider: ContextProvider,
   request: string,
@@ -159,7 +151,6 @@ function runOnce<T>(
   return once()
 }
 
-/** As the report shows it. */
 export function valuesOf(context: Context | null): Readonly<Record<string, string>> | null {
   if (!(context instanceof Work)) return boundedValues(context)
   const request = context.name()

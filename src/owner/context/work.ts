@@ -4,16 +4,14 @@ import { requestOn } from '../../socket/fields.js'
 import type { RequestName } from '../../socket/record.js'
 import { nameRequest, siteOfRequest, textOfRequest, type ToldRoutes } from '../request-name.js'
 
-/**
- * The request in whose work something is done, as a store of the guard's own. It holds the request weakly, because a store lives
- * as long as the last connection or timer that was made in it.
- */
+// The request being handled, as the value of the guard's own store. Connections and timers keep a store alive, so it
+// holds the request weakly.
 export class Work {
   readonly #request: WeakRef<object>
   readonly #routes: ToldRoutes
-  /** Of an upgrade or a tunnel: its socket may outlive the request by hours, and nothing is paired with it by the request. */
+  /** Of an upgrade or tunnel, whose socket may outlive the request by hours. Nothing is paired by it. */
   readonly isHandedOver: boolean
-  /** As it was called when something was last opened in it. */
+  /** The name when something was last opened. */
   #name: RequestName | null = null
 
   constructor(request: object, event: string, routes: ToldRoutes) {
@@ -22,7 +20,7 @@ export class Work {
     this.isHandedOver = event === 'upgrade' || event === 'connect'
   }
 
-  /** Something is opened in its work, and may outlive it: its name is written down. */
+  /** Keeps the name for what is opened now and may outlive the request. */
   note(): void {
     this.#name = this.#nameNow()
   }
@@ -31,14 +29,14 @@ export class Work {
     return this.#request.deref() === request
   }
 
-  /** The accepted connection, while the request can still be asked. */
+  /** The accepted connection, while the request exists. */
   connection(): Socket | null {
     const request = this.#request.deref()
     const socket = request === undefined ? null : readField(request, 'socket')
     return socket instanceof Socket ? socket : null
   }
 
-  /** It is answered, or its connection has gone. An upgrade lasts as long as its connection. */
+  /** Answered, or the connection is closed. An upgrade lasts as long as its connection. */
   isOver(): boolean {
     const request = this.#request.deref()
     const socket = this.connection()
@@ -46,13 +44,13 @@ export class Work {
     return !this.isHandedOver && requestOn(socket) !== request
   }
 
-  /** `GET /users/:id`, or the path where no framework told a route; `null` for what has no method. */
+  /** `GET /users/:id`, or the path without a known route; `null` without a method. */
   name(): string | null {
     const name = this.#nameNow()
     return name === null ? null : textOfRequest(name)
   }
 
-  /** As `name()`, without its ids. */
+  /** The name without ids. */
   site(): string | null {
     const name = this.#nameNow()
     return name === null ? null : siteOfRequest(name)

@@ -1,47 +1,44 @@
 import { sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** A frame of a stack, or where that was written. */
 export interface Place {
-  /** A path, or a URL that is none: `webpack://app/src/route.ts`. */
+  /** A path, or a URL like `webpack://app/src/route.ts`. */
   readonly file: string
-  /** From 1. */
   readonly line: number
-  /** From 1. */
+  /** From 1, as the line. */
   readonly column: number
 }
 
 const MOST_FRAMES = 10
-/** Node's own frames of a `fetch()` alone are about forty, and a package may add many of its own. */
+/** Node's own frames of a `fetch()` alone are about forty. */
 const DEEPEST = 100
 
-/** An Error as deep as is needed, whatever the application has set. */
+/** Ignores the application's `Error.stackTraceLimit`. */
 export function captureError(): Error {
   const before = Error.stackTraceLimit
   try {
     Error.stackTraceLimit = DEEPEST
     return new Error('access')
   } catch {
-    // Frozen intrinsics: as deep as it is.
+    // Frozen intrinsics: the limit can't be changed.
     return new Error('access')
   } finally {
     try {
       Error.stackTraceLimit = before
     } catch {
-      // As it was.
+      // Still frozen.
     }
   }
 }
 
-/** @param stack of an Error; an application's own Error.prepareStackTrace may return the call sites as they are */
+/** `stack` is an array of call sites if the application's Error.prepareStackTrace returns them. */
 export function linesOf(stack: unknown): string[] {
   if (Array.isArray(stack)) return stack.map((site) => ` ${String(site)}`)
   return typeof stack === 'string' ? stack.split('\n').slice(1) : []
 }
 
-/** `null` for a frame that lies in no file, as Node's own: "node:internal/process/task_queues:95:5". */
+/** `null` for a frame without a file, as "node:internal/process/task_queues:95:5". */
 export function frameOf(line: string): Place | null {
-  // A place stands alone or in brackets.
   const found = /(?:\(|\s)((?:[a-z][a-z\d+.-]+:\/\/|\/|[A-Za-z]:[\\/])[^()]*):(\d+):(\d+)\)?$/.exec(line)
   if (found === null) return null
   return { file: pathOf(found[1]!), line: Number(found[2]), column: Number(found[3]) }
@@ -55,10 +52,7 @@ function pathOf(file: string): string {
   }
 }
 
-/**
- * A dependency's code, not the application's own: below `node_modules`, or of a bundler's making (webpack names what it
- * adds `webpack/runtime/...`, `webpack/bootstrap` and `external ...`).
- */
+/** Below `node_modules`, or made by a bundler: `webpack/runtime/...`, `webpack/bootstrap`, `external ...`. */
 export function isDependency({ file }: Place): boolean {
   return (
     file.includes(`${sep}node_modules${sep}`) ||
@@ -66,10 +60,8 @@ export function isDependency({ file }: Place): boolean {
   )
 }
 
-/**
- * The frames to show, innermost first. What called the application's outermost function is its framework, and always the
- * same. Where there are too many, the frames of the packages that the application called into make room for its own.
- */
+// Frames to show, innermost first, up to the outermost one of the application; beyond it is its framework. If there are
+// too many, the application's come before its dependencies'.
 export function selectFrames<Frame extends Place>(frames: readonly Frame[]): Frame[] {
   const outermost = frames.findLastIndex((frame) => !isDependency(frame))
   const upToApplication = outermost === -1 ? frames : frames.slice(0, outermost + 1)
@@ -77,7 +69,7 @@ export function selectFrames<Frame extends Place>(frames: readonly Frame[]): Fra
   return upToApplication.slice(start, start + MOST_FRAMES)
 }
 
-/** The innermost frame of the application; without one, the place where the outermost package called the next. */
+/** The innermost frame of the application; without one, the outermost call into a package. */
 export function indexOfSite(frames: readonly Place[]): number {
   const own = frames.findIndex((frame) => !isDependency(frame))
   if (own !== -1) return own

@@ -1,21 +1,19 @@
-/** The guard's own frames in a stack: nobody's leak. */
+/** Recognises the guard's own frames in a stack. */
 import { readFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { captureError, frameOf, linesOf } from './frames.js'
 
 const NAME = 'socket-leak-guard'
-/** Installed as a package, or taken from there by a bundler that wrote a source map. */
+/** An installed package, or its source in a bundle with a source map. */
 const INSTALLED = /[\\/]node_modules[\\/]socket-leak-guard[\\/]/
-/** In a checkout, or where a link leads to one. */
+/** A checkout, or a link to one. */
 const OUR_FOLDERS =
   /^(?:(?:build|dist)[\\/])?(?:src|adapters)[\\/]|^dist[\\/](?!(?:test|bench|examples)[\\/])/
 
 export interface OwnFrames {
   isOwn(file: string): boolean
-  /**
-   * A bundle that has the guard in it. Where no map tells our frames from the application's, all are dropped: better than to
-   * blame the application for ours.
-   */
+  // In a bundle without a map our frames can't be told from the application's. All are dropped, because blaming the
+  // application for ours is worse.
   isIndistinct(file: string): boolean
 }
 
@@ -33,7 +31,7 @@ export function recogniseOwnFrames(): OwnFrames {
   }
 }
 
-/** The folder of the package in which a file lies; `null` if that is another package than ours. */
+/** `null` if the file lies in another package. */
 function rootOf(file: string): string | null {
   for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
     const name = packageNameIn(folder)

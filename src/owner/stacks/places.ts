@@ -1,4 +1,4 @@
-/** From an Error to lines that a reader can open: only the application's frames, with the line of source they point to. */
+/** Turns an Error into source lines of the application. */
 import { isAbsolute, relative } from 'node:path'
 import {
   captureError,
@@ -16,20 +16,19 @@ const MOST_PLACES = 2000
 const LARGEST_FILE = 1_000_000
 const LONGEST_LINE = 120
 
-/** Where a frame was written. */
 export interface ShownPlace extends Place {
-  /** The line of source, trimmed; empty where it can't be read. */
+  /** The trimmed source line; empty if it can't be read. */
   readonly text: string
 }
 
 export class Places {
-  /** One object for each line of a stack, which captures have in common. */
+  /** Captures share one object for each line of a stack. */
   readonly #frames = new Map<string, Place | null>()
   readonly #shown = new WeakMap<Place, ShownPlace>()
   readonly #maps = new SourceMaps()
   #own: OwnFrames | null = null
 
-  /** The application's frames as they run, innermost first, without a hold on what the Error holds. */
+  /** The application's compiled frames, innermost first. */
   framesOf(error: Error): Place[] {
     try {
       const own = (this.#own ??= recogniseOwnFrames())
@@ -40,17 +39,16 @@ export class Places {
     }
   }
 
-  /** The frames of the caller. */
   capture(): Place[] {
     return this.framesOf(captureError())
   }
 
-  /** Where these frames were written; a frame itself where no map tells. */
+  /** The original places, or the frames themselves without a map. */
   show(frames: readonly Place[]): ShownPlace[] {
     return selectFrames(
       frames
         .map((frame) => this.#show(frame))
-        // Bundled, our frames and those of dependencies are known by their sources alone.
+        // In a bundle, frames are recognised by their sources.
         .filter(({ file }) => this.#own?.isOwn(file) !== true && this.#own?.isIndistinct(file) !== true),
     )
   }
@@ -59,7 +57,7 @@ export class Places {
     if (line.includes('(node:')) return null
     const known = this.#frames.get(line)
     if (known !== undefined) return known
-    // A piece of a stack would hold the whole.
+    // A piece of a string keeps the whole string alive.
     const text = detach(line)
     const frame = frameOf(text)
     if (this.#frames.size >= MOST_PLACES) this.#frames.delete(this.#frames.keys().next().value!)
@@ -79,9 +77,9 @@ export class Places {
   }
 
   #originalOf(frame: Place): ShownPlace | null {
-    // Node has put the original positions into the stack already (lib/internal/source_map/prepare_stack_trace.js).
+    // The stack has original positions already (lib/internal/source_map/prepare_stack_trace.js).
     if (process.sourceMapsEnabled) return null
-    // A map of a dependency may well name sources outside of it, which would be the application's then.
+    // A dependency's map may name sources that would look like the application's.
     if (isDependency(frame) || !isAbsolute(frame.file)) return null
     const original = this.#maps.originalPlaceOf(frame)
     if (original === null) return null
@@ -92,13 +90,13 @@ export class Places {
   }
 }
 
-/** `app/proxy.ts:42 - const upstream = net.connect(port)`; with the column instead where the source can't be read. */
+/** `app/proxy.ts:42 - const upstream = net.connect(port)`; with the column if the source can't be read. */
 export function describePlace({ file, line, column, text }: ShownPlace): string {
   const where = `${nameOf(file)}:${line}`
   return text === '' ? `${where}:${column}` : `${where} - ${text}`
 }
 
-/** `app/proxy.ts:42`: what to name a leak after. */
+/** `app/proxy.ts:42`, which names a leak. */
 export function siteOfPlaces(places: readonly Place[]): string | null {
   const place = places[indexOfSite(places)]
   return place === undefined ? null : `${nameOf(place.file)}:${place.line}`
@@ -120,7 +118,7 @@ function shorten(line = ''): string {
   return detach(text.length > LONGEST_LINE ? `${text.slice(0, LONGEST_LINE - 3)}...` : text)
 }
 
-/** V8 keeps the whole text for as long as a piece of it is held: so this is a copy. */
+/** A copy, because V8 keeps a whole string alive for a piece of it. */
 function detach(text: string): string {
   return Buffer.from(text).toString()
 }

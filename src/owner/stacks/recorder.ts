@@ -1,10 +1,6 @@
-/**
- * Stacks of creation and last access, for the sockets of which they are recorded.
- *
- * An Error is captured cheaply and formatted dearly, and until then it holds the receivers of its frames (`this` of every
- * method on the stack). So it is formatted once it has outlived half a second: by then the captures of a busy socket have
- * been replaced by later ones, and those of a short connection have gone with it.
- */
+// Records the stacks of a socket's creation and latest accesses. Capturing an Error is cheap and formatting it is not,
+// but until then the Error holds `this` of each frame. So it is formatted after half a second, when later captures have
+// replaced those of a busy socket and a short connection is gone.
 import type { Server } from 'node:net'
 import { readField } from '../../core/foreign.js'
 import type { AccessStacks } from '../../core/report.js'
@@ -18,53 +14,45 @@ import { Sample } from './sample.js'
 
 const MOST_CAPTURES = 4
 const SETTLE_AFTER_MS = 500
-/** A millisecond or two of formatting. */
 const MOST_AT_ONCE = 16
 
-/** What was last done to the socket; `created` is `connect()`. */
 const ACCESS_KINDS = ['created', 'reader', 'paused', 'wrote', 'ended'] as const
 type AccessKind = (typeof ACCESS_KINDS)[number]
 
-/** One stack. */
 export interface Capture {
   readonly kind: AccessKind | 'request'
   readonly atMs: number
-  /** That was made, until `frames` is read. */
+  /** The request made, until `frames` is read. */
   request: object | null
   /** `null` once `frames` has been read from it. */
   error: Error | null
-  /** Of the application, innermost first. None: Node was at work by itself. */
+  /** The application's frames, innermost first; empty if Node acted by itself. */
   frames: readonly Place[]
 }
 
-/**
- * Which code is asked for: who opened the connection, who made the request that it carries, who touched it last, or, where
- * nobody did, who listens for such connections.
- */
+// Which code to show: who opened the connection, made its request, touched it last, or listens for such connections.
 export type StackOf = 'created' | 'touched' | 'accepted' | Capture | null
 
-/** What the recorded stacks tell of one socket. */
 export interface StackReading {
   readonly site: string | null
   readonly stack: readonly string[] | null
-  /** Only of a socket whose stacks are recorded. */
   readonly accesses?: AccessStacks
 }
 
 export interface StacksOptions {
-  /** Calls back in nobody's async context, without keeping the process alive. */
+  /** Must not keep an async context or the process alive. */
   later(callback: () => void, ms: number): void
 }
 
-/** Decides whose stacks are recorded, and records them. Its methods are called inside the host's own calls. */
+/** Its methods run inside the host's own calls. */
 export class Stacks {
   readonly #sample: Sample
   readonly #later: StacksOptions['later']
   readonly #places = new Places()
-  /** Of the sockets that are recorded: in the order of time, at most four. */
+  /** At most four for each recorded socket, oldest first. */
   readonly #captures = new WeakMap<SocketRecord, Capture[]>()
   readonly #listening = new WeakMap<Server, readonly Place[]>()
-  /** Not formatted yet, the oldest first. */
+  /** Not formatted yet, oldest first. */
   readonly #fresh = new Set<Capture>()
   #isSettling = false
 
@@ -77,16 +65,14 @@ export class Stacks {
     if (this.#sample.takes(record)) this.#captures.set(record, [])
   }
 
-  /** @param args what `connect()` was called with */
   onOpened(record: SocketRecord, args: ArrayLike<unknown>): void {
     if (this.#sample.takesTarget(args) && !this.#captures.has(record)) this.#captures.set(record, [])
     this.onAccess(record, 'created')
   }
 
-  /** A request came in over a connection that may have served others. */
   onRequestReceived(record: SocketRecord): void {
     const captures = this.#captures.get(record) ?? []
-    // What the last user did says nothing about this one.
+    // Drop the accesses of earlier requests.
     const ofUser = captures.filter(({ kind }) => kind !== 'created')
     for (const capture of ofUser) this.#drop(captures, capture)
   }
@@ -95,11 +81,11 @@ export class Stacks {
     const captures = this.#captures.get(record)
     if (captures === undefined) return
     const last = captures.at(-1)
-    // What is written in one corked block, as the head and the body of a response, is one access.
+    // Writes in one corked block, as the head and body of a response, are one access.
     if (kind === 'wrote' && last?.kind === kind && last.error !== null && record.socket.writableCorked > 0)
       return
     const same = captures.filter((capture) => capture.kind === kind)
-    // Node itself calls most of these methods too: so beside the last stays the last of the application, or what may be it.
+    // Node calls these methods too, so the last access that may be the application's is kept beside the last one.
     const kept = same.findLast(({ frames }) => frames.length > 0) ?? same.find(({ error }) => error !== null)
     for (const capture of same) if (capture !== kept) this.#drop(captures, capture)
     if (captures.length === MOST_CAPTURES)
@@ -114,7 +100,7 @@ export class Stacks {
     if (!this.#listening.has(server)) this.#listening.set(server, this.#places.capture())
   }
 
-  /** From now on, every socket of this site. */
+  /** Record all sockets of this site from now on. */
   onLeaked(record: SocketRecord): void {
     this.#sample.onLeaked(record)
   }
@@ -124,7 +110,7 @@ export class Stacks {
     this.#captures.delete(record)
   }
 
-  /** A request that may have no socket yet. `null` when only a sample is recorded, and this is none of it. */
+  /** `null` outside the sample. The request may have no socket yet. */
   captureRequest(request: object): Capture | null {
     return this.#sample.takesRequest() ? this.#keep('request', captureError(), request) : null
   }
@@ -149,7 +135,7 @@ export class Stacks {
     return server === null ? touched : this.#places.show(this.#listening.get(server) ?? [])
   }
 
-  /** Of the latest of these accesses in which code of the application was at work. */
+  /** The latest of these accesses by the application. */
   #latest(captures: readonly Capture[], kinds: readonly AccessKind[]): readonly ShownPlace[] {
     const latest = captures.findLast(
       (capture) => kinds.includes(capture.kind as AccessKind) && this.#show(capture).length > 0,
@@ -199,7 +185,7 @@ export class Stacks {
   }
 }
 
-/** Of `node:http` or undici: nobody will ask for its stack any more. */
+/** Nobody will ask for the stack of this request. */
 function isOver(request: object | null): boolean {
   return (
     request !== null &&

@@ -1,7 +1,5 @@
-/**
- * Whose stacks are recorded. `always`: those of every socket. `sampled`: of one socket in 64, and of every later one of a site
- * that has leaked (outgoing: host and port; accepted: the listening port).
- */
+// Chooses the sockets whose stacks are recorded. `always`: each one. `sampled`: one in 64, and each later one of a site
+// that has leaked (outgoing: host and port; accepted: listening port).
 import { hostNameOf, readAddresses, serverOf } from '../../socket/fields.js'
 import type { SocketRecord } from '../../socket/record.js'
 import type { StacksChoice } from '../../options/options.js'
@@ -19,7 +17,6 @@ export class Sample {
     this.#isEverything = choice === 'always'
   }
 
-  /** A socket that is new. */
   takes(record: SocketRecord): boolean {
     if (this.#isEverything || this.#seen++ % ONE_IN === 0) return true
     if (record.direction !== 'inbound' || this.#leaking.size === 0) return false
@@ -27,12 +24,11 @@ export class Sample {
     return typeof address === 'object' && address !== null && this.#leaking.has(`:${address.port}`)
   }
 
-  /** @param args what `connect()` was called with */
   takesTarget(args: ArrayLike<unknown>): boolean {
     return this.#leaking.size > 0 && this.#leaking.has(targetOf(args))
   }
 
-  /** Of a request that has no socket yet nothing is known. */
+  /** A request without a socket has no site yet. */
   takesRequest(): boolean {
     return this.#isEverything || this.#leaking.size > 0 || this.#seen % ONE_IN === 0
   }
@@ -51,7 +47,7 @@ export class Sample {
   }
 }
 
-/** `host:port` as it was asked for: `connect(options)`, `connect(port, host)`, or what `net.connect()` makes of them. */
+/** `host:port` from `connect(options)`, `connect(port, host)` or the array `net.connect()` makes of them. */
 function targetOf(args: ArrayLike<unknown>): string {
   const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : Array.from(args)
   const { host, port } =

@@ -1,7 +1,5 @@
-/**
- * From compiled code to the place where it was written, for a process without `--enable-source-maps`: found in the file
- * and its map when a report asks, never before. Wherever anything is in doubt the compiled place stands.
- */
+// Maps compiled places to original ones in a process without `--enable-source-maps`. Files and maps are read when a
+// report asks; in doubt the compiled place stays.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
@@ -15,21 +13,21 @@ import {
 import type { Place } from './frames.js'
 
 export interface OriginalPlace extends Place {
-  /** The source as it was compiled, where the map carries it. */
+  /** The source text, if the map has it. */
   readonly content: string | null
 }
 
 const LARGEST_MAP = 4_000_000
-/** Such a map within the file itself, in base64, and a little more. */
+/** An inline map of that size in base64, and a little more. */
 const LONGEST_TAIL = Math.ceil((LARGEST_MAP * 4) / 3) + 10_000
 const LONGEST_NAME = 1000
 const MOST_MAPS = 8
 
 export class SourceMaps {
-  /** By file, the latest last. A map unfolds to some twenty times its size, so none is held against the garbage collector. */
+  /** Latest last. A map unfolds to about twenty times its size, so it is held weakly. */
   readonly #maps = new Map<string, WeakRef<{ readonly map: TraceMap | null }>>()
 
-  /** @returns `null`: the file has no map, or that doesn't tell */
+  /** @returns `null` without a usable map */
   originalPlaceOf(place: Place): OriginalPlace | null {
     try {
       const map = this.#mapOf(place.file)
@@ -68,12 +66,12 @@ function loadMap(file: string): TraceMap | null {
     const mapUrl = new URL(url, base)
     return parseMap(readText(fileURLToPath(mapUrl), LARGEST_MAP), mapUrl)
   } catch {
-    // It can't be read, or is none: there is a compiled place to show.
+    // The compiled place is shown.
     return null
   }
 }
 
-/** The last comment of the file, below which nothing but comments may stand: elsewhere it may be part of a string. */
+/** The last comment of a file; elsewhere the text may be part of a string. */
 function urlIn(text: string): string | null {
   for (const line of text.split('\n').reverse()) {
     const [, url] = /^\s*\/\/[#@]\s*sourceMappingURL=(\S+)\s*$/.exec(line) ?? []
@@ -83,10 +81,8 @@ function urlIn(text: string): string | null {
   return null
 }
 
-/**
- * @throws when it can't be read, is too large, or was written after the process began: a deployment into the same folder, or a
- * compiler that watches, writes what this process may never have loaded
- */
+// Throws if the file is unreadable, too large, or newer than the process: then a deployment or a watching compiler has
+// replaced what this process loaded.
 export function readText(file: string, largest: number, mostRead = largest): string {
   const descriptor = openSync(file, 'r')
   try {
@@ -101,31 +97,31 @@ export function readText(file: string, largest: number, mostRead = largest): str
   }
 }
 
-/** node:perf_hooks is loaded when a report asks for places, and not at start. */
+/** node:perf_hooks is loaded when a report asks for places, not at start. */
 function beginOfProcessMs(): number {
   return process.getBuiltinModule('node:perf_hooks').performance.timeOrigin
 }
 
-/** @throws when it is no source map of version 3 (ECMA-426), whole or in sections */
+/** Throws unless it is a source map of version 3 (ECMA-426), whole or in sections. */
 function parseMap(json: string, url: URL): TraceMap {
-  // Some servers put a line before JSON, and the specification takes it.
+  // Some servers put a line before the JSON, which the specification allows.
   const map = JSON.parse(json.replace(/^\)\]\}'.*\n/, '')) as EncodedSourceMap | SectionedSourceMap
   const { mappings, sources } = { mappings: '', sources: [], ...map }
-  // The decoder takes a character that is no digit for a zero, and goes on.
+  // The decoder reads an invalid character as zero.
   if (map.version !== 3 || !/^[A-Za-z\d+/,;]*$/.test(mappings)) throw new SyntaxError('not a source map')
   return AnyMap({ ...map, sources: sources.map(escapePath) }, url.href)
 }
 
-/** Most compilers write paths as they are, some as parts of a URL. */
+/** Some compilers escape paths, most don't. */
 function escapePath(source: string | null): string | null {
   const isUrl = source === null || /^[a-z][a-z\d+.-]+:/i.test(source)
   return isUrl ? source : source.replaceAll(/[#?]/g, encodeURIComponent)
 }
 
-/** A path, or a URL that is none: `webpack://app/src/route.ts`. `null` for what a bundler made up by itself. */
+/** A path, or a URL like `webpack://app/src/route.ts`; `null` for a name the bundler invented. */
 function nameOf(source: string): string | null {
   if (source.length > LONGEST_NAME || source.endsWith('/') || /\p{Cc}/u.test(source)) return null
   if (source.startsWith('file:')) return fileURLToPath(source)
-  // A bundler tells versions of one file apart by a query.
+  // A bundler distinguishes versions of a file by a query.
   return decodeURI(source.replace(/[?#].*$/, ''))
 }
