@@ -1,4 +1,3 @@
-/** The public names, nothing else. */
 export { install } from './install.js'
 export { installedGuard } from './guard/registry.js'
 export type { AdapterGuard, Guard, ServerOptions, SocketUse } from './guard/guard.js'

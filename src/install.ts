@@ -1,4 +1,3 @@
-/** One guard per process: made here from options, or found where it already is. */
 import { Server, Socket } from 'node:net'
 import { createGuard, type FreshGuard } from './guard/create-guard.js'
 import { SocketLeakGuardError } from './base/errors.js'
@@ -8,16 +7,16 @@ import { resolveOptions, sameOptions, type InstallOptions, type ResolvedOptions 
 import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from './guard/registry.js'
 
 /**
- * Installs the guard in this process. A second call with the same options (or none) returns the guard that is there. One that was
- * preloaded is taken over by the first call with options, which hold from then on; what they leave out is as the environment says.
+ * Installs the guard in this process. A second call with the same options, or none, returns the same guard. The first
+ * call with options takes a preloaded guard over: they win over the environment.
  *
- * Cost: the patches of `socket/patches.ts`, one unref'd timer, and a small record for each socket.
+ * Costs the patches of `socket/patches.ts`, one unref'd timer, and a small record for each socket.
  *
- * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`,
- *   `SLG_ERR_ALREADY_INSTALLED` when a guard with other options is there, `SLG_ERR_UNSUPPORTED_NODE`
+ * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`, `SLG_ERR_ALREADY_INSTALLED`
+ * if there is a guard with other options, `SLG_ERR_UNSUPPORTED_NODE`
  * @example
- * import { install } from 'socket-leak-guard'
- * const guard = install({ graceMs: 30_000, action: 'end' })
+ *   import { install } from 'socket-leak-guard'
+ *   const guard = install({ graceMs: 30_000, action: 'end' })
  */
 export function install(input?: InstallOptions): Guard {
   const options = resolveOptions(input)
@@ -55,7 +54,7 @@ function makeGuard(options: ResolvedOptions): FreshGuard {
   return { guard, restart }
 }
 
-/** For the preload: the application may still call `install()`, and its options then hold. */
+// For the preload: a later `install()` of the application may still set options.
 export function installPreloaded(input: InstallOptions): void {
   if (installedGuard() !== null) {
     install(input)

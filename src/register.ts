@@ -1,18 +1,12 @@
-/**
- * The preload entry: `node --require socket-leak-guard/register app.js`, `--import`, or either in NODE_OPTIONS.
- * Reads `SOCKET_LEAK_GUARD_*` and installs the guard.
- *
- * Whatever is wrong, the application starts: the guard says why in one process warning and stays off. It does not run with half of what was asked for: `SOCKET_LEAK_GUARD_ACTION=reset` next to a
- * misspelt grace would reset connections by rules that nobody chose.
- *
- * - `--require` reaches every worker thread; `--import` does not reach `new Worker(code, { eval: true })`
- * - a worker has a guard of its own, but no report endpoint: the address is the main thread's
- * - a child process that inherits NODE_OPTIONS does the same as its parent; the address is taken then, which is one
- *   warning (`SLG_ERR_REPORT_LISTEN`) and nothing more
- * - preloaded twice, or with an `install()` in the application, which takes the guard over: one guard
- * - `--require` gets the same as one CommonJS file, so that it loads no ES module and also works where `require()`
- *   can't load one (`--no-experimental-require-module`)
- */
+// The preload: `--require` or `--import socket-leak-guard/register`. It installs the guard with options from
+// `SOCKET_LEAK_GUARD_*`.
+// If anything is wrong, the guard stays off with one warning and the application starts. It does not run with some of
+// the options: `SOCKET_LEAK_GUARD_ACTION=reset` beside a misspelt grace would reset connections by rules nobody chose.
+// - `--require` reaches each worker thread; `--import` does not reach `new Worker(code, { eval: true })`.
+// - A worker has its own guard and no report endpoint.
+// - A child process inherits NODE_OPTIONS. The address is taken by then, which is one warning
+// (`SLG_ERR_REPORT_LISTEN`).
+// - `--require` loads a CommonJS build, which works with `--no-experimental-require-module`.
 import { isDisabled, readEnvironment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './base/errors.js'
 import { installPreloaded } from './install.js'
@@ -42,23 +36,21 @@ function withoutReport(options: InstallOptions): InstallOptions {
   return { ...options, report: undefined, reportToken: undefined }
 }
 
-/** What is wrong in another thread was wrong in the main thread before, and was told there. */
+/** The main thread has warned already. */
 function stayOff(code: ErrorCode | 'SLG_WARN_INTERNAL', reason: string): void {
   if (!isMainThread()) return
   warnOnce(code, `the guard stays off: ${reason}`)
 }
 
-/** The thread for loader hooks that `module.register()` makes runs every `--require` again, and has no sockets. */
+/** `module.register()` starts a thread for loader hooks, which runs each `--require` again and has no sockets. */
 function isThreadOfNode(): boolean {
   if (isMainThread()) return false
   const threads = process.getBuiltinModule('node:worker_threads') as { isInternalThread?: boolean }
   return threads.isInternalThread === true
 }
 
-/**
- * As `isMainThread` of node:worker_threads says, without loading that. A worker can't abort the process: there the function is a
- * stub that is marked (lib/internal/process/worker_thread_only.js `unavailable`; same on 20, 22, 24 and 26).
- */
+// Like `isMainThread` of node:worker_threads without loading it: in a worker `process.abort` is a marked stub
+// (lib/internal/process/worker_thread_only.js `unavailable`; same on 20, 22, 24 and 26).
 function isMainThread(): boolean {
   return (process.abort as { disabled?: boolean }).disabled !== true
 }

@@ -1,11 +1,8 @@
-/**
- * Work of the guard's own belongs to nobody's request: it must not run in the async context of whoever happened to call, nor keep
- * that alive. Every timer is armed and every function of the application's is called through this.
- *
- * An AsyncResource runs what it is given in the context that it was made in, which it keeps under symbols: one for each
- * AsyncLocalStorage (lib/internal/async_local_storage/async_hooks.js, Node 20 and 22; on 24 with `--no-async-context-frame`), or one
- * for all (lib/async_hooks.js `AsyncResource`, `context_frame`, Node 24 and 26). Emptied, it stands for no context.
- */
+// Runs the guard's work outside the caller's async context, so that it neither uses nor keeps it. Timers and calls into
+// the application go through this.
+// An AsyncResource runs its work in the context kept under its symbols: one for each AsyncLocalStorage
+// (lib/internal/async_local_storage/async_hooks.js, Node 20 and 22; 24 with `--no-async-context-frame`), or one for all
+// (lib/async_hooks.js `AsyncResource`, `context_frame`, Node 24 and 26). Emptied, it has no context.
 import { AsyncResource } from 'node:async_hooks'
 
 export type RunDetached = <A extends unknown[], T>(work: (...args: A) => T, ...args: A) => T
@@ -17,13 +14,13 @@ export function createDetached(): RunDetached {
     try {
       return resource.runInAsyncScope(work, undefined, ...args)
     } finally {
-      // `enterWith()` writes to the resource that runs.
+      // `enterWith()` writes to the current resource.
       empty(resource)
     }
   }
 }
 
-/** What Node itself needs of a resource. */
+/** Node needs these. */
 const IDS: ReadonlySet<string | undefined> = new Set(['async_id_symbol', 'trigger_async_id_symbol'])
 
 function empty(resource: AsyncResource): void {

@@ -1,7 +1,4 @@
-/**
- * One error class, many codes. The code is API (see docs/errors.md); the message names the option,
- * what was expected and what came.
- */
+/** Error codes are API (docs/errors.md). A message names the option, what was expected and what came. */
 export type ErrorCode =
   | 'SLG_ERR_UNKNOWN_OPTION'
   | 'SLG_ERR_INVALID_OPTION'
@@ -30,7 +27,7 @@ export class SocketLeakGuardError extends Error {
   }
 }
 
-/** A value as an error message shows it: short, with its type, never an object's contents. Never throws. */
+// A value for an error message: short, with its type, without an object's contents. Never throws.
 export function describeValue(value: unknown): string {
   if (typeof value === 'string') return `${JSON.stringify(shortened(value))} (string)`
   if (value === null || value === undefined) return String(value)
@@ -49,7 +46,7 @@ function shortened(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 
-/** For adapters: the thing to guard is not what the adapter guards. */
+/** For adapters: the argument is not the kind of server this adapter guards. */
 export function wrongServer(expected: string, got: unknown): SocketLeakGuardError {
   return new SocketLeakGuardError(
     'SLG_ERR_WRONG_SERVER',

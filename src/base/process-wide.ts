@@ -1,15 +1,13 @@
-/**
- * What all copies of the package in a thread have in common: two versions, the preload beside `import`, a test runner that
- * loads modules anew for each file. It is kept on the class that the guard patches, under a registered symbol: Node's own
- * modules are the same in every module registry and `vm` context, `globalThis` is not.
- */
+// State shared by all copies of the package in a thread: two versions, or modules loaded anew for each test file. It
+// sits on `net.Socket` under a registered symbol, because Node's modules are shared by module registries and `vm`
+// contexts, and `globalThis` is not.
 import { Socket } from 'node:net'
 
 export function readProcessWide(name: string): unknown {
   return (Socket as unknown as Record<symbol, unknown>)[slotOf(name)]
 }
 
-/** @returns `false` where the class is frozen */
+/** Returns `false` if the class is frozen. */
 export function writeProcessWide(name: string, value: unknown): boolean {
   if (value === undefined) return Reflect.deleteProperty(Socket, slotOf(name))
   return Reflect.defineProperty(Socket, slotOf(name), {
@@ -20,7 +18,7 @@ export function writeProcessWide(name: string, value: unknown): boolean {
   })
 }
 
-/** Marks what belongs to a guard and not to the application. */
+/** Marks an object as the guard's, not the application's. */
 export function markOwn(object: object): void {
   Reflect.defineProperty(object, slotOf('own'), { value: true })
 }

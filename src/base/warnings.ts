@@ -1,4 +1,4 @@
-/** Trouble inside a hook is told once per code as a process warning, and not thrown into the host. */
+/** Errors in a hook become one process warning for each code. */
 import type { ErrorCode } from './errors.js'
 import { readProcessWide, writeProcessWide } from './process-wide.js'
 

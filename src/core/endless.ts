@@ -1,7 +1,4 @@
-/**
- * Responses that never end by themselves: the event streams of a mounted report. They are marked, so that whoever stops
- * their server can end them.
- */
+/** Marks event streams, which don't end by themselves, so that a drain ends them. */
 const ENDLESS = Symbol.for('socket-leak-guard/endless')
 
 export function markEndless(response: object): void {

@@ -1,5 +1,4 @@
-/** Numbers for people. */
-/** A duration for people, two units at the most: `350 ms`, `12 s`, `1 min 30 s`, `3 h 5 min`, `2 d 4 h`. */
+/** At most two units: `350 ms`, `12 s`, `1 min 30 s`, `3 h 5 min`, `2 d 4 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.floor(ms))} ms`
   const seconds = Math.floor(ms / 1000)
@@ -17,7 +16,7 @@ function pair(small: number, perBig: number, bigUnit: string, smallUnit: string)
 
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const
 
-/** Bytes for people: `0 B`, `84 KB`, `3.9 MB` (1 KB = 1024 B). */
+/** `0 B`, `84 KB`, `3.9 MB` (1 KB = 1024 B). */
 export function formatBytes(bytes: number): string {
   let value = Math.max(0, bytes)
   let unit = 0

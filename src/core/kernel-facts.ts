@@ -1,6 +1,6 @@
 import type { KernelState } from './vocabulary.js'
 
-/** The kernel's word on one socket; a field is `null` where the probe can't tell. */
+/** What the kernel says of one socket; `null` is unknown. */
 export interface KernelFacts {
   readonly state: KernelState | null
   readonly peerEnded: boolean | null

@@ -1,14 +1,11 @@
 import { EVENT_TYPES, type EventType } from './vocabulary.js'
 
-/** What the ledger needs of an entry: a place to remember its own position. */
 export interface Entry {
   index: number
 }
 
-/**
- * The list of everything that is tracked, and what has happened since the start. Removal is a swap with the last
- * entry, so a walk that may be interrupted must go from the end to the beginning: then no entry is ever missed.
- */
+// The tracked sockets and the events since the start. A removal moves the last entry into the gap, so an interrupted
+// walk must go downwards to miss none.
 export class Ledger<T extends Entry> {
   readonly #entries: T[] = []
   readonly counts = Object.fromEntries(EVENT_TYPES.map((type) => [type, 0])) as Record<EventType, number>

@@ -1,7 +1,4 @@
-/**
- * The report: the one shape that every renderer takes and that the endpoint serves as JSON.
- * Published as a JSON Schema in `report.schema.json`; `test/report/schema.test.ts` keeps the two together.
- */
+// The report that all renderers take. `test/report/schema.test.ts` compares it with `report.schema.json`.
 import type { Endpoint } from './endpoint.js'
 import type {
   Condition,
@@ -20,24 +17,23 @@ export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 
 export type { Endpoint } from './endpoint.js'
 
-/** The HTTP request that a socket serves, or that opened it. Never a query string, never a header. */
+/** The request a socket serves, or that opened it, without query and headers. */
 export interface RequestInfo {
   readonly method: string
   readonly path: string
-  /** Of an outgoing request: where it goes, `http://10.0.0.5:8080`. */
+  /** For an outgoing request: `http://10.0.0.5:8080`. */
   readonly origin?: string
 }
 
 /**
- * Who did what to a socket last: frames of the application, innermost first, `app/proxy.js:42 - source.pipe(socket)`.
- * `null`: nobody did, or Node alone.
+ * The application's last accesses to a socket, innermost frame first: `app/proxy.js:42 - source.pipe(socket)`. `null`
+ * if there was none, or Node acted alone.
  */
 export interface AccessStacks {
-  /** `connect()` was called. */
   readonly created: readonly string[] | null
   /** An agent gave the connection to a request. */
   readonly assigned: readonly string[] | null
-  /** A reader was attached: `on('data')`, `on('readable')`, `pipe()`. */
+  /** `on('data')`, `on('readable')` or `pipe()`. */
   readonly reader: readonly string[] | null
   readonly paused: readonly string[] | null
   readonly wrote: readonly string[] | null
@@ -45,26 +41,25 @@ export interface AccessStacks {
 }
 
 export interface Owner {
-  /** Where leaks are grouped: a route, an upgrade path, a listening port, a remote host, a place in the code. */
+  /** What leaks are grouped by: a route, upgrade path, listening port, remote host or place in the code. */
   readonly site: string
   readonly label: string | null
   readonly request: RequestInfo | null
-  /** What the context provider knew when the socket was opened or last used. */
+  /** The context provider's values when the socket was opened or last used. */
   readonly context: Readonly<Record<string, string>>
   /**
    * The code to look at, innermost frame first: where an outgoing socket was opened or its request made, where an
    * accepted one was last touched. `null` unless `stacks` is on.
    */
   readonly stack: readonly string[] | null
-  /** Only of a socket whose stacks are recorded. */
+  /** Present if the socket's stacks are recorded. */
   readonly accesses?: AccessStacks
 }
 
-/** What a verdict rests on beyond Node's streams. `null` means: no sensor could tell. */
+/** What a verdict rests on beyond Node's streams; `null` is unknown. */
 export interface Evidence {
   /** Does the peer's kernel still answer? */
   readonly peer: 'alive' | 'gone' | 'unknown'
-  /** What `peer` rests on, in words. */
   readonly peerBasis: string
   readonly lastDataReceivedMs: number | null
   readonly lastDataSentMs: number | null
@@ -72,11 +67,10 @@ export interface Evidence {
   readonly retransmits: number | null
   readonly probes: number | null
   readonly rttMs: number | null
-  /** Who set keep-alive on this socket, if anybody. */
   readonly keepAlive: 'off' | 'guard' | 'application'
-  /** Why output can't leave this process: the application has corked it, or its TLS handshake is not finished. */
+  /** Why output stays in this process: corked by the application, or an unfinished TLS handshake. */
   readonly heldBack: 'corked' | 'handshake' | null
-  /** What the application sees if the connection is closed; `null` where nothing is known to wait for it. */
+  /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
   readonly ifClosed: string | null
 }
 
@@ -91,30 +85,28 @@ export interface SocketReport {
   readonly verdict: Verdict
   readonly kernelState: KernelState | null
   readonly seenBy: Sensor
-  /** Milliseconds since the condition began (for a healthy socket: since it was first seen). */
+  /** Milliseconds since the condition began, or since a healthy socket was first seen. */
   readonly sinceMs: number
-  /** Milliseconds since a byte last moved in either direction, as far as was observed. */
+  /** Milliseconds since a byte was last seen to move. */
   readonly idleMs: number
   readonly unreadBytes: number
   readonly unsentBytes: number
   readonly owner: Owner
-  /** The other connection of a pair, that it is piped to or was opened for; `null` where none is known. */
+  /** The connection it is piped to or was opened for, if known. */
   readonly partner: PartnerReport | null
-  /** One plain sentence: what happened, since when, whose code, what to do. */
+  /** One sentence: what happened, since when, whose code, what to do. */
   readonly diagnosis: string
   readonly evidence: Evidence
 }
 
-/** How a socket is used at this moment: what helps depends on it. */
+/** What advice depends on. */
 export interface Usage {
   readonly hasReadableListener: boolean
-  /** Something is piped to or from it. */
   readonly isPiped: boolean
 }
 
-/** Open sockets of one condition and verdict. */
 export interface ConditionCount {
-  /** `null`: of an exempt socket, whose half-close is none. */
+  /** `null` for an exempt socket. */
   readonly condition: Condition | null
   readonly verdict: Verdict
   readonly count: number
@@ -131,34 +123,33 @@ export interface SiteCount {
 }
 
 export interface SiteReport extends SiteCount {
-  /** Sockets of this site that were called leaked since the start. */
+  /** Leaked sockets since the start. */
   readonly leakedTotal: number
-  /** Leaked minus healed and reclaimed, over the last hour. */
+  /** Leaked minus healed and reclaimed over the last hour. */
   readonly growthPerHour: number
-  /** What it holds of all open descriptors, 0 to 1; `null` where they can't be counted. */
+  /** Share of all open descriptors, 0 to 1; `null` if unknown. */
   readonly descriptorShare: number | null
 }
 
-/** What has become of a site lately. */
 export interface SiteTrend {
-  /** Sockets of this site that were called leaked since the start. */
+  /** Leaked sockets since the start. */
   readonly leakedTotal: number
-  /** Leaked minus healed or reclaimed over the last hour, scaled to an hour while the history is shorter. */
+  /** Leaked minus healed and reclaimed over the last hour, extrapolated from a shorter history. */
   readonly growthPerHour: number
 }
 
-/** A site that leaked and, for now, has nothing suspect or leaked any more. */
+/** A site that leaked and has nothing suspect or leaked now. */
 export interface HealedSite {
   readonly site: string
-  /** Sockets of this site that were called leaked since the start. */
+  /** Leaked sockets since the start. */
   readonly leakedTotal: number
-  /** Those of them that the guard closed. The code may well leak on, where there are any. */
+  /** How many of them the guard closed. If there are any, the code may still leak. */
   readonly reclaimed: number
-  /** Milliseconds since the last of them was put right or closed. */
+  /** Milliseconds since the last of them was healed or closed. */
   readonly healedMs: number
 }
 
-/** `tracked`, `suspect`, `leaked`, `stalled` and `exempt` are now; the others count since the guard was installed. */
+/** `tracked`, `suspect`, `leaked`, `stalled` and `exempt` are current; the others count since the start. */
 export interface Totals {
   readonly tracked: number
   readonly suspect: number
@@ -181,77 +172,74 @@ export interface Report {
   }
   readonly kernel: { readonly probe: string; readonly reason: string | null }
   readonly totals: Totals
-  /** Blocked event loops: a socket that looked stuck meanwhile is not counted as a leak. */
+  /** Blocks of the event loop. They do not count as a socket's idle time. */
   readonly stalls: StallReport
-  /** For each remote address: how many of its ports half-closed sockets of ours hold. Worst first. */
+  /** Ports of each remote address held by half-closed sockets, worst first. */
   readonly ports: readonly PortsReport[]
   readonly descriptors: PressureReport
-  /** Milliseconds until the limit of descriptors is reached if leaks go on as in the last hour; `null`: not in sight. */
+  /** Milliseconds to the descriptor limit at the last hour's rate; `null` if not in sight. */
   readonly limitReachedInMs: number | null
-  /** Leaked minus healed and reclaimed, over the last hour, of all sites together. */
+  /** Leaked minus healed and reclaimed over the last hour, all sites. */
   readonly growthPerHour: number
-  /** Sockets of the process that nobody tracks; `null` where they can't be seen, or were not looked for yet. */
+  /** Sockets the guard does not track; `null` if unknown or not counted yet. */
   readonly orphans: OrphansReport | null
-  /** Settings that will leak sooner or later. Only where `socket-leak-guard/lint` was loaded. */
+  /** Settings that will leak. Present if `socket-leak-guard/lint` is loaded. */
   readonly lint?: readonly LintFinding[]
-  /** In the order of `CONDITIONS`; what nothing is in is left out. */
+  /** In the order of `CONDITIONS`, without empty ones. */
   readonly conditions: readonly ConditionCount[]
-  /** Worst first: by count, then by age. Counts the sockets whose verdict is `suspect` or `leaked`. */
+  /** Sites of suspect and leaked sockets, by count, then by age. */
   readonly sites: readonly SiteReport[]
-  /** Where stalled connections come from, in the same order. They are no leaks, and in no other number of sites. */
+  /** Sites of stalled sockets, in the same order. */
   readonly stalledSites: readonly SiteCount[]
-  /** Pairs of which one side left in the middle of an exchange, and the other goes on. */
+  /** Pairs of which one connection left in the middle of an exchange. */
   readonly partedPairs: number
-  /** Pairs of which one side has gone or is in trouble, oldest first; healthy ones only when asked for. */
+  /** Pairs with a side gone or in trouble, oldest first; healthy ones on request. */
   readonly pairs: readonly PairReport[]
-  /** Healed within the last hour, the latest first, 20 at the most. */
+  /** Healed within the last hour, latest first, at most 20. */
   readonly healedSites: readonly HealedSite[]
-  /** Oldest first. Those whose verdict is not `none`; healthy ones only when asked for. */
+  /** Sockets with a verdict, oldest first; healthy ones on request. */
   readonly sockets: readonly SocketReport[]
-  /** The `after` value of the next page, or `null` on the last one. */
+  /** `after` for the next page; `null` on the last one. */
   readonly nextAfter: number | null
 }
 
-/** Descriptors against their limit; `null` where the platform does not tell. */
+/** `null` if unknown on this platform. */
 export interface PressureReport {
   readonly openDescriptors: number | null
   /** The soft RLIMIT_NOFILE. */
   readonly descriptorLimit: number | null
-  /** 0: none, grace is as configured; 1: the top, the oldest suspects go. `null`: the option `pressure` is off. */
+  /** From 0 (full grace) to 1 (the oldest suspects are closed); `null` without the option `pressure`. */
   readonly pressure: number | null
-  /** Sockets reclaimed because of pressure, since the start. */
+  /** Sockets closed because of pressure since the start. */
   readonly reclaimed: number
 }
 
-/** A connection as its partner knows it, also when it is gone. */
+/** A connection as its partner knows it, also once it is closed. */
 export interface PartnerName {
   readonly id: number
   readonly direction: Direction
   readonly remote: Endpoint | null
-  /** Its site. */
   readonly site: string
 }
 
-/** The other connection of the pair, as it stands in the report's entry of one socket. */
+/** The other connection of a socket's pair. */
 export interface PartnerReport extends PartnerName {
-  /** `pipe`: bytes are piped between the two. `context`: one is used in the work of the other's request. */
+  /** `pipe`: one is piped to the other. `context`: one is used for the other's request. */
   readonly by: Tie
-  /** `closed`: it is gone, and this one goes on. `ended`: its peer has ended, and it is still open. */
+  /** `ended`: its peer has ended, and it is still open. */
   readonly state: 'open' | 'ended' | 'closed'
-  /** Milliseconds since it closed, or its peer ended; `null` while it is open. */
+  /** Milliseconds since it closed or its peer ended; `null` if open. */
   readonly sinceMs: number | null
 }
 
-/** One connection of a pair, as it is now. */
 export interface PairSide extends PartnerName {
   readonly state: PartnerReport['state']
-  /** What it is stuck in, if it is. */
   readonly condition: Condition | null
-  /** Milliseconds since it closed, its peer ended or its condition began; `null` where nothing has. */
+  /** Milliseconds since it closed, its peer ended or its condition began. */
   readonly sinceMs: number | null
-  /** Bytes received and sent per second, lately; `null` where nobody has looked twice. */
+  /** Received and sent; `null` if not measured. */
   readonly bytesPerSecond: number | null
-  /** Milliseconds since a byte moved, as far as was observed; `null` where nobody has watched. */
+  /** Milliseconds since a byte was seen to move; `null` if not watched. */
   readonly idleMs: number | null
 }
 
@@ -259,83 +247,72 @@ export interface PairReport {
   readonly by: Tie
   /** The accepted connection first. */
   readonly sides: readonly [PairSide, PairSide]
-  /** What happened, since when, whose code, what to do: one line. */
+  /** What happened, since when, whose code, what to do. */
   readonly line: string
 }
 
-/** Ports of one peer that half-closed sockets of ours hold. */
+/** Ports of one peer that our half-closed sockets hold. */
 export interface PortsReport {
   readonly remote: string
-  /** The port of ours that the connections came in on. */
   readonly localPort: number
-  /** How many different ports of that address half-closed sockets of ours hold. */
   readonly heldPorts: number
 }
 
 /**
- * Socket descriptors of the process that no tracked socket stands for. The guard knows that they are there and what the
- * kernel's tables say of them; it can't know who opened them, who else holds them, or whether anybody will close them.
+ * Socket descriptors without a tracked socket, by what the kernel's tables say of them. Who opened them and who will
+ * close them is unknown.
  */
 export interface OrphansReport {
   readonly tcp: number
   /** The TCP ones by kernel state. */
   readonly states: Readonly<Partial<Record<KernelState, number>>>
-  /** Among them are the channel to a parent process and the pipes to children. */
+  /** Includes the channel to a parent process and pipes to children. */
   readonly unix: number
-  /** UDP, netlink, TCP sockets that were never connected, and TCP sockets whose connection the kernel has closed. */
+  /** UDP, netlink, and TCP sockets that are not connected or closed by the kernel. */
   readonly other: number
-  /** Untracked sockets that listen: servers, no orphans. */
+  /** Listening sockets, which are no orphans. */
   readonly listeners: number
-  /** All socket descriptors, the tracked ones included. */
+  /** Includes tracked ones. */
   readonly socketDescriptors: number
-  /** How old this count is. */
   readonly ageMs: number
 }
 
-/** How often and for how long the event loop was blocked, as far as the sweep's own timer noticed. */
+/** Blocks of the event loop, as the sweep's timer noticed them. */
 export interface StallReport {
   readonly count: number
   readonly longestMs: number
   readonly lastMs: number
-  /** Milliseconds since the last one ended; `null` when there was none. */
+  /** Milliseconds since the end of the last one. */
   readonly lastEndedMs: number | null
 }
 
 export interface LintFinding {
   readonly rule: LintRule
-  /** What is wrong and what it leads to. */
   readonly message: string
   readonly remedy: string
-  /**
-   * `file:line`: the handler or the `connect()` where its stack was recorded, else where the server was told to listen;
-   * `null` where neither is known.
-   */
+  /** `file:line` of the handler or `connect()` if its stack was recorded, else of `listen()`; `null` if unknown. */
   readonly where: string | null
 }
 
-/** What to put into a report. */
 export interface SnapshotQuery {
   /** List healthy sockets too. @default false */
   readonly all?: boolean
-  /**
-   * List what has only just become odd too: its verdict is still `none`, its condition is named, if it has one. Every
-   * close in good order looks like this for a round trip. @default false
-   */
+  /** List sockets that are odd but too young for a verdict, as in each normal close. @default false */
   readonly unsettled?: boolean
-  /** At most so many sockets and pairs, 0 to 10000; the numbers are those of all. @default 1000 */
+  /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 1000 */
   readonly limit?: number
   /**
-   * Only sockets after the one with this id in the report's order (paging); 0 is before the first. When that socket is
-   * no longer listed, the page is empty: begin again. @default 0
+   * List sockets after the one with this id, for paging; the page is empty if that socket is no longer listed. @default
+   * 0
    */
   readonly after?: number
 }
 
-/** A verdict that changed, as `guard.subscribe()` and the diagnostics channels tell it. */
+/** A changed verdict, for `guard.subscribe()` and the diagnostics channels. */
 export interface GuardEvent {
   readonly type: EventType
   /** Wall-clock time, ISO 8601. */
   readonly at: string
-  /** The socket as it was at that moment. */
+  /** The socket at that moment. */
   readonly socket: SocketReport
 }

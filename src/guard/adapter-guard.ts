@@ -1,4 +1,3 @@
-/** The part of the guard that adapters use: checks what it is given, then tells the engine. */
 import { EventEmitter } from 'node:events'
 import type { Engine, Estate } from './engine.js'
 import { wrongServer } from '../base/errors.js'
@@ -12,9 +11,8 @@ import { checkServerOptions } from '../options/check.js'
 export interface AdapterGuardHooks {
   readonly estate: Estate
   engine(): Engine
-  /** @throws `SLG_ERR_UNINSTALLED` */
   ensureInstalled(): void
-  /** @throws `SLG_ERR_UNINSTALLED`, `SLG_ERR_NOT_A_SOCKET` */
+  /** Throws `SLG_ERR_UNINSTALLED` or `SLG_ERR_NOT_A_SOCKET`. */
   recordFor(socket: unknown): SocketRecord
 }
 

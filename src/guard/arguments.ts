@@ -1,4 +1,4 @@
-/** What is given to the guard's own calls: checked here, so that a mistake is told before anything is done. */
+/** Checks arguments before anything is done. */
 import { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import { ACTIONS, type Action } from '../core/vocabulary.js'
@@ -38,7 +38,6 @@ export function checkedRoute(route: unknown): ToldRoute {
   )
 }
 
-/** An action that closes. */
 export function checkedRemedy(action: unknown): Action {
   if (action !== 'report' && (ACTIONS as readonly unknown[]).includes(action)) return action as Action
   throw new SocketLeakGuardError(

@@ -1,7 +1,4 @@
-/**
- * What is kept beside the sockets themselves: stalls, trends, descriptors, orphans. The
- * composition root tells it what happens; a report asks it what it has gathered.
- */
+/** Counts stalls, trends, descriptors and orphans, and writes the leak log. */
 import type { Announcer } from '../act/announcer.js'
 import { createLeakLog } from '../act/leak-log.js'
 import { createPressureWatch } from '../act/pressure.js'
@@ -22,30 +19,25 @@ export interface BookkeepingHooks {
   readonly announcer: Announcer
   readonly ledger: Ledger<SocketRecord>
   readonly pressure: PressureSettings | null
-  /** Where the log of leaks goes, and the least time between two lines about one site. */
   readonly log: 'stderr' | LogFunction | null
   readonly logIntervalMs: number
   now(): number
-  /** None of the application's. */
   readonly reportSockets: ReportSockets
   reclaim(record: SocketRecord, action: Action): void
-  /** The next sweep should not be later. */
+  /** The next sweep should come within this time. */
   hurry(delayMs: number): void
 }
 
 export interface Bookkeeping {
-  /** @param site where it leaks; called only where that is kept */
   onVerdict(type: EventType, id: number, site: () => string): void
   onExempt(record: SocketRecord): void
   onReleased(record: SocketRecord): void
   onHandedOver(record: SocketRecord): void
   onStall(blockedMs: number): void
   afterSweep(): void
-  /** A socket with this descriptor has come: with the option `pressure` the number tells how many are open. */
   onDescriptor(fd: number): void
-  /** The grace that holds right now. */
   graceMs(graceMs: number): number
-  /** @param looksForOrphans false: as of the last time */
+  /** @param looksForOrphans false keeps the last count */
   gathered(looksForOrphans: boolean): Gathered
   stop(): void
 }
@@ -89,7 +81,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     },
     onReleased({ id, trouble }) {
       if (!history.hasOpenLeaks()) return
-      // No event will tell: it was leaked once and then exempt, at the most.
+      // No event will tell: it leaked and was exempted later.
       if (trouble === null || (trouble.acted === 'no' && trouble.verdict !== 'leaked')) {
         history.healed(id, 'application', now())
       }

@@ -1,4 +1,4 @@
-/** The public object over the engine: checks what it is given, asks and tells the engine, and composes reports. */
+/** The public guard: checks arguments, drives the engine and composes reports. */
 import type { Report, SnapshotQuery } from '../core/report.js'
 import { buildReport } from '../report/build.js'
 import { SocketLeakGuardError } from '../base/errors.js'
@@ -18,18 +18,13 @@ import type { ReportSource } from '../server/handler.js'
 import { checkReportAddress, openReportEndpoint } from '../server/open-endpoint.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 
-/** A guard whose options can still be changed as a whole. */
 export interface FreshGuard {
   readonly guard: Guard
-  /**
-   * Goes on by other options, with the same sockets and subscribers.
-   *
-   * @throws as `install()` does; it then goes on as before
-   */
+  /** Goes on with other options and the same sockets and subscribers. If it throws, the old ones stay. */
   restart(options: ResolvedOptions): void
 }
 
-/** @throws as `install()` does; nothing is left behind then */
+/** Throws as `install()` does, and leaves nothing behind then. */
 export function createGuard(initial: ResolvedOptions): FreshGuard {
   let options = initial
   const estate = createEstate(
@@ -50,7 +45,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       subscribe: announcer.subscribe,
     }
     const opened = openReportEndpoint(report, reportToken, previous, source, estate.reportSockets)
-    // Who preloads the guard has nobody to handle the rejection, and an unhandled one would end the application.
+    // A preloaded application can't handle the rejection, which would end it.
     opened?.ready.catch((error: unknown) => {
       warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
     })
@@ -70,7 +65,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     options = next
     for (const record of ledger) {
       estate.settings.apply(record)
-      // Probes and time limits were taken back: they are set anew, by the new options.
+      // The restart took back probes and time limits; the next sweep sets them again.
       record.selfConnected = null
       if (record.trouble !== null) record.trouble = { ...record.trouble, probing: false }
     }
@@ -88,7 +83,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     ensureInstalled()
     const checked = checkedSocket(socket)
     const record = engine.tracker.adopt(checked, directionOf(checked))
-    // What is already closed takes every call and forgets it.
+    // A closed socket accepts each call without effect.
     return record ?? new SocketRecord(0, checked, 'inbound', now(), options)
   }
 
@@ -147,7 +142,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       return snapshot(query, installed)
     },
     report(query) {
-      // The kernel's tables are read in slices, and not while somebody waits.
+      // Reading the kernel's tables would keep the caller waiting.
       estate.runDetached(engine.sweeper.glance)
       return snapshot(query, installed)
     },

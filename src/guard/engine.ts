@@ -1,7 +1,5 @@
-/**
- * The wiring: sensors, judgement, deeds and books. Everything that listens, times or acts is made here and taken down here
- * again. What is made later is named in closures only, which run when all of it stands.
- */
+// Makes, wires and stops what listens, times and acts. Closures name parts that are made further down; they run once
+// all of them exist.
 import type { Socket } from 'node:net'
 import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createExecutor } from '../act/executor.js'
@@ -37,39 +35,34 @@ export interface Engine {
   readonly books: Bookkeeping
   readonly owners: OwnerSensors
   look(): Look
-  /** Closes a socket now, whatever its verdict. */
   reclaim(record: SocketRecord, action: Action): void
-  /** A policy that may need closer looks than before is in force. */
+  /** Called for a policy that may need closer sweeps. */
   onPolicy(policy: SocketPolicy): void
-  /** Takes out what listens and times; the sockets stay in the ledger. */
+  /** The sockets stay in the ledger. */
   stop(): void
 }
 
-/** What outlives a change of options: the sockets, who subscribed, what was said of servers, and the clocks. */
+/** What outlives a change of options. */
 export interface Estate {
   readonly ledger: Ledger<SocketRecord>
   readonly unconnected: WeakMap<Socket, SocketRecord>
   readonly announcer: Announcer
   readonly settings: Settings
-  /** What adapters have told of routes. */
+  /** Told by adapters. */
   readonly routes: ToldRoutes
   /** Milliseconds since the start, never 0. */
   now(): number
   turn(): number
   nextId(): number
   readonly runDetached: RunDetached
-  /** Those of its own endpoint. */
   readonly reportSockets: ReportSockets
 }
 
 const SHORTEST_SWEEP_MS = 10
-/** A connection whose partner has left is looked at this soon, not at the next regular sweep. A burst of them is one look. */
+/** The delay after which a socket that lost its partner is looked at; one look serves a burst. */
 const HURRY_MS = 50
 
-/**
- * @param defaults what holds where nothing else was given, at this moment
- * @param onPolicy a policy that may need closer looks than before is in force
- */
+/** `defaults` is the current process-wide policy. */
 export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: SocketPolicy) => void): Estate {
   const startedMs = monotonicMs()
   const ledger = new Ledger<SocketRecord>()
@@ -88,11 +81,11 @@ export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: So
   }
 }
 
-/** @throws `SLG_ERR_MISSING_PEER`, before anything is patched */
+/** Throws `SLG_ERR_MISSING_PEER` before anything is patched. */
 export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   const { ledger, announcer, settings, now, turn, nextId, runDetached, reportSockets, routes } = estate
   let isActive = true
-  // First of what can throw: nothing is patched yet.
+  // The first step that can throw, before anything is patched.
   const owners = startOwnerSensors(options, routes, {
     isActive: () => isActive,
     isActing: () => executor.isActing(),
@@ -172,7 +165,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       const isOurs = isOwnDoing(record, error)
       const died = isOurs || (record.trouble?.verdict === 'leaked' && isDeath(error))
       if (record.trouble !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
-      // Last: what the judgement tells may want its stacks.
+      // Last, because the judgement may need its stacks.
       owners.onReleased(record)
       return isOurs && !hearsErrors(record.socket) ? undefined : error
     },
@@ -233,7 +226,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     if (!record.socket.destroyed) books.onHandedOver(record)
   }
 
-  /** The probes or the time limit found out that the peer has vanished; without them nothing would have failed yet. */
+  /** Without the guard's probes or time limit this connection would not have failed yet. */
   function isOwnDoing({ socket, probes, hasUserTimeout }: SocketRecord, error: unknown): boolean {
     const isProbing = probes !== null && !isKeepAliveOn(socket)
     return (isProbing || hasUserTimeout) && isGivenUp(error)
@@ -250,7 +243,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     sweeper.hurry(record.policy.escalateMs)
   }
 
-  /** Idle time is only as exact as the looks are close: at least four of them in the shortest grace. */
+  /** At least four looks in the shortest grace. */
   function takeSweepDelayMs(): number {
     pairs.refresh()
     books.afterSweep()
@@ -290,10 +283,7 @@ function shortestGrace({ graceMs, stalled }: SocketPolicy): number {
   return Math.min(graceMs, stalled.graceMs ?? graceMs)
 }
 
-/**
- * Counts turns of the event loop, but only while somebody asks: two looks with the same number may have been taken
- * before libuv had a chance to deliver what it already knew.
- */
+/** Counts event-loop turns while somebody asks. libuv may not have delivered input between two looks of one turn. */
 function createTurnCounter(): () => number {
   let turn = 0
   let counting = false
@@ -306,7 +296,7 @@ function createTurnCounter(): () => number {
   return function currentTurn(): number {
     if (!counting) {
       counting = true
-      // Two immediates apart lies one whole poll phase.
+      // A whole poll phase lies between two immediates.
       setImmediate(() => setImmediate(onNextTurn).unref()).unref()
     }
     return turn

@@ -1,7 +1,4 @@
-/**
- * One look at what is tracked: who owns what, who belongs to whom, and how a socket stands in the report. What was found once is
- * kept for as long as the look takes; a look changes nothing.
- */
+/** One look for a report. Each question is asked once, and nothing is changed. */
 import { diagnose } from '../report/diagnose.js'
 import { phaseOf, type Facts } from '../judge/facts.js'
 import type { Trouble } from '../judge/lifecycle.js'
@@ -34,7 +31,7 @@ export class Look {
     this.pairs = pairs
   }
 
-  /** As they were when the look was begun, however long it takes. */
+  /** As of the beginning of the look. */
   ties(): Ties {
     return (this.#ties ??= this.pairs.ties())
   }
@@ -48,13 +45,13 @@ export class Look {
     return resolved
   }
 
-  /** Who it is, for its partner: a few words that outlive it. */
+  /** The partner's name, which outlives its record. */
   identify(record: SocketRecord): PartnerName {
     const { id, direction } = record
     return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).owner.site }
   }
 
-  /** @param unsettled name a condition even while it is too young for a verdict */
+  /** @param unsettled shows a condition that is too young for a verdict */
   describe(record: SocketRecord, unsettled = false): SocketReport {
     const { nowMs } = this
     const { socket, trouble } = record
@@ -64,7 +61,7 @@ export class Look {
     const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
-    // The request of an upgrade moved bytes, too.
+    // The upgrade request moved bytes too.
     const movedMs = trouble?.progressMs ?? Math.max(record.firstSeenMs, record.hint?.handedOverMs ?? 0)
     const idleMs = Math.round(nowMs - movedMs)
     const described: Described = {
@@ -91,7 +88,7 @@ export class Look {
     return described
   }
 
-  /** Which request or upgrade an outgoing connection is piped to or from; nobody's name for what many share. */
+  /** The request or upgrade an outgoing connection is piped to or from; `null` for a shared one. */
   #siteServed(record: SocketRecord): string | null {
     const left = this.pairs.leftOf(record)
     if (left !== null)
@@ -131,7 +128,7 @@ export class Look {
   }
 }
 
-/** What is not yet odd for long enough has none, unless it is asked for; nor has a connection that only takes its time. */
+/** `null` if it is too young for a verdict (unless asked for) or may only be slow. */
 export function conditionOf(trouble: Trouble | null, unsettled: boolean): Condition | null {
   if (trouble === null || (trouble.verdict === 'none' && (!unsettled || trouble.isStall))) return null
   return trouble.condition
@@ -157,7 +154,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidenc
   }
 }
 
-/** The kernel counts both ages from the handshake on, also where no byte ever went that way. */
+/** The kernel counts both ages from the handshake, also if no byte moved. */
 function withoutStart({ kernel, bytesRead, bytesAccepted }: Facts): KernelFacts | null {
   if (kernel === null) return null
   const { lastDataReceivedMs, lastDataSentMs } = kernel

@@ -1,17 +1,17 @@
-/** One guard per thread, also where several copies of the package are loaded. */
+/** One guard for each thread, however many copies of the package are loaded. */
 import type { LintFinding } from '../core/report.js'
 import type { Guard } from './guard.js'
 import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 
-/** The guard of this process, or `null` when none is installed. */
+/** The guard of this process, or `null`. */
 export function installedGuard(): Guard | null {
   return (readProcessWide('guard') as Guard | undefined) ?? null
 }
 
-/** Gives the guard that was preloaded to the application, with its options on top of those of the environment. */
+/** Gives a preloaded guard to the application, whose options win over those of the environment. */
 export type TakeOver = (options: unknown) => void
 
-/** `null` where no guard was preloaded, or the application has taken it over. */
+/** `null` if none was preloaded, or the application has taken it over. */
 export function preloadedGuard(): TakeOver | null {
   return (readProcessWide('take-over') as TakeOver | undefined) ?? null
 }
@@ -25,7 +25,7 @@ export function registerGuard(guard: Guard | null): void {
   registerPreloaded(null)
 }
 
-/** What the linter finds, for a report; `null` where nobody has loaded `socket-leak-guard/lint`. */
+/** `null` if `socket-leak-guard/lint` is not loaded. */
 export function lintForReport(): readonly LintFinding[] | null {
   return (readProcessWide('lint') as (() => readonly LintFinding[]) | undefined)?.() ?? null
 }

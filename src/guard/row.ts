@@ -1,4 +1,4 @@
-/** A record as a row of the report: a few fields now, the rest for who asks. */
+/** A record as a row of the report; most fields are computed on demand. */
 import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../report/build.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'
@@ -18,7 +18,6 @@ export class RecordRow implements SocketRow {
   readonly #look: Look
   readonly #unsettled: boolean
 
-  /** @param unsettled name a condition even while it is too young for a verdict */
   constructor(record: SocketRecord, look: Look, unsettled: boolean) {
     const { trouble } = record
     this.id = record.id

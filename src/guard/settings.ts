@@ -1,7 +1,5 @@
-/**
- * What holds for a socket: what it was given itself, else what the server above it was given (a WebSocketServer), else the
- * server that accepted it, else the process. The order of the calls does not matter, and each has a way back.
- */
+// The settings of a socket: its own, else those of the server above it (a WebSocketServer), else of the server that
+// accepted it, else of the process. The order of calls does not matter, and each can be undone.
 import { serverOf } from '../socket/fields.js'
 import type { GivenSettings, SocketRecord } from '../socket/record.js'
 import { isOptionBag } from '../options/rules.js'
@@ -9,23 +7,19 @@ import { resolvePolicy, type PolicyOptions } from '../options/options.js'
 import type { SocketPolicy } from '../judge/policy.js'
 
 export interface Settings {
-  /**
-   * Makes what holds for this socket hold. To be called when it is new and whenever its servers have changed.
-   *
-   * @param server the one that accepted it, where the socket does not say so yet
-   */
+  // Call for a new socket and when its servers have changed. `server` accepted it, if the socket does not say so yet.
   apply(record: SocketRecord, server?: object | null): void
-  /** Is it a socket of this server, be it the one that accepted it or the one above? */
+  /** Did this server accept the socket, or is it above the one that did? */
   isOf(record: SocketRecord, server: object): boolean
-  /** Other settings for one socket, on top of those that it was given before; `null` takes them all back. */
+  /** Adds settings to the socket's own; `null` removes them all. */
   configure(record: SocketRecord, policy: PolicyOptions | null): void
-  /** `null`: as its server is called. */
+  /** `null` for its server's label. */
   label(record: SocketRecord, label: string | null): void
-  /** From now on, for the open sockets too. @returns what takes the settings back */
+  /** Applies to open sockets too. @returns a function that takes the settings back */
   configureServer(server: object, given: GivenSettings): () => void
 }
 
-/** Sockets of one server share one policy: it is resolved again only where what lies below has changed. */
+/** Sockets of one server share a policy; it is renewed when a lower level changes. */
 interface ServerEntry {
   readonly given: GivenSettings
   below: SocketPolicy | null
@@ -34,14 +28,14 @@ interface ServerEntry {
 
 const NOTHING: GivenSettings = { policy: null, label: null }
 
-/** @param onPolicy a policy that may need closer looks than before is in force */
+/** @param onPolicy called for a policy that may need closer sweeps */
 export function keepSettings(
   ledger: Iterable<SocketRecord>,
   defaults: () => SocketPolicy,
   onPolicy: (policy: SocketPolicy) => void,
 ): Settings {
   const servers = new WeakMap<object, ServerEntry>()
-  /** Until a server has settings of its own, a new socket pays a few comparisons. */
+  /** Without server settings a new socket needs a few comparisons. */
   let isAnySet = false
 
   function policyOf(entry: ServerEntry | undefined, below: SocketPolicy): SocketPolicy {
@@ -75,7 +69,7 @@ export function keepSettings(
     apply,
     isOf,
     configure(record, policy) {
-      // First as it stands: what is refused changes nothing.
+      // An invalid policy throws before anything changes.
       if (policy !== null) resolvePolicy(policy, record.policy)
       const own = record.settings ?? NOTHING
       record.settings = { ...own, policy: policy === null ? null : merged(own.policy, policy) }
@@ -104,7 +98,7 @@ export function keepSettings(
   }
 }
 
-/** What is left out of the later one is as in the earlier one, also inside of `keepAlive`. */
+/** Also merges `keepAlive`. */
 function merged(earlier: PolicyOptions | null, later: PolicyOptions): PolicyOptions {
   const all: Record<string, unknown> = { ...earlier }
   for (const [name, value] of Object.entries(later)) {

@@ -1,22 +1,15 @@
-/**
- * What each site has leaked since the start: how many, how fast, and whether any of it is left. Bounded: beyond
- * `MAX_SITES` the sites with the oldest news are forgotten.
- */
+/** What each site has leaked since the start. Beyond `MAX_SITES` it forgets the sites with the oldest news. */
 import type { HealedSite, SiteTrend } from '../core/report.js'
 
 export interface SiteHistory {
   leaked(id: number, site: string, nowMs: number): void
-  /**
-   * The socket is not leaked any more. Of a socket that never was, nothing is counted; and of one that was, where that
-   * was said: its route may be known better by now.
-   */
+  /** Counts a leaked socket as healed, under the site it was counted for. */
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
-  /** Cheap: asked at every close. */
+  /** Asked at each close. */
   hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
-  /** Growth of all sites together. */
   growthPerHour(nowMs: number): number
-  /** Sites that have nothing leaked any more since an hour at the most, the latest first. */
+  /** Sites without leaks for less than an hour, latest first. */
   healedSites(nowMs: number): HealedSite[]
 }
 
@@ -24,15 +17,13 @@ const MAX_SITES = 1000
 const HOUR_MS = 3_600_000
 const SLOT_MS = 300_000
 const SLOTS = HOUR_MS / SLOT_MS
-/** A rate is not told before it has been watched for this long. */
+/** A shorter watch gives no rate. */
 const SHORTEST_WATCH_MS = 60_000
 
 interface Entry {
   readonly site: string
   leakedTotal: number
-  /** Closed by the guard. */
   reclaimed: number
-  /** Leaked now. */
   open: number
   healedAtMs: number
   firstMs: number
@@ -43,13 +34,12 @@ interface Entry {
 
 export function createSiteHistory(): SiteHistory {
   const entries = new Map<string, Entry>()
-  /** The sockets that are leaked now. */
   const leaks = new Map<number, Entry>()
 
   function entryOf(site: string, nowMs: number): Entry {
     let entry = entries.get(site)
     if (entry === undefined) entry = blankEntry(site, nowMs)
-    // Moved to the end: a Map keeps the order of insertion, so the first entry is the one with the oldest news.
+    // Moved to the end of the Map, whose first entry has the oldest news.
     else entries.delete(site)
     entries.set(site, entry)
     if (entries.size > MAX_SITES) entries.delete(entries.keys().next().value!)
@@ -70,7 +60,7 @@ export function createSiteHistory(): SiteHistory {
 
   return {
     leaked(id, site, nowMs) {
-      // Exempt for a while, and told again.
+      // Exempt for a while, then leaked again.
       if (leaks.has(id)) return
       const entry = entryOf(site, nowMs)
       note(entry, nowMs, 1)
@@ -127,7 +117,6 @@ function slotAt(nowMs: number): number {
   return Math.floor(nowMs / SLOT_MS)
 }
 
-/** Empties the slots that the clock has passed since the last look. */
 function roll(entry: Entry, nowMs: number): void {
   const slot = slotAt(nowMs)
   const passed = Math.min(SLOTS, slot - entry.lastSlot)

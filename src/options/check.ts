@@ -1,18 +1,15 @@
-/** Options that stand beside the policy: those of an adapter, of a drain, of a mounted report. */
+/** Checks options outside the policy: of an adapter, a drain, a mounted report. */
 import { describeValue } from '../base/errors.js'
 import { integer, invalidOption, isOptionBag, unknownOption } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'
 
-/** Options of the whole process pass: the reader of the policy knows what to say of them. */
+/** Accepts process-wide names too, because the policy's reader has a better message for them. */
 export function checkServerOptions(options: unknown, own: readonly string[] = []): void {
   const perServer = OPTION_NAMES.filter((name) => OPTIONS[name].perServer)
   checkNames(options, [...perServer, 'label', ...own], OPTION_NAMES)
 }
 
-/**
- * @param others what passes as well, but is not recommended
- * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`
- */
+/** `others` are accepted but not recommended. Throws `SLG_ERR_UNKNOWN_OPTION` or `SLG_ERR_INVALID_OPTION`. */
 export function checkNames(options: unknown, names: readonly string[], others: readonly string[] = []): void {
   if (!isOptionBag(options)) throw invalidOption('options', 'a plain object', describeValue(options))
   for (const key of Object.keys(options)) {
@@ -20,7 +17,7 @@ export function checkNames(options: unknown, names: readonly string[], others: r
   }
 }
 
-/** A whole number of milliseconds that a timer can hold. */
+/** Whole milliseconds that a timer can hold. */
 export function checkedMs(name: string, value: unknown, min = 0): number {
   const rule = integer(min)
   const ms = rule.read(value, name, min)

@@ -1,4 +1,3 @@
-/** Options from the environment. What can't be used is returned as problems, for the caller to decide. */
 import { SocketLeakGuardError } from '../base/errors.js'
 import { nearestName } from './nearest-name.js'
 import { describeFor, flag, type Rule } from './rules.js'
@@ -7,19 +6,19 @@ import { OPTION_NAMES, OPTIONS } from './table.js'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface EnvironmentReading {
-  /** Raw, and such that `resolveOptions()` accepts them. */
+  /** Raw values that `resolveOptions()` accepts. */
   readonly options: Record<string, unknown>
-  /** One error, `SLG_ERR_INVALID_ENV`, for each variable that can't be used. */
+  /** One `SLG_ERR_INVALID_ENV` for each unusable variable. */
   readonly problems: SocketLeakGuardError[]
 }
 
 const PREFIX = 'SOCKET_LEAK_GUARD_'
 
-/** `off` keeps the guard from being installed at all. */
+/** `off` prevents the installation. */
 const SWITCH = `${PREFIX}ENABLED`
 const SWITCH_RULE = flag()
 
-/** What Kubernetes sets in every pod for a Service whose name begins with ours (kubernetes pkg/kubelet/envvars). */
+/** What Kubernetes sets for a Service whose name begins with ours (kubernetes pkg/kubelet/envvars). */
 const OF_A_SERVICE =
   /(?:^|_)(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/
 
@@ -28,7 +27,7 @@ export function variableOf(option: string): string {
   return PREFIX + option.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
 }
 
-/** A variable that is empty or blank is not set. Blanks around a value do not count, nor does the case of a word. */
+/** Ignores empty variables, surrounding blanks and the case of words. */
 export function readEnvironment(env: Environment): EnvironmentReading {
   const options: Record<string, unknown> = {}
   const problems: SocketLeakGuardError[] = []
@@ -44,7 +43,7 @@ export function readEnvironment(env: Environment): EnvironmentReading {
         return
       }
     } catch (error) {
-      // A value with parts says which part is wrong.
+      // A value with parts names the wrong part.
       part = `: ${(error as Error).message}`
     }
     problems.push(invalid(`${variable} must be ${rule.envExpects}, got ${describeFor(rule, text)}${part}`))

@@ -1,21 +1,20 @@
-/** Beyond this length a name is no slip of the finger, and the work would grow with its square. */
+/** A longer name is no typing error, and the work grows with its square. */
 const LONGEST_NAME = 64
 
-/** For "did you mean ...?": the nearest of `names`, upper and lower case alike; the first of equals. */
+/** For "did you mean ...?". Ignores case; the first of equals. */
 export function nearestName(name: string, names: readonly string[]): string {
   const wanted = name.slice(0, LONGEST_NAME).toLowerCase()
   const distances = names.map((candidate) => distanceBetween(wanted, candidate.toLowerCase()))
   return names[distances.indexOf(Math.min(...distances))]!
 }
 
-/** Edits, but a fragment is near: "timeout" is six of them from userTimeoutMs. */
+/** A fragment counts as near: "timeout" is six edits from userTimeoutMs. */
 function distanceBetween(a: string, b: string): number {
   const [short, long] = a.length < b.length ? [a, b] : [b, a]
   const isFragment = short.length >= 3 && long.includes(short)
   return Math.min(editsBetween(a, b), isFragment ? 3 - short.length / long.length : Infinity)
 }
 
-/** Levenshtein's. */
 function editsBetween(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (let i = 0; i < a.length; i += 1) {

@@ -1,7 +1,4 @@
-/**
- * What can be asked of the guard, and the one reader of raw options. Where an option can be off, `'off'`, `false` and
- * `null` mean the same. `undefined` is the same as leaving the option out.
- */
+// The options. `'off'`, `false` and `null` switch an option off; `undefined` leaves it out.
 import type { ActionChooser, SocketPolicy } from '../judge/policy.js'
 import type { Action } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
@@ -11,7 +8,7 @@ import { asOptionError, invalidOption, isOptionBag, readFields, type Fields, typ
 import { OPTION_NAMES, OPTIONS } from './table.js'
 
 export type { ActionChooser }
-/** Takes one line of the leak log, without a line end. What it throws is warned about once. */
+/** Gets one line of the leak log, without a line end. An exception causes one warning. */
 export type LogFunction = (line: string) => void
 
 export type KernelChoice = 'auto' | 'ffi' | 'proc' | 'off'
@@ -20,134 +17,118 @@ export type StacksChoice = 'off' | 'sampled' | 'always'
 
 export type Off = 'off' | false | null
 
-/** What is left out has its default. The kernel counts whole seconds: milliseconds are rounded up to them. */
+/** The kernel counts whole seconds; milliseconds are rounded up. */
 export interface KeepAliveOptions {
   /** Milliseconds without traffic before the first probe (TCP_KEEPIDLE), 1000 to 32767000. @default 30000 */
   idleMs?: number | undefined
   /**
-   * Milliseconds between two unanswered probes (TCP_KEEPINTVL), 1000 to 32767000. Node takes this and `count` from 24.19
-   * and 26.4 on; before, it forces 1 s and 10 (deps/uv, uv_tcp_keepalive), and only the `ffi` probe can set the two.
-   * @default 5000
+   * Milliseconds between two unanswered probes (TCP_KEEPINTVL), 1000 to 32767000. Needs Node 24.19, 26.4 or the `ffi`
+   * probe, as `count` does: older Nodes force 1 s and 10 (deps/uv, uv_tcp_keepalive). @default 5000
    */
   intervalMs?: number | undefined
-  /** Unanswered probes after which the kernel closes the connection (TCP_KEEPCNT), 1 to 127. @default 4 */
+  /** Unanswered probes that end the connection (TCP_KEEPCNT), 1 to 127. @default 4 */
   count?: number | undefined
-  /** `suspect`: a healthy socket sends nothing more; `always`: on every socket. @default 'suspect' */
+  /** Probe suspects, or each socket. @default 'suspect' */
   when?: 'suspect' | 'always' | undefined
 }
 
-/** What is left out has its default. */
 export interface PressureOptions {
-  /** Share of RLIMIT_NOFILE in use from which the grace shrinks; above 0, less than `to`. @default 0.7 */
+  /** Share of RLIMIT_NOFILE at which the grace begins to shrink; above 0, below `to`. @default 0.7 */
   from?: number | undefined
-  /** Share of RLIMIT_NOFILE in use at which only `floorMs` is left of the grace; at most 1. @default 0.9 */
+  /** Share of RLIMIT_NOFILE at which the grace is `floorMs`; at most 1. @default 0.9 */
   to?: number | undefined
   /** The shortest grace in milliseconds, 0 to 2147483647. @default 1000 */
   floorMs?: number | undefined
-  /** The most suspects that may wait out their grace at the same time, 1 to 2147483647, or off. @default null */
+  /** Close the oldest suspects beyond this number, 1 to 2147483647, or off. @default null */
   maxSuspects?: number | Off | undefined
 }
 
-/** What may differ from server to server: `guardServer(server, options)` and `guard.configure()` take these. */
+/** Options that may differ by server, for `guardServer(server, options)` and `guard.configure()`. */
 export interface PolicyOptions {
   /**
-   * Milliseconds without a byte in either direction after which a suspect is leaked: 0 (at once) to 2147483647.
-   * @default 60000
+   * Milliseconds without a byte in either direction after which a suspect is leaked, 0 to 2147483647. @default 60000
    */
   graceMs?: number | undefined
   /**
-   * The most milliseconds that a half-close may last, progress or not: 1 to 2147483647, or off. Cuts legal, slow
-   * transfers short.
-   * @default null
+   * The most milliseconds a half-close may last, 1 to 2147483647, or off. Cuts legal slow transfers short. @default
+   * null
    */
   maxHalfClosedMs?: number | Off | undefined
   /**
-   * What is done with a leaked socket; a function chooses for each. `report`: it is told. `end`: the graceful remedy for
+   * What to do with a leaked socket, or a function that chooses. `report`: nothing else. `end`: the gentlest remedy for
    * its condition, then `destroy`, then `reset`, each after `escalateMs`. `destroy`: `socket.destroy()`. `reset`: RST.
-   * All but `report` may lose bytes that were not yet sent.
-   * @default 'report'
+   * All but `report` may lose unsent bytes. @default 'report'
    */
   action?: Action | ActionChooser | undefined
-  /** Milliseconds from one remedy to the next stronger one, 0 to 2147483647. @default 5000 */
+  /** Milliseconds before the next stronger remedy, 0 to 2147483647. @default 5000 */
   escalateMs?: number | undefined
   /**
-   * Destroy a socket at once, whatever `action` says, when the kernel has closed the connection and the end of its
-   * stream was consumed, so that nothing is lost.
-   * @default true
+   * Destroy a socket at once, whatever `action` says, if the kernel has closed the connection and its end was consumed,
+   * so that nothing is lost. @default true
    */
   reclaimDead?: boolean | undefined
   /**
-   * Keep-alive probes tell a legal half-close, whose peer answers, from a dead peer. What the application has set itself
-   * stays. Costs one small packet and its answer for each probe. Off: a peer that vanished in silence is not found out.
-   * @default { idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
+   * Keep-alive probes tell a legal half-close, whose peer answers, from a dead peer. They cost a small packet and its
+   * answer each. The application's own setting stays. Off: a peer that vanished silently is not noticed. @default {
+   * idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
    */
   keepAlive?: KeepAliveOptions | Off | undefined
   /**
-   * Brings one connection of a pair into grace, as `abandoned`, when the other ends or closes in the middle of their
-   * conversation. `pipe` (or `true`): pairs between which bytes are piped. `context`: also outgoing HTTP requests made in
-   * the work of a request whose client has left. The setting of the accepted connection counts.
-   * @default null
+   * Start a grace on one connection of a pair, as `abandoned`, when the other ends in the middle of their exchange.
+   * `pipe` (or `true`): for connections piped together. `context`: also for outgoing HTTP requests made in the work of
+   * a request whose client left. The accepted connection's setting counts. @default null
    */
   propagateAbort?: 'pipe' | 'context' | true | Off | undefined
   /**
-   * A connection that is open both ways and does not move is no leak. After `graceMs` it is told as `stalled`, and the
-   * `action` in here is taken instead of the general one.
+   * For connections that are open both ways and don't move, which are no leaks: `graceMs` and `action` of their own.
    * @default { graceMs: null, action: 'report' }
    */
   stalled?: StallOptions | undefined
 }
 
 export interface StallOptions {
-  /** Milliseconds, 0 to 2147483647; `null`: as long as the grace of a leak. @default null */
+  /** Milliseconds, 0 to 2147483647; `null` for the grace of a leak. @default null */
   graceMs?: number | Off | undefined
-  /** As the option `action`. All but `report` may lose bytes. @default 'report' */
+  /** As the option `action`. @default 'report' */
   action?: Action | ActionChooser | undefined
 }
 
-/** What `install()` takes, and the preload entry from the environment: `SOCKET_LEAK_GUARD_GRACE_MS` and so on. */
+/** For `install()`; the preload reads them from `SOCKET_LEAK_GUARD_GRACE_MS` and so on. */
 export interface InstallOptions extends PolicyOptions {
-  /** Milliseconds between two looks at all tracked sockets, 10 to 2147483647. @default 5000 */
+  /** Milliseconds between two sweeps, 10 to 2147483647. @default 5000 */
   sweepMs?: number | undefined
   /**
-   * How the kernel is asked about suspects: `ffi` (koffi, if installed: TCP_INFO and poll), `proc` (Linux:
-   * /proc/self/net), `off`, or a probe of your own; `auto` takes the best there is.
-   * @default 'auto'
+   * How to ask the kernel about suspects: `ffi` (koffi, if installed: TCP_INFO and poll), `proc` (Linux:
+   * /proc/self/net), `off`, or your own probe; `auto` takes the best. @default 'auto'
    */
   kernel?: KernelChoice | KernelProbe | undefined
   /**
-   * Where the owner of a socket is looked up: `async-local-storage`, `cls-hooked` (for an application that already runs
-   * it), `off`, or a provider of your own; `auto` takes AsyncLocalStorage where it costs next to nothing.
-   * @default 'auto'
+   * How to find a socket's request: `async-local-storage`, `cls-hooked` (if the application runs it), `off`, or your
+   * own provider; `auto` takes AsyncLocalStorage where it is nearly free. @default 'auto'
    */
   context?: ContextChoice | ContextProvider | undefined
-  /** Of how many sockets the stacks of creation and last access are recorded. `always` is costly. @default 'off' */
+  /** Record stacks of creation and access for a sample of sockets, or for each, which is costly. @default 'off' */
   stacks?: StacksChoice | undefined
-  /** Where the report endpoint listens, such as `127.0.0.1:9465` or `unix:/run/app.sock`, or off. @default null */
+  /** Address of the report endpoint, such as `127.0.0.1:9465` or `unix:/run/app.sock`, or off. @default null */
   report?: string | false | null | undefined
   /**
-   * Bearer token that the report endpoint requires: at least 8 visible ASCII characters, or off. An address that is not
-   * loopback needs one.
-   * @default null
+   * Bearer token of the report endpoint: at least 8 visible ASCII characters, or off. Required unless the address is
+   * loopback. @default null
    */
   reportToken?: string | false | null | undefined
   /**
-   * TCP_USER_TIMEOUT (tcp(7)): milliseconds that sent bytes may stay unacknowledged before the kernel closes the
-   * connection, 1 to 2147483647, or off, which leaves the kernel's own limit. Needs the `ffi` probe.
-   * @default null
+   * TCP_USER_TIMEOUT (tcp(7)): milliseconds that sent bytes may stay unacknowledged, 1 to 2147483647, or off for the
+   * kernel's limit. Needs the `ffi` probe. @default null
    */
   userTimeoutMs?: number | Off | undefined
   /**
-   * Shortens the grace as descriptors run out: from `graceMs` at the share `from` of RLIMIT_NOFILE in straight proportion
-   * down to `floorMs` at the share `to`. `true`: with the defaults.
-   * @default null
+   * Shorten the grace as descriptors run out: linearly from `graceMs` at the share `from` of RLIMIT_NOFILE to `floorMs`
+   * at the share `to`. `true` takes the defaults. @default null
    */
   pressure?: true | PressureOptions | Off | undefined
-  /**
-   * Where leaks are told as they happen: one line per site and interval, and one when a site has nothing leaked any more.
-   * @default null
-   */
+  /** Log leaks as they happen: one line for each site and interval, and one when a site has healed. @default null */
   log?: 'stderr' | LogFunction | Off | undefined
-  /** The least milliseconds between two lines about the same site, 0 to 2147483647. @default 60000 */
+  /** Milliseconds between two lines about a site, 0 to 2147483647. @default 60000 */
   logIntervalMs?: number | undefined
 }
 
@@ -158,14 +139,14 @@ export interface PressurePolicy {
   readonly maxSuspects: number | null
 }
 
-/** Every option with its value: frozen, but for a probe, a provider or a function of the application's own. */
+/** All options with their values, frozen, except for the application's own objects and functions. */
 export interface ResolvedOptions extends SocketPolicy {
   readonly sweepMs: number
   readonly kernel: KernelChoice | KernelProbe
   readonly context: ContextChoice | ContextProvider
   readonly stacks: StacksChoice
   readonly report: string | null
-  /** Not enumerable where there is one: it does not show where the options are printed or copied. */
+  /** Not enumerable, so that printing or copying the options does not show it. */
   readonly reportToken: string | null
   readonly userTimeoutMs: number | null
   readonly pressure: PressurePolicy | null
@@ -184,16 +165,11 @@ export const DEFAULTS: ResolvedOptions = Object.freeze(
   Object.fromEntries(OPTION_NAMES.map((name) => [name, OPTIONS[name].default])) as unknown as ResolvedOptions,
 )
 
-/**
- * Checks what was given to `install()`. What is left out, also inside of `keepAlive` and `pressure`, is as in `base`.
- *
- * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` or `SLG_ERR_UNKNOWN_OPTION`, and nothing else.
- */
+// Throws `SLG_ERR_INVALID_OPTION` or `SLG_ERR_UNKNOWN_OPTION`, and nothing else.
 export function resolveOptions(input: unknown, base: ResolvedOptions = DEFAULTS): ResolvedOptions {
   return resolve(input, INSTALL_FIELDS, base)
 }
 
-/** The same for one server or socket. */
 export function resolvePolicy(input: unknown, base: SocketPolicy): SocketPolicy {
   return resolve(input, POLICY_FIELDS, base, whereItBelongs)
 }
@@ -211,7 +187,7 @@ function resolve<T extends object>(input: unknown = {}, fields: Fields<T>, base:
   }
 }
 
-/** Do both ask for the same? Functions, probes and providers are the same only when they are the very same. */
+// Functions, probes and providers must be identical.
 export function sameOptions(a: ResolvedOptions, b: ResolvedOptions): boolean {
   return OPTION_NAMES.every((name) => {
     if (a[name] === b[name]) return true

@@ -1,8 +1,7 @@
-/** The kinds of value that an option can have, and how an object of options is read by them. */
 import { describeValue, SocketLeakGuardError } from '../base/errors.js'
 import { nearestName } from './nearest-name.js'
 
-/** What to say of an unknown option, where its nearest name is no help. */
+/** Advice about an unknown option, if its nearest name is no help. */
 export type Hint = (key: string) => string | null
 
 export interface Rule<T> {
@@ -10,23 +9,21 @@ export interface Rule<T> {
   readonly expects: string
   /** Completes "SOCKET_LEAK_GUARD_GRACE_MS must be ...". */
   readonly envExpects: string
-  /** Messages do not show the value, nor does a print of the resolved options. */
+  /** Keeps the value out of messages and of printed options. */
   readonly isSecret?: boolean
-  /**
-   * The resolved value, or `undefined` when the raw one does not fit. For a part that does not fit it throws. What an
-   * object leaves out comes from `base`.
-   */
+  // Resolves a raw value with `base` for what an object leaves out. Returns `undefined` if it does not fit; throws for
+  // a part that does not.
   read(value: unknown, path: string, base: T): T | undefined
-  /** The raw value that a text stands for, or `undefined`. */
+  /** The raw value of a text, or `undefined`. */
   parse(text: string): unknown
 }
 
 export type Fields<T> = { readonly [K in keyof T]-?: Rule<T[K]> }
 
-/** The longest delay of a Node timer (lib/internal/timers.js, TIMEOUT_MAX), and of what the kernel takes as an int. */
+/** The longest delay of a timer (lib/internal/timers.js, TIMEOUT_MAX), and the kernel's largest int. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** A value that is taken as it is, never copied or frozen. */
+/** Takes a value as it is, without a copy. */
 export function plain<T>(
   expects: string,
   accepts: (value: unknown) => boolean,
@@ -66,7 +63,6 @@ export function flag(): Rule<boolean> {
   )
 }
 
-/** One of a few words or, where the option takes one, something of the application's own. */
 export function oneOf<T>(
   words: readonly (T & string)[],
   own = '',
@@ -94,7 +90,7 @@ export function secret(minLength: number): Rule<string> {
   return { ...rule, isSecret: true }
 }
 
-/** Whatever `rule` takes, or off: `null`, `false` or `'off'`, which all resolve to `off`. */
+/** `null`, `false` and `'off'` resolve to `off`. */
 export function offOr<T>(rule: Rule<T>): Rule<T | null>
 export function offOr<T>(rule: Rule<T>, off: false): Rule<T | false>
 export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null | false> {
@@ -108,7 +104,7 @@ export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null
   }
 }
 
-/** Whatever `rule` takes, or `true`, in the environment `on`, for the value that most people want. */
+/** `true`, in the environment `on`, stands for `meant`. */
 export function trueMeans<T>(meant: T, rule: Rule<T>): Rule<T> {
   return {
     ...rule,
@@ -119,11 +115,7 @@ export function trueMeans<T>(meant: T, rule: Rule<T>): Rule<T> {
   }
 }
 
-/**
- * An object with fields of its own; in the environment a list of them with commas in between.
- *
- * @param example the shortest such list
- */
+/** An object of fields; in the environment a comma-separated list like `example`. */
 export function record<T extends object>(
   fields: Fields<T>,
   defaults: T,
@@ -153,10 +145,8 @@ export function record<T extends object>(
   }
 }
 
-/**
- * Reads an object of options into a new frozen one, each property once. `undefined` stands for what `base` has. Only own
- * keys can be unknown: what some library put on Object.prototype is not the caller's mistake.
- */
+// Makes a frozen copy, reading each property once. `undefined` takes `base`'s value. Inherited keys are not unknown
+// options: a library may have extended Object.prototype.
 export function readFields<T extends object>(
   input: object,
   fields: Fields<T>,
@@ -170,7 +160,7 @@ export function readFields<T extends object>(
   const whole: Partial<T> = {}
   for (const name of Object.keys(fields) as (keyof T & string)[]) {
     const value = readField(input as T, name, fields[name], base[name], fieldPath(name, path))
-    // Not enumerable, so that it is not printed with the options.
+    // Not enumerable, so that printing the options does not show it.
     if (fields[name].isSecret && value !== null) Object.defineProperty(whole, name, { get: () => value })
     else whole[name] = value
   }
@@ -199,7 +189,7 @@ export function describeFor({ isSecret }: Pick<Rule<unknown>, 'isSecret'>, value
   return isSecret === true ? 'a value that is not shown here' : describeValue(value)
 }
 
-/** Our own error as it is; whatever a getter threw becomes the cause of one. */
+/** Wraps what a getter threw. */
 export function asOptionError(error: unknown, path: string): SocketLeakGuardError {
   if (error instanceof SocketLeakGuardError) return error
   return new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `${path} could not be read`, { cause: error })
@@ -219,7 +209,7 @@ export function unknownOption(
   return new SocketLeakGuardError('SLG_ERR_UNKNOWN_OPTION', `unknown option ${quoted(key, path)}; ${advice}`)
 }
 
-/** An array, a Map or a promise would pass for an empty object. A namespace (`import * as options`) is one. */
+/** An array, a Map or a promise would pass for an empty object; a module namespace is accepted. */
 export function isOptionBag(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   return ['[object Object]', '[object Module]'].includes(Object.prototype.toString.call(value))

@@ -1,4 +1,4 @@
-/** Validation, the environment and the table in docs/options.md are made from this. */
+/** The table of options, for validation, the environment and docs/options.md. */
 import { ACTIONS, TIES, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
 import { fieldPath, flag, fraction, integer, invalidOption, offOr, oneOf, record } from './rules.js'
@@ -9,9 +9,8 @@ import type { ActionChooser, KeepAlivePolicy, StallPolicy } from '../judge/polic
 export interface Option<T> {
   readonly rule: Rule<T>
   readonly default: T
-  /** It may differ from server to server. */
   readonly perServer: boolean
-  /** One line for the documentation; the unit stands in the name, the range in `rule.expects`. */
+  /** One line for docs/options.md, without unit and range. */
   readonly doc: string
 }
 
@@ -23,9 +22,9 @@ function forProcess<T>(rule: Rule<T>, fallback: T, doc: string): Option<T> {
   return { rule, default: fallback, perServer: false, doc }
 }
 
-/** The kernel counts keep-alive in whole seconds (include/net/tcp.h, MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL). */
+/** Whole seconds, up to MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h). */
 const keepAliveMs = integer(1000, 32767 * 1000)
-/** include/net/tcp.h, MAX_TCP_KEEPCNT. */
+/** MAX_TCP_KEEPCNT (include/net/tcp.h). */
 const MOST_KEEP_ALIVE_PROBES = 127
 
 const KEEP_ALIVE = Object.freeze<KeepAlivePolicy>({

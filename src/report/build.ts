@@ -1,4 +1,4 @@
-/** Puts a report together. What is dear is asked of the listed sockets alone, after the page is known. */
+/** Composes a report. Expensive fields are computed for the listed sockets alone. */
 import type { Endpoint } from '../core/endpoint.js'
 import {
   REPORT_SCHEMA,
@@ -20,14 +20,12 @@ export const DEFAULT_LIMIT = 1000
 export const MAX_LIMIT = 10_000
 const MOST_HEALED_SITES = 20
 
-/** One socket, before it is described. */
 export interface SocketRow {
   readonly id: number
   readonly direction: Direction
   readonly verdict: Verdict
   readonly condition: Condition | null
   readonly sinceMs: number
-  /** The kernel has closed the connection. */
   readonly isDisconnected: boolean
   site(): string
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
@@ -40,7 +38,7 @@ export type Gathered = Pick<
   'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans'
 > & {
   trendOf(site: string): SiteTrend
-  /** The latest first. */
+  /** Latest first. */
   readonly healedSites: Iterable<HealedSite>
 }
 
@@ -48,16 +46,15 @@ export interface SnapshotParts {
   readonly generatedAt: string
   readonly process: Report['process']
   readonly kernel: Report['kernel']
-  /** What is kept beside the sockets themselves. */
   readonly gathered: Gathered
-  /** `null`: nobody has loaded the linter. */
+  /** `null` if the linter is not loaded. */
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
   readonly partedPairs: number
-  /** The pairs to be listed, what has lasted longest first. */
+  /** Oldest first. */
   pairs(limit: number): readonly PairReport[]
-  /** Every socket to be considered, in any order. */
+  /** All sockets in any order. */
   readonly rows: readonly SocketRow[]
 }
 
@@ -107,13 +104,13 @@ function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]):
   return [...healedSites].filter(({ site }) => !inTrouble.has(site)).slice(0, MOST_HEALED_SITES)
 }
 
-/** Where the socket of the last page is gone, its place is too, and the listing ends. */
+/** Empty if the last page's socket is gone. */
 function pageOf(
   rows: readonly SocketRow[],
   { all = false, unsettled = false, after = 0 }: SnapshotQuery,
   limit: number,
 ): { page: readonly SocketRow[]; isLast: boolean } {
-  // Ids begin at 1, so 0 stands for the beginning.
+  // Ids begin at 1.
   const last = after === 0 ? null : rows.find(({ id }) => id === after)
   if (last === undefined) return { page: [], isLast: true }
   const asked = all || unsettled ? rows : rows.filter(({ verdict }) => verdict !== 'none')
@@ -151,7 +148,6 @@ function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number 
   return conditions.reduce((sum, entry) => sum + (entry.verdict === verdict ? entry.count : 0), 0)
 }
 
-/** Groups sockets by where they come from, worst first. */
 export function sitesOf(
   rows: readonly Pick<SocketRow, 'verdict' | 'condition' | 'sinceMs' | 'site'>[],
   verdicts: readonly Verdict[] = ['suspect', 'leaked'],

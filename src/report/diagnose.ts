@@ -1,4 +1,4 @@
-/** The sentence that a tired reader needs: what happened, since when, whose code, what to do. */
+/** One sentence for each socket: what happened, since when, whose code, what to do. */
 import type { Owner, Usage, SocketReport } from '../core/report.js'
 import type { Condition, Kind, Verdict } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
@@ -10,7 +10,6 @@ export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
 const UNUSED: Usage = { hasReadableListener: false, isPiped: false }
 
-/** @param usage what a remedy must reckon with */
 export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   const { condition } = socket
   const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition, usage)
@@ -18,7 +17,7 @@ export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   return `${subject.slice(0, 1).toUpperCase()}${subject.slice(1)}: ${what}`
 }
 
-/** Nothing was written since the HTTP server let go of it. */
+/** No byte was written since the HTTP server gave the socket away. */
 function isUnanswered({ context }: Owner): boolean {
   return context['upgrade'] === 'unanswered' || context['connect'] === 'unanswered'
 }
@@ -57,7 +56,7 @@ function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage
   }
 }
 
-/** That it goes on for nobody explains more than what it looks like by itself. */
+/** The lost partner explains more than the condition. */
 function describeLoss({ condition, partner }: Undiagnosed): string {
   return partner?.state === 'closed' && condition !== 'abandoned' ? `; ${describePartner(partner)}` : ''
 }
@@ -87,13 +86,13 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
   const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${address}`
   const isNamedByPeer =
     owner.site === '' || (peer !== '' && owner.site.startsWith('to ')) || owner.site === 'outgoing'
-  // `GET /proxy/:id → 10.0.0.5:443` has said it already.
+  // `GET /proxy/:id → 10.0.0.5:443` names the peer already.
   const isPeerNamed = remote !== null && owner.site.endsWith(`→ ${address}`)
   const words = [
     `${isUnanswered(owner) ? 'connection' : NOUNS[kind]}${label}`,
     isNamedByPeer ? '' : `of ${isUnanswered(owner) ? owner.site : owner.site.replace(/^upgrade (?=\/)/, '')}`,
     isPeerNamed ? '' : peer,
-    // Which request of many to the same host.
+    // Tells requests to the same host apart.
     owner.request?.origin === undefined ? '' : `(${formatRequest(owner.request)})`,
   ]
   return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
@@ -139,7 +138,7 @@ function describeUnfinishedHandshake({ phase, kernelState }: Undiagnosed, unsent
   return `${who} TLS handshake was never finished: ${unsent ?? 'the output'} can't leave before that`
 }
 
-/** Who keeps the output: the peer, or this side itself. */
+/** The peer or this side may hold the output back. */
 function describeOutput(socket: Undiagnosed, idle: string, unsent: string | null): string {
   const { phase, evidence } = socket
   if (evidence.heldBack === 'handshake') return describeUnfinishedHandshake(socket, unsent)
@@ -150,14 +149,14 @@ function describeOutput(socket: Undiagnosed, idle: string, unsent: string | null
 }
 
 function describePeer({ condition, evidence }: Undiagnosed): string {
-  // That both sides are closed says it already.
+  // The sentence says already that both sides are closed.
   if (condition === 'closed-unread' && evidence.peer === 'gone') return ''
   return evidence.peer === 'unknown' || evidence.peerBasis === ''
     ? ''
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
 }
 
-/** Nobody has done anything wrong yet: what to look at, should it last. */
+/** A stall may be meant. */
 function remedyForStall(condition: Condition, socket: Undiagnosed): string {
   if (condition !== 'window-closed') return remedyForOutput(socket)
   return 'Nothing to do if it is meant; else look for who has paused it, or at what it is piped to.'
@@ -211,7 +210,7 @@ function remedyForIgnoredEnd({ kind, direction, owner }: Undiagnosed): string {
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
   if (kind === 'websocket')
     return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'
-  // An HTTP server keeps such a connection only when it was told to.
+  // An HTTP server keeps such a connection if it was told to.
   if (kind === 'http' && direction === 'inbound')
     return 'Call response.end(), or leave server.httpAllowHalfOpen at false.'
   return "Call socket.end() on 'end', or create it with allowHalfOpen: false."
@@ -239,7 +238,7 @@ function remedyForStalled({ kind, direction }: Undiagnosed): string {
   if (kind === 'websocket') return 'ws.terminate() when ws.bufferedAmount does not go down'
   if (kind === 'http' && direction === 'inbound')
     return 'set server.timeout, which destroys a connection that makes no progress'
-  // `resetAndDestroy()` throws on TLS and on pipes.
+  // `resetAndDestroy()` throws on TLS and pipes.
   const destroy = kind === 'tls' || kind === 'pipe' ? 'socket.destroy()' : 'socket.resetAndDestroy()'
   return `${kind === 'http' ? 'request.destroy()' : destroy} when the output makes no progress`
 }

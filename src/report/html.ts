@@ -1,8 +1,5 @@
-/**
- * The report as one page that loads nothing from anywhere, so it can be saved, mailed, and shown under a policy that
- * allows its own style and script alone, by their hashes. It says everything without its script, which only tells the
- * reader that something has changed since.
- */
+// The report as one page without external resources, so that it can be saved and mailed. A policy can allow its style
+// and script by hash. The script only announces changes.
 import { formatDuration } from '../core/format.js'
 import type {
   HealedSite,
@@ -41,7 +38,7 @@ import { withoutQueries } from './printable.js'
 export const HTML_CONTENT_TYPE = 'text/html; charset=utf-8'
 
 export interface HtmlOptions {
-  /** What the report was asked for, so that links keep it. */
+  /** Kept in links. */
   readonly query?: SnapshotQuery
 }
 
@@ -49,7 +46,7 @@ export function renderHtml(report: Report, options?: HtmlOptions): string {
   return [...writeHtml(report, options)].join('')
 }
 
-/** In pieces, one for each socket, so that the writer of a long page may pause between them. */
+/** Yields a piece for each socket, so that a writer may pause between them. */
 export function* writeHtml(report: Report, { query = {} }: HtmlOptions = {}): Generator<string> {
   const shown = withoutQueries({ ...report, sockets: [] })
   const mood = moodOf(shown.totals)
@@ -180,13 +177,13 @@ function renderFooter(query: SnapshotQuery): Markup {
 </footer>`
 }
 
-/** No path, so that it is right under any prefix. */
+/** Without a path, to work under any prefix. */
 function linkTo({ all, limit, after }: SnapshotQuery, format = 'html'): string {
   const page = (limit === undefined ? '' : `&limit=${limit}`) + (after === undefined ? '' : `&after=${after}`)
   return `?format=${format}${all ? '&all=1' : ''}${page}`
 }
 
-/** A name after `#` heads a column of numbers. */
+/** `#` marks a column of numbers. */
 function columns(...names: readonly string[]): Markup {
   const cells = names.map((name) => {
     const isNumber = name.startsWith('#')

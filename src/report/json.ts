@@ -3,7 +3,7 @@ import { withoutQueries } from './printable.js'
 
 export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8'
 
-/** The report as `report.schema.json` describes it, indented for the reader, with a newline at the end. */
+/** As `report.schema.json` describes it, indented. */
 export function renderJson(report: Report): string {
   return [...writeJson(report)].join('')
 }
@@ -23,7 +23,7 @@ export function* writeJson(report: Report): Generator<string> {
   yield `\n  ]${text.slice(at + NO_SOCKETS.length)}`
 }
 
-/** On one line. */
+/** One line. */
 export function renderEventJson(event: GuardEvent): string {
   return JSON.stringify(withoutQueries(event))
 }

@@ -1,4 +1,4 @@
-/** HTML whose parts are escaped: what is put between the literals is text, unless it is markup itself. */
+/** An HTML template tag that escapes its values, except for markup. */
 import { makePrintable } from './printable.js'
 
 export class Markup {
@@ -9,7 +9,7 @@ export class Markup {
   }
 }
 
-/** `null` and `false` leave nothing behind. */
+/** `null` and `false` render nothing. */
 type Part = Markup | readonly Markup[] | string | number | null | false
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -17,12 +17,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
   ...{ '"': '&quot;', "'": '&#39;' },
 }
 
-/** Safe as text and inside a quoted attribute value. Unprintable characters are shown as escapes. */
+/** For text and quoted attribute values. Unprintable characters become escapes. */
 export function escapeHtml(text: string): string {
   return makePrintable(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }
 
-/** Quote attribute values. */
 export function markup(literals: TemplateStringsArray, ...parts: readonly Part[]): Markup {
   return new Markup(literals.map((literal, i) => literal + sourceOf(parts[i] ?? null)).join(''))
 }

@@ -1,9 +1,6 @@
-/**
- * Listens for verdict changes and offers to reload. Holds no data, so that its hash is a constant.
- *
- * The address of the events is made from the page's own path, because a relative one would leave the prefix `/leaks`
- * where it has no slash at its end. Closing on `pagehide` frees one of the few connections of a browser to a host.
- */
+// Offers to reload after verdict changes. It holds no data, so its hash is constant. The address of the events is made
+// from the page's path, because a relative one would drop the prefix `/leaks`. Closing on `pagehide` frees one of the
+// browser's few connections to a host.
 export const PAGE_SCRIPT = `
 (() => {
   'use strict'

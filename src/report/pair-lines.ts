@@ -1,17 +1,17 @@
-/** A client and the upstream that is asked for it, told in one line: neither of the two tells the story alone. */
+/** A client and its upstream in one line. */
 import { formatEndpoint } from '../core/endpoint.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import type { PairReport, PairSide, PartnerReport } from '../core/report.js'
 import type { Tie } from '../core/vocabulary.js'
 
-/** @param isShared the other one serves others too, so nothing is to be done about it */
+/** @param isShared the partner serves others too, so there is nothing to do about it */
 export function pairUp(a: PairSide, b: PairSide, by: Tie, isShared = false): PairReport {
   const sides: readonly [PairSide, PairSide] =
     a.direction === 'outbound' && b.direction === 'inbound' ? [b, a] : [a, b]
   return { by, sides, line: describePair(sides, by, isShared) }
 }
 
-/** `Client 10.0.0.7:50122 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3 MB/s (GET /proxy/:id, piped). ...` */
+// `Client 10.0.0.7:50122 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3 MB/s (GET /proxy/:id, piped). ...`
 function describePair(sides: readonly [PairSide, PairSide], by: Tie, isShared: boolean): string {
   const gone = sides.find(({ state }) => state === 'closed') ?? sides.find(({ state }) => state === 'ended')
   const first = gone ?? sides[0]
@@ -57,12 +57,11 @@ export function describePartner({ direction, remote, site, state, sinceMs }: Par
   return `${who}${place} ${state === 'closed' ? 'left' : 'ended its side'}${since}`
 }
 
-/** A route, an upgrade path or a place in the code: more than an address. */
+/** More than an address. */
 export function isNamed(site: string): boolean {
   return !/^(?:listener |to |outgoing$|unknown )/.test(site)
 }
 
-/** What to do where one side has gone and the other was not told. */
 export function remedyForPair({ direction }: Pick<PairSide, 'direction'>, by: Tie): string {
   if (by === 'context')
     return "Abort the outgoing request when the response closes (res.on('close', ...), an AbortSignal)."

@@ -1,4 +1,4 @@
-/** Phrases that the text and the HTML report share. They are raw: whoever shows them escapes. */
+/** Phrases for the text and HTML reports, not yet escaped. */
 import { formatEndpoint, type Endpoint } from '../core/endpoint.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import type {
@@ -12,22 +12,20 @@ import type {
 } from '../core/report.js'
 import { CONDITIONS, type Condition } from '../core/vocabulary.js'
 
-/** How many a report for people names. */
 export const MOST_PAIRS = 20
 export const MOST_PEERS = 10
 
-/** `127.0.0.1:3000`, `[::1]:3000`, or the path of a pipe. */
 export function nameEndpoint(endpoint: Endpoint | null): string {
   return endpoint === null ? 'unknown' : formatEndpoint(endpoint) || 'unnamed'
 }
 
-/** The arrow points to the end that accepted the connection: `here <- peer` when that is here. */
+/** The arrow points to the accepting end: `here <- peer`. */
 export function formatConnection(socket: SocketReport): string {
   const arrow = socket.direction === 'inbound' ? '<-' : '->'
   return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
 }
 
-/** `1.5 KiB unread, 3 B unsent`; empty when nothing waits. */
+/** `1.5 KiB unread, 3 B unsent`, or empty. */
 export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): string {
   const unread = unreadBytes > 0 ? `${formatBytes(unreadBytes)} unread` : ''
   const unsent = unsentBytes > 0 ? `${formatBytes(unsentBytes)} unsent` : ''
@@ -62,7 +60,7 @@ const ACCESS_WORDS = [
   ['ended', 'ended at'],
 ] as const
 
-/** `paused at app/proxy.js:42 - socket.pause()`: the innermost frame of each access that the stack does not show. */
+/** `paused at app/proxy.js:42 - socket.pause()`: accesses whose innermost frame the stack does not show. */
 export function describeAccesses({ accesses, stack }: Owner): string[] {
   if (accesses === undefined) return []
   return ACCESS_WORDS.flatMap(([kind, words]) => {
@@ -71,7 +69,7 @@ export function describeAccesses({ accesses, stack }: Owner): string[] {
   })
 }
 
-/** What a verdict rests on; what no sensor could tell is left out. */
+/** Leaves out the unknown. */
 export function describeEvidence({ evidence }: SocketReport): string[] {
   const facts = [`peer ${evidence.peer}${evidence.peerBasis === '' ? '' : ` (${evidence.peerBasis})`}`]
   const ages = {
@@ -103,20 +101,19 @@ export function describeStalls({ count, longestMs, lastMs, lastEndedMs }: StallR
   return `blocked ${times}${longest}; last ${formatDuration(lastEndedMs)} ago, for ${formatDuration(lastMs)}`
 }
 
-/** `1 socket`, `2 sockets`, `no sockets`. */
 export function countSockets(count: number): string {
   return `${count === 0 ? 'no' : count} socket${count === 1 ? '' : 's'}`
 }
 
-/** From here on, a site's share of the open descriptors, or that of the limit in use, is worth a word. */
+/** Smaller shares of the descriptors or the limit are not mentioned. */
 const NOTABLE_SHARE = 0.01
 const NOTABLE_USAGE = 0.5
 
-/** `40 leaked since start`, `+12.5/h`, `2 % of open descriptors`: what the count does not say already. */
+/** `40 leaked since start`, `+12.5/h`, `2 % of open descriptors` */
 export function describeTrend({ count, leakedTotal, growthPerHour, descriptorShare }: SiteReport): string[] {
   const parts: string[] = []
   if (leakedTotal > count) parts.push(`${leakedTotal} leaked since start`)
-  // Of more than ten a fraction says nothing.
+  // Ten and more need no fraction.
   const growth = Math.abs(growthPerHour) < 10 ? Number(growthPerHour.toFixed(1)) : Math.round(growthPerHour)
   if (growth !== 0) parts.push(`${growth > 0 ? '+' : ''}${growth}/h`)
   if (descriptorShare !== null && descriptorShare >= NOTABLE_SHARE)
@@ -124,7 +121,7 @@ export function describeTrend({ count, leakedTotal, growthPerHour, descriptorSha
   return parts
 }
 
-/** A site whose leaks the guard closes has not recovered. */
+/** A site whose leaks the guard closes still leaks. */
 export function isRecovered({ reclaimed }: HealedSite): boolean {
   return reclaimed === 0
 }
@@ -134,7 +131,6 @@ export function describeHealing({ leakedTotal, reclaimed, healedMs }: HealedSite
   return `${leakedTotal} leaked since start${closed}, none now (for ${formatDuration(healedMs)})`
 }
 
-/** In plain words, for a legend or a tooltip. */
 export const DESCRIPTIONS: Readonly<Record<Condition, string>> = {
   'eof-ignored': 'the peer closed and the application was told, but never ended its own side',
   'eof-unread': 'the peer closed, but its end of stream waits behind bytes that nobody reads',
@@ -179,7 +175,7 @@ function describeOrphans({ orphans }: Report): string {
   return `${sockets} (${states.join(', ')}) that the guard never saw; who opened or holds them can't be known`
 }
 
-/** `2026-01-31T12:00:00.000Z` as `2026-01-31 12:00:00 UTC`. Anything else is left as it is. */
+/** `2026-01-31T12:00:00.000Z` as `2026-01-31 12:00:00 UTC`; other text stays. */
 export function formatInstant(iso: string): string {
   return iso.replace(/^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z$/, '$1 $2 UTC')
 }

@@ -1,13 +1,11 @@
-/**
- * A peer that comes back from a port whose connection we still hold in CLOSE_WAIT does not get through at once: its SYN is
- * answered by a challenge ACK (RFC 5961, section 4), and where the RST that follows is dropped, it fails with ETIMEDOUT.
- */
+// A peer that reuses a port whose old connection we hold in CLOSE_WAIT has to wait: its SYN gets a challenge ACK (RFC
+// 5961, section 4). If the RST that follows is dropped, it fails with ETIMEDOUT.
 import { formatEndpoint } from '../core/endpoint.js'
 import type { PortsReport } from '../core/report.js'
 import type { SocketRow } from './build.js'
 import type { Condition } from '../core/vocabulary.js'
 
-/** Conditions in which the peer has ended while our side of the connection still stands in the kernel. */
+/** The peer has ended, and our side still exists in the kernel. */
 const HOLDING: readonly (Condition | null)[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']
 
 export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {

@@ -1,12 +1,10 @@
-/**
- * What comes from the network may rewrite a terminal by escape sequences, or make one address look like another by
- * bidirectional controls and zero-width characters. All of them are shown as escapes.
- */
+// Escape sequences from the network could rewrite a terminal; bidirectional controls and zero-width characters could
+// disguise an address. They are shown as escapes.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** One line of visible characters, cut off with `…` after `limit` code points. */
+/** One line, cut with `…` after `limit` code points. */
 export function makePrintable(text: string, limit = 1000): string {
   return clip(text, limit).replace(UNPRINTABLE, (character) => {
     const code = character.codePointAt(0) ?? 0
@@ -17,15 +15,15 @@ export function makePrintable(text: string, limit = 1000): string {
   })
 }
 
-/** The first `limit` code points of `text`, the last of them `…` when something was cut off. */
+/** At most `limit` code points, the last one `…` if something was cut. */
 export function clip(text: string, limit: number): string {
   if (text.length <= limit) return text
-  // A code point has at most two code units, so this slice holds at least `limit` of them, if there are as many.
+  // A code point has at most two code units.
   const points = Array.from(text.slice(0, (limit + 1) * 2))
   return points.length <= limit ? points.join('') : `${points.slice(0, limit - 1).join('')}…`
 }
 
-/** Lines of at most `width` code points, broken at spaces where it can be, inside a word where it must. At least one. */
+/** Breaks at spaces, and inside a word if it must. Returns at least one line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line: string[] = []
@@ -43,17 +41,15 @@ export function wrap(text: string, width: number): string[] {
   return lines
 }
 
-/** In running text a query ends at the next space: a request target can't hold one (RFC 9112, section 3.2). */
+/** In text a query ends at a space, which a request target can't hold (RFC 9112, section 3.2). */
 const QUERIES = /\?[^ ]+/g
 const QUERY_OF: Readonly<Record<string, RegExp>> = {
   ...{ site: QUERIES, line: QUERIES, diagnosis: QUERIES },
   path: /[?#].*$/s,
 }
 
-/**
- * A copy of a report, or of a part of one. A query may hold a token: sensors cut it off already, and a renderer cuts once
- * more, should one have forgotten. What the application has put into its context is its own.
- */
+// A copy without queries, which may hold tokens. Sensors cut them already; this is a second net. The application's
+// context stays.
 export function withoutQueries<T>(shown: T): T {
   if (typeof shown !== 'object' || shown === null) return shown
   if (Array.isArray(shown)) return shown.map(withoutQueries) as T

@@ -1,7 +1,5 @@
-/**
- * Prometheus text exposition, version 0.0.4. Labels come from closed sets of words (the application may name its probe):
- * a time series for an address, a path or a site would outlive it.
- */
+// Prometheus text exposition, version 0.0.4. Labels are closed sets of words (and the probe's name), because a time
+// series for each address, path or site would outlive it.
 import type { ConditionCount, Report } from '../core/report.js'
 import { CONDITIONS, type Condition, type Verdict } from '../core/vocabulary.js'
 import { STANDING } from './build.js'
@@ -12,7 +10,7 @@ export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8
 const PREFIX = 'socket_leak_guard_'
 const OUTCOMES = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Verdict[]
 
-/** Without a view of the kernel these can't be seen at all: an absent series says so, a zero would lie. */
+/** Without a view of the kernel these are unknown: no series, because 0 would lie. */
 const SEEN_BY_KERNEL_ONLY: ReadonlySet<Condition> = new Set(['fin-unseen', 'window-closed'])
 
 type Labels = Readonly<Record<string, string>>
@@ -20,7 +18,7 @@ type Sample = readonly [labels: Labels, value: number]
 
 type Family = readonly [name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]]
 
-/** Takes counts alone: give it a report of `limit: 0`, and no socket needs to be described. */
+/** Uses counts alone, so `limit: 0` suffices. */
 export function renderPrometheus(report: Report): string {
   return familiesOf(report).map(renderFamily).join('')
 }
@@ -90,7 +88,6 @@ function byVerdict(report: Report, fold: (value: number, entry: ConditionCount) 
   ])
 }
 
-/** What is unknown is absent, not 0. */
 function gauge(name: string, help: string, value: number | null): Family {
   return [name, 'gauge', help, value === null ? [] : [[{}, value]]]
 }

@@ -1,4 +1,4 @@
-/** The report for a terminal, in at most 80 columns: what is wrong first, then where it comes from, then each socket. */
+/** The report for a terminal, at most 80 columns wide. */
 import { formatDuration } from '../core/format.js'
 import type {
   HealedSite,
