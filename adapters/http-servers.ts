@@ -1,11 +1,10 @@
-/** What the adapters for http and its frameworks share. */
+/** Shared by the adapters for http and its frameworks. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import { drainHttpServer, install, installedGuard } from '../src/adapter.js'
 import type { GuardedServer, RouteOf, ServerOptions } from '../src/adapter.js'
 import { isHttpServer, refuseServer } from './server-kinds.js'
 
-/** @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
 export function guardHttpServer(
   server: Server | HttpsServer,
   options: ServerOptions,
@@ -17,11 +16,7 @@ export function guardHttpServer(
   return { drain: (drainOptions) => drainHttpServer(guard, server, drainOptions), release }
 }
 
-/**
- * The request as the report below a wildcard route shall see it. Node's own is left as it is, for whoever logs it afterwards.
- *
- * @param rest what the wildcard has matched, if there is one
- */
+/** The request as seen below a wildcard route, which matched `rest`. Node's own stays as it is for logs. */
 export function belowMount(request: IncomingMessage, rest: unknown): IncomingMessage {
   const path = typeof rest === 'string' ? `/${rest.replace(/^\/+/, '')}` : '/'
   const url = path + (/\?.*$/s.exec(request.url ?? '')?.[0] ?? '')

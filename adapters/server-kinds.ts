@@ -1,4 +1,4 @@
-/** Tells the kinds of server apart by what they can do, so that no framework is loaded, nor `http` and `https`. */
+/** Recognises servers by their methods, so that no framework, `http` or `https` is loaded. */
 import { EventEmitter } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
@@ -13,7 +13,7 @@ export function isWebSocketServer(value: unknown): boolean {
   )
 }
 
-/** Servers of http2 have some of these methods, but serve many requests on each connection. */
+/** Excludes http2 servers, which serve many requests on a connection. */
 export function isHttpServer(value: unknown): value is HttpServer | HttpsServer {
   return (
     value instanceof NetServer &&
@@ -48,7 +48,7 @@ const OTHERS: readonly (readonly [is: (value: unknown) => boolean, what: string,
   [(value) => value instanceof NetServer, 'a net.Server', 'net'],
 ]
 
-/** @returns the error for a server that this adapter does not guard, with the adapter that does */
+/** The error names the adapter that fits. */
 export function refuseServer(expected: string, got: unknown): SocketLeakGuardError {
   if (isKoa(got) || (typeof got === 'function' && hasMethods(got, ['handle', 'listen']))) {
     const what = 'an application, which has no sockets'

@@ -1,4 +1,4 @@
-/** What the adapters for ws and Socket.IO share: names and settings, a bound on closing handshakes, the graceful stop. */
+// Shared by the adapters for ws and Socket.IO: settings, a limit on closing handshakes, the graceful stop.
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Socket } from 'node:net'
@@ -25,64 +25,62 @@ import {
 } from '../src/adapter.js'
 import { webSocketOn } from './ws/internals.js'
 
-/** RFC 6455, section 7.4.1. */
+// RFC 6455, section 7.4.1.
 export const GOING_AWAY = 1001
 const CLOSE_TIMEOUT_MS = 30_000
 const CLOSING = 2
 const SHORTEST_LOOK_MS = 10
 const LONGEST_LOOK_MS = 5000
 
-/** Kept on the server itself, so that nothing of it outlives the server. */
+// Kept on the server, so that it goes with the server.
 const RELEASE = Symbol.for('socket-leak-guard/release')
 
-/** Every WebSocket of a server with the socket under it. */
+// The socket under each WebSocket.
 export type Connections<W extends WebSocketLike> = () => ReadonlyMap<W, Socket>
 
 export interface ClosingOptions extends ServerOptions {
   /**
-   * How long a closing handshake may take without a byte moving, in milliseconds, 1 to 2147483647, or off. The limits of
-   * ws (its option `closeTimeout`) and of Socket.IO do not hold where the peer ended first and can't take what is still to
-   * be sent: such a WebSocket is closed here, by RST.
-   * @default 30000
+   * Milliseconds without a byte before a closing handshake ends by RST, 1 to 2147483647, or off. The limits of ws
+   * (`closeTimeout`) and Socket.IO don't cover a peer that ended first and takes no more data. @default 30000
    */
   closeTimeoutMs?: number | 'off' | false | null | undefined
 }
 
 export interface Kind<W extends WebSocketLike> {
   readonly server: EventEmitter
-  /** Emits `'headers'` when a handshake is about to be answered. */
+  // Emits `'headers'` before a handshake is answered.
   readonly engine: EventEmitter
-  /** The HTTP server that it made for itself gets the same settings. */
+  // The HTTP server it made for itself gets the same settings.
   readonly own: HttpServer | null
-  /** The HTTP server that is stopped as well. */
+  // The HTTP server to stop too.
   httpServer(): HttpServer | null
-  /** The WebSockets that the framework lists. Others are known from their handshake. */
+  // The WebSockets listed by the framework; others are known from their handshake.
   list(): Iterable<readonly [W, Socket]>
-  /** Stops the server. @returns when it has, or `null` where it was stopped before */
+  // Returns `null` if it was stopped before.
   close(): Promise<unknown> | null
 }
 
-/** A second call for the same server replaces the first. @throws `SLG_ERR_INVALID_OPTION` */
+// A second call for the same server replaces the first. Throws `SLG_ERR_INVALID_OPTION`.
 export function guardWebSockets<W extends WebSocketLike>(
   { server, engine, own, httpServer, list, close }: Kind<W>,
   { closeTimeoutMs, ...settings }: ClosingOptions,
 ) {
   const closeLimitMs = readCloseTimeout(closeTimeoutMs)
   const guard = installedGuard() ?? install()
-  // All that can throw comes before anything that would have to be undone.
+  // Steps that can throw come first, so that nothing has to be undone.
   const undos = [guard.adapter.configureServer(server, settings)]
   if (own !== null) undos.push(guard.adapter.configureServer(own, settings))
   const guarded = server as EventEmitter & { [RELEASE]?: () => void }
   guarded[RELEASE]?.()
   Object.defineProperty(server, RELEASE, { value: release, configurable: true })
 
-  /** Engine.IO emits this for polling requests as well. */
+  // Engine.IO emits this for polling requests too.
   function onHeaders(_headers: unknown, request: IncomingMessage): void {
     const { socket } = request
     if (request.headers.upgrade === undefined || installedGuard() !== guard) return
     if (!(socket instanceof Socket)) return
     guard.adapter.attribute(socket, { kind: 'websocket', server, request })
-    // By then the WebSocket exists.
+    // The WebSocket exists then.
     process.nextTick(() => introduceUnknown(webSocketOn(socket), socket))
   }
 
@@ -98,7 +96,7 @@ export function guardWebSockets<W extends WebSocketLike>(
   function connections(): Map<W, Socket> {
     const found = new Map<W, Socket>()
     for (const [webSocket, socket] of list()) {
-      // Opened before this call, or given to a handler of the application's own.
+      // Opened before this call, or accepted by a handler of the application.
       introduceUnknown(webSocket, socket)
       found.set(webSocket, socket)
     }
@@ -119,7 +117,7 @@ export function guardWebSockets<W extends WebSocketLike>(
     if (guarded[RELEASE] === release) delete guarded[RELEASE]
   }
 
-  /** @param more the names of options that the caller has read already */
+  // `more`: names of options that the caller has read.
   async function drainWebSockets(
     sayGoodbye: (webSocket: WebSocketLike) => void,
     options: DrainOptions | undefined,
@@ -153,7 +151,7 @@ export function guardWebSockets<W extends WebSocketLike>(
       options,
       more,
     )
-    // The sockets have closed; the framework may still be handing out what it had received.
+    // The framework may still deliver what it has received.
     if (gone !== null && result.remaining === 0) await within(LONGEST_CLOSE_MS, gone)
     return result
   }
@@ -166,9 +164,9 @@ function readCloseTimeout(value: unknown): number | null {
   return checkedMs('closeTimeoutMs', value ?? CLOSE_TIMEOUT_MS, 1)
 }
 
-/** Runs something again, after as many milliseconds as it says itself, until the guard is uninstalled or it is stopped. */
+// `run` returns the milliseconds to the next call; ends with the guard.
 export function repeat(guard: Guard, firstMs: number, run: () => number): () => void {
-  // Not in the context of whoever wraps the server.
+  // Detached from the caller's async context.
   const runDetached = createDetached()
   let timer = arm(firstMs)
 
@@ -190,13 +188,9 @@ export function repeat(guard: Guard, firstMs: number, run: () => number): () => 
   return () => clearTimeout(timer)
 }
 
-/**
- * Closes a WebSocket that has been closing for `limitMs` without a byte moving; it counts as reclaimed.
- *
- * ws arms its close timer in `close()` while the WebSocket is open (lib/websocket.js `setCloseTimer`, ws 8.23), but not when
- * the peer's FIN came first (`socketOnEnd`). A peer that ended and reads nothing then keeps the WebSocket in CLOSING, and
- * what is still to be sent, for ever.
- */
+// Closes a WebSocket that has been closing for `limitMs` without a byte, and counts it as reclaimed. ws starts its
+// close timer in `close()` (lib/websocket.js `setCloseTimer`, ws 8.23), but not if the peer's FIN came first
+// (`socketOnEnd`): a peer that reads nothing then keeps the WebSocket in CLOSING forever.
 function boundClosing(guard: Guard, connections: Connections<WebSocketLike>, limitMs: number): () => void {
   const lookMs = Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, limitMs / 4))
   let closing = new Map<WebSocketLike, { readonly moved: number; readonly waitedMs: number }>()

@@ -1,7 +1,4 @@
-/**
- * Nothing has to be mounted for the report to name the route: it is read from the request when a report is made, with the
- * patterns that routers above it are mounted under (`GET /users/:id/photos/:n`).
- */
+// The report names routes without middleware: it reads them from the request when it is made.
 import type { RequestHandler } from 'express'
 import type { Server } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
@@ -14,13 +11,13 @@ export type { DrainOptions, DrainResult } from '../../src/adapter.js'
 export type { GuardedServer, MountedReportOptions, ServerOptions }
 
 /**
- * Guards every socket of this server; see `socket-leak-guard/http`.
+ * Guards the sockets of this server; see `socket-leak-guard/http`.
  *
- * @param server what `app.listen()` returns, or any `http.Server` or `https.Server` that runs the application
+ * @param server what `app.listen()` returns, or an `http.Server` or `https.Server` that runs the application
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const guarded = guardServer(app.listen(3000), { graceMs: 30_000, label: 'api' })
- * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ *   const guarded = guardServer(app.listen(3000), { graceMs: 30_000, label: 'api' })
+ *   process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server | HttpsServer, options: ServerOptions = {}): GuardedServer {
   return guardHttpServer(server, options, routeOf)
@@ -31,7 +28,7 @@ export function guardServer(server: Server | HttpsServer, options: ServerOptions
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * app.use('/leaks', reportHandler({ token: process.env.LEAKS_TOKEN }))
+ *   app.use('/leaks', reportHandler({ token: process.env.LEAKS_TOKEN }))
  */
 export function reportHandler(options: MountedReportOptions = {}): RequestHandler {
   return createReportHandler(options)

@@ -1,13 +1,9 @@
-/**
- * The pattern of the route that serves a request (`/users/:id/photos/:n`), found when somebody asks and not before. The one
- * file that reads what Express keeps to itself.
- *
- * Express (4 and 5, and the `router` package) leaves the matched route on the request, but of the routers above it only
- * `baseUrl`, which holds the real values. So we walk down from `req.app` and ask each mount, as the router itself did,
- * whether it matches. That walk reads `stack`, `route`, `handle` and calls `match(path)` of the layers (express 4:
- * lib/router/layer.js; router 2.0 to 2.3: lib/layer.js), each behind a check. Where anything is not as expected, no
- * pattern is known, and the guard shows `baseUrl` as it is.
- */
+// Finds the pattern of a request's route (`/users/:id/photos/:n`) when a report asks; the one file that reads Express's
+// internals.
+// Express 4, 5 and `router` leave the matched route on the request, but of the routers above it only `baseUrl` with
+// real values. So this walks down from `req.app` and asks each mount whether it matches, through `stack`, `route`,
+// `handle` and `match(path)` of the layers (express 4: lib/router/layer.js; router 2.0 to 2.3: lib/layer.js), each
+// behind a check. If anything is unexpected, the guard shows `baseUrl`.
 import type { RoutedRequest } from '../../src/adapter.js'
 
 interface Layer {
@@ -36,18 +32,18 @@ interface App {
   readonly router?: unknown
 }
 
-/** A point on the way down: what was matched so far, and what is left of the path. */
+/** What was matched so far, and the rest of the path. */
 interface Place {
   readonly pattern: string
   readonly rest: string
-  /** Of the router that is mounted here; empty where something else is. */
+  /** The mounted router's layers; empty for other handlers. */
   readonly stack: Stack
 }
 
 /** Routers can be mounted inside themselves. */
 const DEEPEST_MOUNT = 16
 
-/** @returns the pattern, or an empty string where none is known. May throw: a match does for a path that can't be decoded */
+/** An empty string if unknown. May throw, as a match does for a path that can't be decoded. */
 export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
   const [outermost, ...apps] = appsAbove(app)
   const root = stackOf(outermost)
@@ -56,7 +52,7 @@ export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
   const mounts = new Set(places.map(({ pattern }) => pattern).filter((pattern) => pattern !== ''))
   const mount = mounts.size === 1 ? [...mounts].join('') : ''
   if (route === null || route === undefined) {
-    // Middleware has the request. Where that is mounted groups better than the real path.
+    // Middleware has the request; its mount groups better than the path.
     return mount !== '' && path.length > baseUrl.length + 1 ? join(mount, '/*') : mount
   }
   const { path: written } = route as { path?: unknown }
@@ -67,17 +63,17 @@ export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
     const below = layer && (own ?? patternAt(layer, tail))
     if (typeof below === 'string') return join(pattern, below)
   }
-  // baseUrl is restored once the handler has called next(); the whole path then leads to the route as well.
+  // A handler's next() restores baseUrl; then the whole path leads to the route.
   for (const { pattern, stack, rest } of walkDown(root, apps, path)) {
     const layer = stack.find((each) => each.route === route)
     const below = layer && patternAt(layer, rest)
     if (typeof below === 'string') return join(pattern, own ?? below)
   }
-  // The route is in a router that can't be seen from above, behind a function of the application's own.
+  // A function of the application hides the route's router.
   return own === null || mount === '' ? '' : join(mount, own)
 }
 
-/** Every mount on the way, whatever is mounted there; the router itself first. */
+/** All mounts on the way, the router itself first. */
 function* walkDown(
   stack: Stack,
   apps: readonly App[],
@@ -90,7 +86,7 @@ function* walkDown(
   for (const layer of stack) {
     const match = layer.route === undefined ? matchLayer(layer, rest) : null
     if (match === null) continue
-    // A mount takes whole segments off the front of the path.
+    // A mount takes whole segments.
     const taken = match.path.replace(/\/$/, '')
     const left = rest.slice(taken.length)
     if (!rest.startsWith(taken) || !/^(?:\/|$)/.test(left)) continue
@@ -104,7 +100,7 @@ function* walkDown(
   }
 }
 
-/** Asks as the router does, and leaves the layer as it was: up to router 2.2 the answer is written onto it. */
+/** Restores the layer: up to router 2.2 a match writes onto it. */
 function matchLayer(layer: Layer, path: string): Match | null {
   if (typeof layer.match !== 'function') return null
   const { params, path: matched, keys } = layer
@@ -125,7 +121,7 @@ function patternAt(layer: Layer, path: string): string | null {
   return match === null ? null : patternOf(layer, match)
 }
 
-/** Where the pattern itself is not kept: the path, with a name wherever another value would match as well. */
+/** Without a pattern, the path with names for the parts that another value would match too. */
 function patternOf(layer: Layer, { path, params, pattern }: Match): string {
   if (typeof pattern === 'string') return pattern
   const segments = path.split('/')
@@ -144,14 +140,14 @@ function patternOf(layer: Layer, { path, params, pattern }: Match): string {
     .join('/')
 }
 
-/** A value may be a part of its segment (`/user-:id`), or have come in several (`/*path`). */
+/** A value may be part of a segment (`/user-:id`) or span several (`/*path`). */
 function nameIn(segment: string, name: string, value: unknown): string {
   const text = decodeURIComponent(segment)
   const isPart = typeof value === 'string' && text.includes(value)
   return isPart ? text.replace(value, () => `:${name}`) : `:${name}`
 }
 
-/** The application that has the request and those it is mounted in, outermost first. */
+/** The request's application and those it is mounted in, outermost first. */
 function appsAbove(app: unknown): App[] {
   const apps: App[] = []
   for (let next = app; isApp(next) && apps.length < DEEPEST_MOUNT; next = next.parent) apps.unshift(next)
@@ -163,7 +159,7 @@ function isApp(value: unknown): value is App {
   return typeof value === 'function' && typeof handle === 'function' && typeof set === 'function'
 }
 
-/** Of a router or an application. Express 4 keeps its router in `_router`, where `router` throws; Express 5 in `router`. */
+/** Express 4 keeps its router in `_router`, where `router` throws; Express 5 in `router`. */
 function stackOf(value: unknown): Stack | null {
   if (typeof value !== 'function') return null
   if (isApp(value)) return stackOf(value._router) ?? stackOf(value.router)

@@ -1,7 +1,5 @@
-/**
- * Fastify keeps the route on a request of its own, which can't be reached from Node's; so one `onRequest` hook of the root
- * tells the guard. The types name none of Fastify's, so that instances with any server, logger or type provider fit.
- */
+// Fastify keeps the route on its own request, which Node's does not lead to, so an `onRequest` hook tells the guard.
+// The types name none of Fastify's, so that any instance fits.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import {
@@ -20,12 +18,12 @@ import { furtherServersOf } from './internals.js'
 
 export type { DrainOptions, DrainResult, MountedReportOptions, ServerOptions }
 
-// The parts of an instance, a request and a reply that are used.
+// The used parts of an instance, a request and a reply.
 
 export interface FastifyLike {
   readonly server: Server | HttpsServer
   readonly version?: string | undefined
-  // A parameter of a type of ours would not fit the types of every instance.
+  // A parameter of our type would not fit each instance.
   addHook(name: 'onRequest', hook: (request: any, reply: any, done: () => void) => void): unknown
 }
 
@@ -40,7 +38,7 @@ export interface FastifyReplyLike {
   hijack(): unknown
 }
 
-/** There is one hook, however often an instance is guarded. Kept on the instance, so that it lives no longer. */
+// One hook for each instance, kept on it.
 interface Hook {
   onRequest: ((raw: IncomingMessage, route: string) => void) | null
 }
@@ -48,20 +46,20 @@ interface Hook {
 const HOOK = Symbol.for('socket-leak-guard/fastify-hook')
 
 /**
- * Guards every socket of this instance, and names the route of each request as Fastify writes it (`/users/:id`), prefixes
- * of plugins included. Call it first, before plugins and hooks are registered and before `listen()` or `ready()`: a request
- * that an earlier hook holds up is named by its path. Installs a guard with default options when the process has none yet.
- * A second call for the same instance replaces the first. Costs one hook and one entry of a WeakMap per request.
+ * Guards the sockets of this instance and names routes as Fastify writes them (`/users/:id`), with the prefixes of
+ * plugins. Call it before plugins, hooks and `listen()`: a request held up by an earlier hook is named by its path.
+ * Installs a guard with default options if there is none. A second call replaces the first. Costs a hook and a WeakMap
+ * entry per request.
  *
- * `drain` stops the servers of the instance gracefully, as that of `socket-leak-guard/http` does; what else `fastify.close()`
- * does is left to it. `release` leaves the hook, which Fastify can't remove, and which does nothing then.
+ * `drain` stops the instance's servers; call `fastify.close()` for the rest. `release` leaves the hook, which does
+ * nothing then.
  *
  * @param fastify an instance over HTTP/1.1, with or without TLS
- * @throws `SLG_ERR_WRONG_SERVER`, also where the instance has started; `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+ * @throws `SLG_ERR_WRONG_SERVER`, also after the instance has started; `SLG_ERR_INVALID_OPTION`,
+ * `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const fastify = Fastify()
- * const guarded = guardServer(fastify, { graceMs: 30_000, label: 'api' })
- * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }).then(() => fastify.close()))
+ *   const guarded = guardServer(fastify, { graceMs: 30_000, label: 'api' })
+ *   process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }).then(() => fastify.close()))
  */
 export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): GuardedServer {
   if (!isFastify(fastify)) throw refuseServer('a Fastify instance, 4.10 or later', fastify)
@@ -75,14 +73,14 @@ export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): 
     )
   }
   checkServerOptions(options)
-  // All that can throw comes before anything that would have to be undone. A hook without a guard does nothing.
+  // Steps that can throw come first. A hook without a guard does nothing.
   const hook = hookInto(fastify)
   const guard = installedGuard() ?? install()
   const further = furtherServersOf(fastify)
   const undos: (() => void)[] = [guard.adapter.configureServer(server, options)]
   let seen = 0
 
-  /** They are made while the instance begins to listen, and announced by nothing. */
+  // They are made when the instance begins to listen, without an event.
   function guardFurtherServers(): void {
     for (; seen < further.length; seen++) {
       const each = further[seen]
@@ -110,16 +108,15 @@ export function guardServer(fastify: FastifyLike, options: ServerOptions = {}): 
   }
 }
 
-/** `request.routeOptions`, which names the route, came with 4.10. @throws `SLG_ERR_WRONG_SERVER` */
+// `request.routeOptions` came with 4.10. Throws `SLG_ERR_WRONG_SERVER`.
 function checkVersion({ version }: FastifyLike): void {
   const [, major, minor] = /^(\d+)\.(\d+)\./.exec(version ?? '') ?? []
   if (major === undefined || Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 10)) return
   throw refuse('a Fastify instance, 4.10 or later', `one of version ${version}`, 'update the package fastify')
 }
 
-/** @throws `SLG_ERR_WRONG_SERVER` */
 function hookInto(fastify: FastifyLike): Hook {
-  // The instance of a plugin inherits from its parent, but has hooks of its own.
+  // A plugin's instance inherits from its parent and has its own hooks.
   const found = Object.getOwnPropertyDescriptor(fastify, HOOK)
   if (found !== undefined) return found.value as Hook
   const hook: Hook = { onRequest: null }
@@ -151,14 +148,14 @@ function sumOf(results: readonly DrainResult[]): DrainResult {
 }
 
 /**
- * The report as a handler; see `socket-leak-guard/http`. It answers below its route: `/` for a route without wildcard, what the
- * wildcard matches otherwise. Fastify's hooks run before it, those that wait for the response to be sent do not.
+ * The report as a handler; see `socket-leak-guard/http`. A route without a wildcard serves `/`, one with a wildcard
+ * what that matches. Hooks run before it; those that wait for the response do not.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const report = reportHandler({ token: process.env.LEAKS_TOKEN })
- * fastify.get('/leaks', report)
- * fastify.get('/leaks/*', report)
+ *   const report = reportHandler({ token: process.env.LEAKS_TOKEN })
+ *   fastify.get('/leaks', report)
+ *   fastify.get('/leaks/*', report)
  */
 export function reportHandler(
   options: MountedReportOptions = {},

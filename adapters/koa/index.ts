@@ -1,4 +1,4 @@
-/** The types name none of Koa's, so that applications with any state and context fit. */
+// The types name none of Koa's, so that each application's state and context fit.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import {
@@ -18,35 +18,31 @@ export type { GuardedServer, MountedReportOptions, ServerOptions }
 
 export interface KoaServerOptions extends ServerOptions {
   /**
-   * The Koa application that the server runs, so that the report names routes (`GET /users/:id`) instead of paths. For
-   * `@koa/router` and `koa-router`, which leave the route on Koa's context. Costs one closure and one entry of a WeakMap per
-   * request.
-   * @default none
+   * The Koa application the server runs, so that the report names routes (`GET /users/:id`) of `@koa/router` and
+   * `koa-router`. Costs a closure and a WeakMap entry per request. @default none
    */
   app?: object | undefined
 }
 
-/** The part of a Koa context that is used. */
+/** The used part of a Koa context. */
 export interface KoaContextLike {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   respond?: boolean | undefined
-  /** What the parameters of a router's route have matched, by name and in order. */
+  /** The parameters of a router's route, by name and in order. */
   readonly params?: unknown
   readonly captures?: unknown
 }
 
 /**
- * Guards every socket of this server; see `socket-leak-guard/http`. The application is given beside it, because it can't be
- * reached from the server. `release()` takes back what was put on the application, too.
+ * Guards the sockets of this server; see `socket-leak-guard/http`. The application is an option, because the server
+ * does not lead to it. `release()` restores it too.
  *
- * @param server what `app.listen()` returns, or any `http.Server` or `https.Server` with `app.callback()`
- * @param options per-server options, and the application
+ * @param server what `app.listen()` returns, or an `http.Server` or `https.Server` with `app.callback()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const server = app.listen(3000)
- * const guarded = guardServer(server, { app, graceMs: 30_000, label: 'api' })
- * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ *   const guarded = guardServer(app.listen(3000), { app, graceMs: 30_000, label: 'api' })
+ *   process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server | HttpsServer, options: KoaServerOptions = {}): GuardedServer {
   checkServerOptions(options, ['app'])
@@ -68,12 +64,12 @@ export function guardServer(server: Server | HttpsServer, options: KoaServerOpti
 }
 
 /**
- * The report as middleware; see `socket-leak-guard/http`. On its own it needs `basePath` and passes on what is not below
- * that; below a router it takes what the wildcard at the end of its route matches; koa-mount takes the path off by itself.
+ * The report as middleware; see `socket-leak-guard/http`. Alone it needs `basePath`. Below a router it uses the
+ * wildcard at the end of its route; koa-mount removes the path itself.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * app.use(reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN }))
+ *   app.use(reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN }))
  */
 export function reportHandler(
   options: MountedReportOptions = {},
@@ -84,7 +80,7 @@ export function reportHandler(
   return async function serveReport(context, next) {
     const { req, res } = context
     if (base !== '' && !isBelow(base, req.url ?? '')) return void (await next())
-    // Koa keeps its hands off the response (lib/application.js `respond`); what was set on it before stays.
+    // Koa leaves the response alone (lib/application.js `respond`).
     context.respond = false
     report(base === '' ? targetOf(context, routeOf(context)) : req, res)
   }
@@ -94,10 +90,10 @@ function isBelow(base: string, target: string): boolean {
   return target.startsWith(base) && /^(?:[/?#]|$)/.test(target.slice(base.length))
 }
 
-/** What the pattern of a route may end with: `/*rest`, `{/*rest}`, `/:rest*`, `/(.*)`. */
+/** The end of a route: `/*rest`, `{/*rest}`, `/:rest*`, `/(.*)`. */
 const WILDCARD = /\*(?<named>\w+)\}?$|:(?<repeated>\w+)\*$|\(\.\*\)$/
 
-/** Below a router's route the whole path is still there. */
+/** Below a router's route the path is still whole. */
 function targetOf({ req, params, captures }: KoaContextLike, route: string): IncomingMessage {
   if (route === '') return req
   const { groups } = WILDCARD.exec(route) ?? {}

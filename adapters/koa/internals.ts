@@ -1,13 +1,11 @@
-/**
- * Names the routes of a Koa application. The router (`@koa/router`, `koa-router`) leaves the matched route on Koa's context, which
- * can't be reached from Node's request: so the application's `createContext`, which Koa looks up for every request
- * (lib/application.js `callback`, koa 2 and 3), gets a pass-through that remembers both, and nothing else.
- */
+// Names the routes of a Koa application. `@koa/router` and `koa-router` leave the route on Koa's context, which Node's
+// request does not lead to. So `createContext`, called for each request (lib/application.js `callback`, koa 2 and 3),
+// gets a pass-through that remembers both.
 import type { IncomingMessage } from 'node:http'
 
 interface RoutedContext {
   readonly originalUrl?: unknown
-  /** The pattern, prefixes of routers included: a string or a RegExp. */
+  /** A string or a RegExp, with the routers' prefixes. */
   readonly _matchedRoute?: unknown
   readonly matched?: unknown
 }
@@ -19,7 +17,7 @@ interface Watch {
   restore(): void
 }
 
-/** Kept on the pass-through itself: one for each application, however many servers it has. */
+/** Kept on the pass-through: one for each application. */
 const WATCH = Symbol.for('socket-leak-guard/koa-contexts')
 
 interface CreateContext {
@@ -27,7 +25,6 @@ interface CreateContext {
   [WATCH]?: Watch
 }
 
-/** @returns what stops it */
 export function watchContexts(app: object, listener: ContextListener): () => void {
   const koa = app as { createContext: CreateContext }
   const watch = koa.createContext[WATCH] ?? startWatch(koa)
@@ -51,7 +48,7 @@ function startWatch(koa: { createContext: CreateContext }): Watch {
   const watch: Watch = {
     listeners,
     restore() {
-      // If somebody has wrapped it since, what stays is a pass-through.
+      // If somebody has wrapped it since, the pass-through stays.
       if (koa.createContext !== createContext) return
       if (before === undefined) delete (koa as { createContext?: unknown }).createContext
       else Object.defineProperty(koa, 'createContext', before)
@@ -66,7 +63,7 @@ function startWatch(koa: { createContext: CreateContext }): Watch {
   return watch
 }
 
-/** @returns an empty string where no router has chosen a route */
+/** An empty string without a route. */
 export function routeOf(context: object): string {
   const { _matchedRoute: route } = context as RoutedContext
   if (route instanceof RegExp) return String(route)
@@ -74,15 +71,13 @@ export function routeOf(context: object): string {
   return mountOf(context, route) + route
 }
 
-/**
- * What koa-mount and its kin have taken off the path before the router saw it. The path is restored by the time the response is
- * sent, so it is asked which part of the original path the route matches.
- */
+// The prefix that koa-mount or the like removed before the router saw the path. The path is restored by now, so look
+// for the part that the route matches.
 function mountOf({ originalUrl, matched }: RoutedContext, route: string): string {
   const layers = Array.isArray(matched) ? (matched as ({ path?: unknown; regexp?: unknown } | null)[]) : []
   const regexp = layers.find((each) => each?.path === route && each.regexp instanceof RegExp)?.regexp
   if (regexp === undefined || typeof originalUrl !== 'string') return ''
-  // A RegExp with a memory (`g`, `y`) is the router's own: a copy leaves its place as it was.
+  // A copy, because a RegExp with `g` or `y` keeps its position.
   const pattern = new RegExp(regexp as RegExp)
   const path = originalUrl.replace(/[?#].*$/, '')
   for (let at = 0; at !== -1; at = path.indexOf('/', at + 1)) {

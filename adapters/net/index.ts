@@ -7,14 +7,14 @@ export type { DrainOptions, DrainResult } from '../../src/adapter.js'
 export type { GuardedServer, ServerOptions }
 
 /**
- * Guards every socket of this server; those already open as well, if a guard was installed before they were accepted.
- * Installs a guard with default options when the process has none yet. `drain` ends every socket with `socket.end()`.
+ * Guards the sockets of this server, also open ones if a guard was installed before. Installs a guard with default
+ * options if there is none. `drain` calls `socket.end()` on each socket.
  *
  * @param server a `net.Server` or `tls.Server`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const guarded = guardServer(net.createServer(onConnection), { graceMs: 30_000, label: 'ingest' })
- * process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
+ *   const guarded = guardServer(net.createServer(onConnection), { graceMs: 30_000, label: 'ingest' })
+ *   process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(server: Server, options: ServerOptions = {}): GuardedServer {
   // Ending the sockets of an HTTP server would cut its responses.

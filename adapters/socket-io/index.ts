@@ -1,4 +1,4 @@
-/** The types name none of Socket.IO's, so that servers with any events fit. */
+// The types name none of Socket.IO's, so that servers with any events fit.
 import type { EventEmitter } from 'node:events'
 import { checkServerOptions, messageOf, warnOnce } from '../../src/adapter.js'
 import type { DrainOptions, DrainResult, GuardedServer, ServerOptions } from '../../src/adapter.js'
@@ -8,30 +8,29 @@ import { engineOf, httpServerOf, isOlderSocketIo, webSocketsOf } from './interna
 
 export type { DrainOptions, DrainResult, ServerOptions }
 
-/** The part of a Socket.IO server that is used. */
+/** The used part of a Socket.IO server. */
 export interface SocketIoLike {
   close(done?: (error?: Error) => void): unknown
   // Any namespace, whatever its events are.
   of(name: string): unknown
 }
 
-/** Silent clients are found by Socket.IO itself (`pingInterval`, `pingTimeout`). */
+/** Socket.IO finds silent clients itself (`pingInterval`, `pingTimeout`). */
 export type SocketIoOptions = ClosingOptions
 
 /**
- * Guards every WebSocket of this server: the report names it as a WebSocket of its path, and these options hold for it.
- * Long polling is plain HTTP, whose connections also serve other requests: those belong to the HTTP server, which the
- * adapters for http, express and others guard. Installs a guard with default options when the process has none yet. A
- * second call for the same server replaces the first. Costs one listener and one unref'd timer a server.
+ * Guards the WebSockets of this server. Long polling uses connections of the HTTP server; guard that with its own
+ * adapter. Installs a guard with default options if there is none. A second call replaces the first. Costs a listener
+ * and an unref'd timer a server.
  *
- * `drain` stops the Socket.IO server and, as `io.close()` does, the HTTP server below it: it tells every client by
- * `io.close()`, whereupon clients try to connect anew, to another process that is, and lets HTTP requests in flight finish.
+ * `drain` stops the Socket.IO server and its HTTP server, as `io.close()` does: clients reconnect, to another process,
+ * and HTTP requests in progress finish.
  *
- * @param io a Socket.IO `Server` that is attached to an `http.Server` or `https.Server`
+ * @param io a Socket.IO `Server` attached to an `http.Server` or `https.Server`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const chat = guardServer(new Server(httpServer), { label: 'chat' })
- * process.once('SIGTERM', () => chat.drain({ timeoutMs: 5_000 }))
+ *   const chat = guardServer(new Server(httpServer), { label: 'chat' })
+ *   process.once('SIGTERM', () => chat.drain({ timeoutMs: 5_000 }))
  */
 export function guardServer(io: SocketIoLike, options: SocketIoOptions = {}): GuardedServer {
   const wanted = 'a Socket.IO server, 4.1 or later'
@@ -58,7 +57,7 @@ export function guardServer(io: SocketIoLike, options: SocketIoOptions = {}): Gu
   return { drain: (drainOptions) => drain((webSocket) => webSocket.close(GOING_AWAY), drainOptions), release }
 }
 
-/** Not `disconnectSockets(true)`, after which clients do not come back. Never rejects: an adapter may fail to say goodbye. */
+// Not `disconnectSockets(true)`, after which clients do not reconnect. Never rejects: an adapter's goodbye may fail.
 async function close(io: SocketIoLike): Promise<void> {
   try {
     await io.close()

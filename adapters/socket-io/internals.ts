@@ -1,11 +1,11 @@
-/** The one file that reads what Socket.IO and Engine.IO keep to themselves, each behind a check. */
+/** All reads of Socket.IO's and Engine.IO's internals, each behind a check. */
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Server as HttpServer } from 'node:http'
 import type { WebSocketLike } from '../../src/adapter.js'
 import { hasMethods, isHttpServer } from '../server-kinds.js'
 
-/** Rests on `sockets` and `eio` (lib/index.js of socket.io 2 and 3); `disconnectSockets` came with 4. */
+/** `sockets` and `eio` (lib/index.js of socket.io 2 and 3); `disconnectSockets` came with 4. */
 export function isOlderSocketIo(value: unknown): boolean {
   return (
     typeof value === 'object' &&
@@ -14,26 +14,20 @@ export function isOlderSocketIo(value: unknown): boolean {
   )
 }
 
-/**
- * Engine.IO under a Socket.IO server, once it is attached to an HTTP server.
- * Rests on `engine` (socket.io 4.1 to 4.8, documented).
- */
+/** Engine.IO, once attached to an HTTP server: `engine` (socket.io 4.1 to 4.8, documented). */
 export function engineOf(io: object): EventEmitter | null {
   const { engine } = io as { engine?: unknown }
   return engine instanceof EventEmitter ? engine : null
 }
 
-/** Rests on `httpServer` (socket.io 4.1 to 4.8). */
+/** `httpServer` (socket.io 4.1 to 4.8). */
 export function httpServerOf(io: object): HttpServer | null {
   const { httpServer } = io as { httpServer?: unknown }
   return isHttpServer(httpServer) ? httpServer : null
 }
 
-/**
- * The clients that are connected by WebSocket now.
- * Rests on lib/server.js `clients`, lib/socket.js `transport` and lib/transports/websocket.js `socket` (engine.io 5.1 to 6.6), and
- * on lib/websocket.js `setSocket` of ws (7.4 to 8.23).
- */
+// Clients connected by WebSocket: lib/server.js `clients`, lib/socket.js `transport`, lib/transports/websocket.js
+// `socket` (engine.io 5.1 to 6.6), lib/websocket.js `setSocket` of ws (7.4 to 8.23).
 export function* webSocketsOf(engine: EventEmitter): Generator<[WebSocketLike, Socket]> {
   const { clients } = engine as { clients?: unknown }
   if (typeof clients !== 'object' || clients === null) return

@@ -1,8 +1,5 @@
-/**
- * Pings all clients of a server, and terminates those from which nothing has come back in time: no byte, and no blocked
- * output that moves again, because a pong can't come before the ping has got through what was queued ahead of it. A
- * WebSocket that is not being read can't be judged, and is left alone.
- */
+// Pings clients and terminates those that stay silent: no byte came in, and no blocked output moved, because a pong
+// waits for what was queued before its ping. A WebSocket that is not being read is left alone.
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import {
@@ -24,8 +21,7 @@ export interface HeartbeatOptions {
   /** Milliseconds between two pings, 1 to 2147483647. @default 30000 */
   intervalMs?: number | undefined
   /**
-   * Milliseconds that a client has to answer, 1 to `intervalMs`; where the ping can't leave because the client does not
-   * read what was sent before it, `intervalMs` more.
+   * Milliseconds to answer, 1 to `intervalMs`; one `intervalMs` more if the ping is stuck behind unread output.
    * @default 10000
    */
   timeoutMs?: number | undefined
@@ -40,7 +36,6 @@ const INTERVAL_MS = 30_000
 const TIMEOUT_MS = 10_000
 const OPEN = 1
 
-/** @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION` */
 export function readHeartbeat(value: unknown): HeartbeatTimes | null {
   if (value === undefined || value === false || value === null || value === 'off') return null
   if (value !== true && !isOptionBag(value)) {
@@ -60,18 +55,17 @@ export function readHeartbeat(value: unknown): HeartbeatTimes | null {
   return { intervalMs, timeoutMs }
 }
 
-/** The counters of a socket just before it is pinged. */
+// The counters just before the ping.
 interface Sign {
   readonly socket: Socket
   readonly received: number
   readonly accepted: number
-  /** Output was waiting already, so that the ping is stuck behind it. */
+  // The ping is stuck behind waiting output.
   readonly isBlocked: boolean
 }
 
 type Round = ReadonlyMap<WebSocket, Sign>
 
-/** @returns what stops it */
 export function startHeartbeat(
   guard: Guard,
   connections: Connections<WebSocket>,
@@ -96,8 +90,8 @@ export function startHeartbeat(
       pinged = pingAll()
       return timeoutMs
     }
-    // Had the event loop been blocked, the answers would still lie in the kernel, so it must poll anew before. The first
-    // immediate may come before the next poll has ended, the second can't.
+    // After a block of the event loop the answers are still in the kernel, so let it poll: the second immediate comes
+    // after a whole poll phase.
     const [round, last] = [pinged, earlier]
     setImmediate(() => setImmediate(judge, round, last).unref()).unref()
     earlier = pinged
@@ -118,10 +112,8 @@ function canBeJudged(webSocket: WebSocket, socket: Socket): boolean {
   return webSocket.readyState === OPEN && !webSocket.isPaused && !socket.isPaused()
 }
 
-/**
- * Where output was blocked, the kernel's buffer was full, so that output which moves means a peer that acknowledges; and as
- * the ping has not left yet, silence counts from the ping before this one.
- */
+// Output was blocked by a full kernel buffer, so moving output means a peer that acknowledges. Silence counts from the
+// previous ping, because this one has not left.
 function isSilent({ socket, received, accepted, isBlocked }: Sign, earlier: Sign | undefined): boolean {
   if (socket.bytesRead > received) return false
   if (!isBlocked) return true

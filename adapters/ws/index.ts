@@ -12,39 +12,35 @@ export type { DrainOptions, DrainResult, HeartbeatOptions, ServerOptions }
 
 export interface WebSocketServerOptions extends ClosingOptions {
   /**
-   * Pings every client and terminates those from which nothing comes back: a peer that vanished without a word is found
-   * by nothing else while no data is sent. `true`: with the defaults. Changes what is sent, so it is off unless asked for.
-   * @default false
+   * Ping clients and terminate those that do not answer, to find peers that vanished while no data is sent. `true`
+   * takes the defaults. @default false
    */
   heartbeat?: boolean | HeartbeatOptions | undefined
 }
 
 export interface WebSocketDrainOptions extends DrainOptions {
-  /** The status code of the close frame. @default 1001 (going away; RFC 6455, section 7.4.1) */
+  /** Status of the close frame. @default 1001 (going away; RFC 6455, section 7.4.1) */
   readonly code?: number | undefined
-  /** The reason in the close frame, at most 123 bytes of UTF-8. @default '' */
+  /** Reason in the close frame, at most 123 bytes of UTF-8. @default '' */
   readonly reason?: string | undefined
 }
 
 /**
- * `drain` takes no more connections, sends every client a close frame, and closes by force what has not finished the closing
- * handshake when the time is over. A server of the application's own that the WebSocketServer is attached to (`{ server }`,
- * `noServer`) goes on: drain that one afterwards, with the adapter for http.
+ * `drain` sends each client a close frame and closes by force what has not finished in time. A server of the
+ * application (`{ server }`, `noServer`) goes on; drain it afterwards.
  */
 export type GuardedWebSocketServer = GuardedServer<WebSocketDrainOptions>
 
 /**
- * Guards every WebSocket of this server: the report names its upgrade path, says whether it is paused, and these options
- * hold for its sockets, whatever holds for the HTTP server below. Installs a guard with default options when the
- * process has none yet. A second call for the same server replaces the first.
+ * Guards the WebSockets of this server. The report names their upgrade path and whether they are paused; these options
+ * win over those of the HTTP server. Installs a guard with default options if there is none. A second call replaces the
+ * first. Costs two listeners and up to two unref'd timers a server, and nothing per message.
  *
- * Costs two listeners and up to two unref'd timers a server, and nothing per message.
- *
- * @param server a `WebSocketServer` of ws 8 in any of its modes (`port`, `server`, `noServer`)
+ * @param server a `WebSocketServer` of ws 8 in any mode (`port`, `server`, `noServer`)
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * const chat = guardServer(new WebSocketServer({ port: 8080 }), { label: 'chat', heartbeat: true })
- * process.once('SIGTERM', () => chat.drain({ timeoutMs: 5_000, reason: 'restarting' }))
+ *   const chat = guardServer(new WebSocketServer({ port: 8080 }), { label: 'chat', heartbeat: true })
+ *   process.once('SIGTERM', () => chat.drain({ timeoutMs: 5_000, reason: 'restarting' }))
  */
 export function guardServer(
   server: WebSocketServer,
@@ -75,7 +71,7 @@ export function guardServer(
   )
   if (heartbeatTimes !== null) undos.push(startHeartbeat(guard, connections, heartbeatTimes))
 
-  /** An application may emit it for a WebSocket that another server has accepted. */
+  // An application may emit it for a WebSocket of another server.
   function onConnection(webSocket: WebSocket, request?: IncomingMessage): void {
     introduce(webSocket, request?.socket instanceof Socket ? request.socket : socketUnder(webSocket))
   }
@@ -91,7 +87,7 @@ export function guardServer(
   }
 }
 
-/** Checked before anything is stopped: ws would throw in the middle. RFC 6455, section 5.5, limits the reason. */
+// Checked before anything stops, because ws would throw in the middle. RFC 6455, section 5.5, limits the reason.
 function readCloseFrame({ code = GOING_AWAY, reason = '' }: WebSocketDrainOptions) {
   if (!isCloseCode(code)) {
     throw invalidOption('code', 'a WebSocket close code that may be sent, such as 1001', describeValue(code))
@@ -102,7 +98,7 @@ function readCloseFrame({ code = GOING_AWAY, reason = '' }: WebSocketDrainOption
   return { code, reason }
 }
 
-/** RFC 6455, section 7.4; as ws checks it. */
+// RFC 6455, section 7.4, as ws checks it.
 function isCloseCode(code: number): boolean {
   if (!Number.isInteger(code) || [1004, 1005, 1006].includes(code)) return false
   return (code >= 1000 && code <= 1014) || (code >= 3000 && code <= 4999)

@@ -1,22 +1,19 @@
-/** How a drain closes a socket: in good order first, by force in the end. */
 import type { Socket } from 'node:net'
 import { hasBlockedOutput } from '../socket/fields.js'
 import { resetSocket } from '../socket/closing.js'
 
-/** Kept on the socket, so that another drain that runs beside this one does not count it as ended. */
+/** A mark on the socket, so that an overlapping drain does not count it as ended. */
 const FORCED = Symbol.for('socket-leak-guard/forced')
 
-/** Ends a socket in good order: what was written is still sent. */
+/** What was written is still sent. */
 export function endSocket(socket: Socket): void {
-  // If nobody has begun to read, what waits there would keep the end of the stream from ever being seen.
+  // Unread input would hold back the end of the stream.
   if (socket.readableFlowing === null) socket.resume()
   socket.end()
 }
 
-/**
- * Closes a socket at once. With blocked output by RST: `destroy()` would leave the kernel an orphan that goes on for
- * minutes, and what it had to send is lost either way. Otherwise what the kernel holds is still delivered.
- */
+// Blocked output gets RST: `destroy()` would leave the kernel an orphan for minutes, and the output is lost either way.
+// Otherwise the kernel still delivers what it holds.
 export function closeByForce(socket: Socket): void {
   if (socket.destroyed) return
   Object.defineProperty(socket, FORCED, { value: true })

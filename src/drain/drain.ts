@@ -1,8 +1,5 @@
-/**
- * The graceful stop of a server, the same for every kind: take no more, ask each socket to finish, wait, close by force
- * what is left, and say what became of each. Two drains of one server may overlap, a second signal with a shorter time
- * for example. The timer keeps the process alive: somebody waits for the result.
- */
+// The graceful stop of any server: accept no more, ask each socket to finish, wait, close the rest by force, and count.
+// Drains may overlap, as after a second signal with a shorter time. The timer keeps the process alive.
 import type { Server, Socket } from 'node:net'
 import type { Guard } from '../guard/guard.js'
 import { isTls, rawSocketOf } from '../socket/fields.js'
@@ -12,51 +9,45 @@ import { messageOf, warnOnce } from '../base/warnings.js'
 import { closeByForce, endSocket, wasForced } from './closing.js'
 
 export interface DrainOptions {
-  /**
-   * How long sockets may take to finish before they are closed by force, in milliseconds, 0 to 2147483647; 0 closes
-   * them at once.
-   * @default 10000
-   */
+  /** Milliseconds before open sockets are closed by force, 0 to 2147483647. @default 10000 */
   readonly timeoutMs?: number | undefined
 }
 
 export interface DrainResult {
-  /** Sockets that closed within the time: asked to, or on their own. */
+  /** Sockets that closed within the time. */
   readonly ended: number
-  /** Sockets that had to be closed by force when the time was over; by RST where output was blocked. */
+  /** Sockets closed by force: by RST if their output was blocked. */
   readonly destroyed: number
   /**
-   * Connections that the server still counts but the guard never saw, because they were silent since before it was
-   * installed. While there are any, the server does not emit `'close'`.
+   * Connections unknown to the guard, because they were silent since before it was installed. They keep the server from
+   * emitting `'close'`.
    */
   readonly remaining: number
   readonly elapsedMs: number
 }
 
-/** How one kind of server is brought to its end. */
 export interface DrainPlan {
-  /** The sockets still open; asked again and again. */
+  /** The open sockets; called repeatedly. */
   sockets(): Socket[]
-  /** The server that counts connections and emits `'close'`, if there is one of its own. */
+  /** The server that emits `'close'`, if there is one. */
   readonly server: Server | null
-  /** Takes no more connections. @param meet takes a socket that shows itself later, and may be short-lived */
+  /** Accepts no more connections. @param meet takes a socket that appears later */
   stop(meet: (socket: Socket) => void): void
-  /** Asks a socket to finish in good order. */
   finish(socket: Socket): void
-  /** Closes what the guard does not know of. */
+  /** Closes connections the guard does not know. */
   closeRest?(): void
-  /** Called in the end, whatever happened. */
+  /** Called at the end in any case. */
   cleanUp?(): unknown
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
-/** A destroyed socket closes within a turn or two; this bounds the wait for a stream of somebody's own that does not. */
+/** A destroyed socket closes within a turn or two; a custom stream may not. */
 export const LONGEST_CLOSE_MS = 1000
-/** How often to look for sockets that have come late. */
+/** How often to look for new sockets. */
 const LOOK_MS = 100
 
 /**
- * Drains a `net` or `tls` server: every socket gets `socket.end()`; a TLS handshake under way is finished first.
+ * Drains a `net` or `tls` server: each socket gets `socket.end()`, after its TLS handshake.
  *
  * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  */
@@ -77,7 +68,7 @@ export function drainServer(guard: Guard, server: Server, options?: DrainOptions
   return drain(plan, options)
 }
 
-/** @param more the names of options that the caller has read already */
+// `more`: names of options that the caller has read.
 export async function drain(
   plan: DrainPlan,
   options: DrainOptions = {},
@@ -87,13 +78,13 @@ export async function drain(
   const timeoutMs = checkedMs('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
   const startedMs = monotonicMs()
   const { server } = plan
-  // No `'close'` is certain to come where the server was closed before, or never listened. Not `events.once`: that would
-  // make an `'error'` of the server a rejection that nobody handles.
+  // A server that was closed before, or never listened, may emit no `'close'`. `events.once` would turn its `'error'`
+  // into an unhandled rejection.
   const closed =
     server?.listening === true ? new Promise<void>((resolve) => server.once('close', resolve)) : null
   const seen = new SeenSockets()
   try {
-    // Before the stop, which closes what is idle.
+    // Before the stop, which closes idle sockets.
     let fresh = seen.add(plan.sockets())
     plan.stop(function meet(socket) {
       for (const late of seen.add([socket])) ask(plan, late)
@@ -124,7 +115,6 @@ export async function drain(
   }
 }
 
-/** Waits for the event, but no longer than that. */
 export async function within(ms: number, event: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))
@@ -132,14 +122,14 @@ export async function within(ms: number, event: Promise<unknown>): Promise<void>
   clearTimeout(timer)
 }
 
-/** The sockets that a drain has seen, each once: a TLSSocket takes the place of the raw socket under it. */
+// A TLSSocket replaces its raw socket, so that each connection counts once.
 class SeenSockets {
   readonly open = new Set<Socket>()
   readonly closed = new Set<Socket>()
   readonly #seen = new WeakSet<Socket>()
   #onEmpty = (): void => {}
 
-  /** @returns those that are new */
+  // Returns the new ones.
   add(sockets: readonly Socket[]): Socket[] {
     const fresh = sockets.filter((socket) => !socket.destroyed && !this.#seen.has(socket))
     for (const socket of fresh) {
@@ -155,13 +145,12 @@ class SeenSockets {
     return fresh
   }
 
-  /** Resolves when the last one closes. */
   emptied(): Promise<void> {
     return new Promise((resolve) => (this.#onEmpty = resolve))
   }
 }
 
-/** A socket that can't be asked must not keep the others from it: it is closed by force when the time is over. */
+// If a socket can't be asked, the others still are; it is closed by force later.
 function ask(plan: DrainPlan, socket: Socket): void {
   try {
     if (!socket.destroyed) plan.finish(socket)

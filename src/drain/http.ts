@@ -1,11 +1,6 @@
-/**
- * The graceful stop of an HTTP server:
- *
- * - requests in flight may finish; where their headers are not sent yet, the response gets `connection: close`
- * - idle keep-alive connections are closed at once, new ones that have not asked for anything a moment later
- * - upgraded and CONNECT sockets, which `server.close()` waits for without end, get `socket.end()`, and WebSockets that
- *   the guard knows a close frame
- */
+// Drains an HTTP server: requests in progress finish, with `connection: close` if headers can still be sent. Idle
+// connections are closed, new ones without a request a moment later. Upgraded and CONNECT sockets, for which
+// `server.close()` waits forever, get `socket.end()`, and WebSockets known to the guard a close frame.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Server, Socket } from 'node:net'
@@ -23,11 +18,11 @@ interface ExchangeMessage {
   readonly server: Server
 }
 
-/** RFC 6455, section 7.4.1: going away. */
+// RFC 6455, section 7.4.1: going away.
 const GOING_AWAY = 1001
-/** A connection that was just opened most likely carries a request soon. */
+// A new connection most likely brings a request soon.
 const FIRST_REQUEST_MS = 1000
-/** How often to look for connections that have become idle without our being told: a request that was still coming in. */
+// How often to look for connections that became idle without an event.
 const IDLE_LOOK_MS = 200
 
 /**
@@ -49,7 +44,7 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   let looks: NodeJS.Timeout | undefined
   let meet: (socket: Socket) => void = () => {}
 
-  /** What is idle, what never asked for anything, and what would never end. */
+  // Closes idle connections, those without a request, and event streams.
   function closeIdle(): void {
     const sockets = guard.socketsOf(server)
     sparingBusy(sockets, () => {
@@ -58,7 +53,7 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
     })
     const nowMs = monotonicMs()
     for (const socket of sockets.filter(isHttp)) {
-      // The client of an event stream comes back by itself, to another process.
+      // The client of an event stream reconnects, to another process.
       const response = responseOn(socket)
       if (response !== null && isEndless(response)) response.end()
       if (socket.bytesRead > 0) continue
@@ -68,7 +63,6 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
     }
   }
 
-  /** And what was upgraded only now. */
   function lookAgain(): void {
     closeIdle()
     for (const socket of guard.socketsOf(server)) if (!isHttp(socket)) finish(socket)
@@ -103,9 +97,9 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   function onResponseFinish(message: unknown): void {
     const { request, socket, server: its } = message as ExchangeMessage
     if (its !== server) return
-    // Node first does what it does at the end of a response, and may have the next one to send.
+    // Node first finishes the response, and may have another one to send.
     if (request.complete) setImmediate(closeUnlessServing, socket)
-    // A close with input still coming in is a reset, which may overtake the response.
+    // Closing with incoming input is a reset, which may overtake the response.
     else request.once('close', () => setImmediate(closeUnlessServing, socket))
   }
 
@@ -133,23 +127,19 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   }
 }
 
-/** Tells the client, where that is still possible, that this connection takes no further request. */
+// Asks the client to send no further request on this connection.
 function announceEnd(response: ServerResponse | null): void {
   if (response === null || response.headersSent || response.writableEnded) return
   try {
     response.setHeader('connection', 'close')
   } catch {
-    // The application has replaced the method. The connection is closed after the response all the same.
+    // The application has replaced the method; the connection is closed anyway.
   }
 }
 
-/**
- * Runs something of Node's that destroys idle connections, and keeps it from those that are not idle in truth:
- * `server.close()` and `closeIdleConnections()` (lib/_http_server.js) take a connection for idle as soon as
- * `response.end()` was called and destroy it, even while megabytes of that response are still to be sent: the client gets
- * a cut response (seen on Node 20.20, 22.23, 24.21 and 26.10). Node 26 also destroys connections that were just opened
- * and whose first request may be on its way.
- */
+// `server.close()` and `closeIdleConnections()` (lib/_http_server.js) destroy a connection as idle once
+// `response.end()` was called, even if megabytes of the response are still to be sent (seen on Node 20.20, 22.23, 24.21
+// and 26.10). Node 26 also destroys new connections before their first request. This keeps both open.
 function sparingBusy(sockets: readonly Socket[], run: () => void): void {
   const undos = sockets
     .filter((socket) => hasBlockedOutput(socket) || socket.bytesRead === 0)

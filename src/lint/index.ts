@@ -1,7 +1,5 @@
-/**
- * `socket-leak-guard/lint`: settings and handlers that will leak sooner or later, found before they do. Most of it is looked up when
- * somebody asks. What nobody could look up later is heard from the moment on at which this module is loaded.
- */
+// `socket-leak-guard/lint`: finds settings and handlers that will leak. It looks when asked, and listens for the rest
+// from the time it is loaded.
 import type { LintFinding } from '../core/report.js'
 import { CpuShare } from '../kernel/cpu-share.js'
 import { checkedMs, checkNames } from '../options/check.js'
@@ -20,12 +18,12 @@ const lostKeepAlives = watchKeepAlive()
 registerLinter(createReportLinter())
 
 /**
- * What will leak sooner or later, as far as it was seen; without a guard, only what settings tell.
+ * Settings and handlers that will leak; without a guard, settings only.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * import { lint } from 'socket-leak-guard/lint'
- * for (const { message, remedy } of lint({ loadBalancerIdleMs: 60_000 })) console.warn(message, remedy)
+ *   import { lint } from 'socket-leak-guard/lint'
+ *   for (const { message, remedy } of lint({ loadBalancerIdleMs: 60_000 })) console.warn(message, remedy)
  */
 export function lint(options: LintOptions = {}): LintFinding[] {
   checkNames(options, ['loadBalancerIdleMs'])
@@ -35,7 +33,7 @@ export function lint(options: LintOptions = {}): LintFinding[] {
   return findingsIn({ servers: serverFacts(adapter), lostKeepAlives: lostKeepAlives(adapter) }, options)
 }
 
-/** For the report: the findings of the last look while another one would take more than 1 % of one CPU. */
+// Repeats the last findings if a new look would take more than 1 % of a CPU.
 function createReportLinter(): () => LintFinding[] {
   const share = new CpuShare(monotonicMs)
   let latest: LintFinding[] = []

@@ -1,9 +1,6 @@
-/**
- * Keep-alive that was asked for and is off. `setKeepAlive()` holds whenever it is called, before `connect()` too. What Node
- * ignores is the option `keepAlive` where the socket was there first: `new Socket().connect({ keepAlive: true })` on Node
- * 20.20, 22.23, 24.21 and 26.10, and `tls.connect({ keepAlive: true })` on 20 and 22 (lib/net.js: only the constructor
- * reads it). Measured with getsockopt.
- */
+// Keep-alive that was asked for and is off. The option is read by the constructor alone (lib/net.js), so Node ignores
+// it in `new Socket().connect({ keepAlive: true })` on 20.20, 22.23, 24.21 and 26.10, and in `tls.connect({ keepAlive:
+// true })` on 20 and 22 (measured with getsockopt). `setKeepAlive()` always works.
 import type { Socket } from 'node:net'
 import { formatEndpoint } from '../core/endpoint.js'
 import { readField } from '../core/foreign.js'
@@ -14,7 +11,7 @@ import { handlerIn, type LostKeepAlive } from './rules.js'
 
 const FIRST_PURGE = 1000
 
-/** @returns what tells of the open connections, one entry for each remote end */
+/** One entry for each remote end. */
 export function watchKeepAlive(): (adapter: AdapterGuard | null) => LostKeepAlive[] {
   const asked = new Set<WeakRef<Socket>>()
   let purgeAt = FIRST_PURGE
@@ -38,12 +35,12 @@ export function watchKeepAlive(): (adapter: AdapterGuard | null) => LostKeepAliv
   try {
     applyPatches([connectPatch(onConnect, () => true)])
   } catch {
-    // Frozen prototypes: what connect() was asked for stays unknown.
+    // Frozen prototypes: the options of connect() stay unknown.
   }
   return function lostKeepAlives(adapter) {
     const byRemote = new Map<string, LostKeepAlive>()
     for (const socket of open()) {
-      // The agents of node:http switch it on themselves, once a request is done.
+      // The agents of node:http switch it on after a request.
       if (socket.connecting || !isKeepAliveKnownOff(socket) || isHeldByAgent(socket)) continue
       const { remote: end } = readAddresses(socket)
       if (end === null) continue
@@ -56,7 +53,7 @@ export function watchKeepAlive(): (adapter: AdapterGuard | null) => LostKeepAliv
 }
 
 function asksForKeepAlive(args: ArrayLike<unknown>): boolean {
-  // `net.connect()` and `tls.connect()` hand over `[options, callback]`.
+  // `net.connect()` and `tls.connect()` pass `[options, callback]`.
   const options: unknown = Array.isArray(args[0]) ? args[0][0] : args[0]
   return typeof options === 'object' && options !== null && readField(options, 'keepAlive') === true
 }

@@ -1,35 +1,34 @@
-/** The rules. A finding rests on what is set and what was seen, never on a guess: a rule that can't tell stays silent. */
+// Rules report what is set and what was seen. A rule that can't tell is silent.
 import type { LintFinding, SocketReport } from '../core/report.js'
 
 /** Half-open connections, open or closed by the guard, that nobody ends when the peer does. */
 export interface Unheard {
   readonly connections: number
-  /** Where the handler touched one of them, if that was recorded. */
+  /** Where the handler touched one, if recorded. */
   readonly handler: string | null
 }
 
 export const NOTHING_UNHEARD: Unheard = { connections: 0, handler: null }
 
-/** What was seen of one listening server. */
 export interface ServerFacts {
   readonly label: string
   readonly where: string | null
   readonly isFastify: boolean
-  /** Milliseconds; `null` for servers that have no such setting. */
+  /** `null` for servers without this setting. */
   readonly requestTimeoutMs: number | null
-  /** 0: none. */
+  /** 0 for none. */
   readonly idleTimeoutMs: number
   readonly keepAliveTimeoutMs: number | null
   readonly unheardEnds: Unheard
-  /** The same among upgraded and CONNECT sockets. */
+  /** Among upgraded and CONNECT sockets. */
   readonly unheldUpgrades: Unheard
 }
 
-/** Connections to one remote end that were opened with the option `keepAlive`, and without effect. */
+/** Connections to one remote end whose option `keepAlive` had no effect. */
 export interface LostKeepAlive {
   readonly remote: string
   readonly connections: number
-  /** Where one was opened, if that was recorded. */
+  /** Where one was opened, if recorded. */
   readonly where: string | null
 }
 
@@ -39,7 +38,7 @@ export interface LintFacts {
 }
 
 export interface LintOptions {
-  /** How long the load balancer in front keeps an idle connection, in milliseconds; unknown if left out. */
+  /** Milliseconds for which the load balancer keeps an idle connection, if known. */
   readonly loadBalancerIdleMs?: number | undefined
 }
 
@@ -50,7 +49,7 @@ export function findingsIn(facts: LintFacts, { loadBalancerIdleMs = 0 }: LintOpt
   ]
 }
 
-/** Fastify makes one server for each address of `localhost`: to the reader they are one. */
+// Fastify makes a server for each address of `localhost`.
 function mergeTwins(servers: readonly ServerFacts[]): ServerFacts[] {
   const merged = new Map<string, ServerFacts>()
   for (const server of servers) {
@@ -70,11 +69,11 @@ export function addUp(a: Unheard, b: Unheard): Unheard {
   return { connections: a.connections + b.connections, handler: a.handler ?? b.handler }
 }
 
-/** The line that opened an outgoing socket, or touched an accepted one last; `null` where that was not recorded. */
+// The line that opened an outgoing socket or last touched an accepted one; `null` if not recorded.
 export function handlerIn(socket: SocketReport | null | undefined): string | null {
   const stack = socket?.owner.stack ?? []
   const line = stack.find((frame) => !/\bnode_modules[\\/]/.test(frame)) ?? stack[0]
-  // `app/proxy.js:42 - source.pipe(socket)`, or `app/proxy.js:42:7` where the source can't be read.
+  // `app/proxy.js:42 - source.pipe(socket)`, or `app/proxy.js:42:7` if the source can't be read.
   return line === undefined ? null : (/^.+?:\d+(?=:\d+$| - |$)/.exec(line)?.[0] ?? line)
 }
 
@@ -97,7 +96,7 @@ function* lintServer(server: ServerFacts, loadBalancerIdleMs: number): Generator
       where: unheldUpgrades.handler ?? where,
     }
   }
-  // An idle timeout ends such a request as well: a socket that nobody reads is idle.
+  // An unread socket is idle, so an idle timeout ends such a request.
   if (requestTimeoutMs === 0 && server.idleTimeoutMs === 0) {
     yield {
       rule: 'no-request-timeout',
@@ -108,7 +107,7 @@ function* lintServer(server: ServerFacts, loadBalancerIdleMs: number): Generator
       where,
     }
   }
-  // 0 keeps them for ever.
+  // 0 keeps them forever.
   if (keepAliveTimeoutMs !== null && keepAliveTimeoutMs > 0 && keepAliveTimeoutMs <= loadBalancerIdleMs) {
     yield {
       rule: 'keep-alive-race',

@@ -1,9 +1,5 @@
-/**
- * The servers of this process that listen, and what was seen of the ends of their connections. A server is never kept alive by it.
- *
- * The channel `tracing:net.server.listen:asyncStart` (lib/net.js `Server.listen`) speaks inside the call to `listen()`,
- * so one stack per server says where that was.
- */
+// The listening servers, held weakly, and how their connections end. The channel `tracing:net.server.listen:asyncStart`
+// speaks inside `listen()` (lib/net.js `Server.listen`), so one stack per server tells where it was called.
 import { subscribe } from 'node:diagnostics_channel'
 import { Server, Socket } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
@@ -16,23 +12,21 @@ import { activeHandles, serverOf } from '../socket/fields.js'
 import { addUp, handlerIn, NOTHING_UNHEARD, type ServerFacts, type Unheard } from './rules.js'
 import { isHttpServer, isUpgraded, unheardOn } from './unheard.js'
 
-/** What nobody listens for on the connections of one server. */
 type Ends = Pick<ServerFacts, 'unheardEnds' | 'unheldUpgrades'>
 
 const NO_ENDS: Ends = { unheardEnds: NOTHING_UNHEARD, unheldUpgrades: NOTHING_UNHEARD }
 
-/** @returns what tells of the servers that listen now */
 export function watchServers(): (adapter: AdapterGuard | null) => ServerFacts[] {
   const places = new Places()
   /** The frames of the call to `listen()`. */
   const listened = new WeakMap<Server, readonly Place[]>()
   const heard = new Set<WeakRef<Server>>()
-  /** Of connections that the guard had to close, by the port that they came in on. */
+  /** Connections that the guard closed, by their local port. */
   const past = new Map<number, Ends>()
 
   subscribe('tracing:net.server.listen:asyncStart', function onListen(message) {
     const { server } = message as { server: unknown }
-    // The application may publish on this channel, too.
+    // The application may publish on this channel.
     if (!(server instanceof Server) || listened.has(server)) return
     listened.set(server, places.capture())
     for (const ref of heard) if (ref.deref() === undefined) heard.delete(ref)
@@ -45,7 +39,7 @@ export function watchServers(): (adapter: AdapterGuard | null) => ServerFacts[] 
     past.set(port, count(past.get(port) ?? NO_ENDS, socket))
   })
 
-  /** Unknown is one that was unref'd and told to listen before this was loaded, while nobody is connected to it. */
+  /** Misses a server that was unref'd, listened before this module loaded, and has no connection. */
   function listening(): Server[] {
     const handles = activeHandles()
     const accepting = handles.map((handle) => (handle instanceof Socket ? serverOf(handle) : handle))

@@ -1,9 +1,6 @@
-/**
- * Accepted connections that will stay in CLOSE_WAIT when the peer ends: half-open, and nobody listens for `'end'`.
- *
- * Whoever reads to the end some other way (`pipe`, `pipeline`, `for await`, `finished`, a web stream, `once`) attaches an
- * `'end'` listener for it (lib/internal/streams/end-of-stream.js and readable.js; Node 20.20, 22.23, 24.21, 26.10).
- */
+// Accepted half-open connections without a listener for `'end'`, which will stay in CLOSE_WAIT when the peer ends.
+// `pipe`, `pipeline`, `for await`, `finished`, web streams and `once` add a listener
+// (lib/internal/streams/end-of-stream.js and readable.js; Node 20.20, 22.23, 24.21, 26.10).
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Socket, type Server } from 'node:net'
@@ -12,27 +9,26 @@ import type { SocketReport } from '../core/report.js'
 import type { AdapterGuard } from '../guard/guard.js'
 import { isServedByHttp, isTls, serverOf } from '../socket/fields.js'
 
-/** A handler may well attach its listeners a little later; after this long it won't. */
+/** A handler may add its listeners a little later. */
 const SETTLED_MS = 1000
-/** One that has not even begun to read may still be asking a database whom it has before it. */
+/** Before it reads, a handler may ask a database who the client is. */
 const UNTOUCHED_MS = 5000
 
-/** Node's own listener for `'end'` (lib/net.js `onReadableStreamEnd`). */
+/** Node's own listeners for `'end'` (lib/net.js `onReadableStreamEnd`). */
 const ownEndListeners = new Socket().listenerCount('end')
 
 export function isHttpServer(server: Server): server is HttpServer {
   return server instanceof HttpServer || server instanceof HttpsServer
 }
 
-/** The HTTP server has let go of it. */
 export function isUpgraded({ kind }: Pick<SocketReport, 'kind'>): boolean {
   return kind === 'upgrade' || kind === 'connect' || kind === 'websocket'
 }
 
-/** The connections of this server whose end nobody will hear. What can't be told, or not yet, is none. */
+/** Leaves out what is not known yet. */
 export function unheardOn(server: Server, adapter: AdapterGuard): SocketReport[] {
   return adapter.socketsOf(server).flatMap((socket) => {
-    // Of tens of thousands nearly all are done with here.
+    // Nearly all sockets end here.
     if (!isOpenToUs(socket) || serverOf(socket) !== server) return []
     const report = adapter.describe(socket)
     return report !== null && isUnheard(socket, server, report) ? [report] : []
@@ -42,20 +38,20 @@ export function unheardOn(server: Server, adapter: AdapterGuard): SocketReport[]
 function isOpenToUs(socket: Socket): boolean {
   const isHalfOpen = socket.allowHalfOpen && !socket.writableEnded && !socket.destroyed
   if (!isHalfOpen || isServedByHttp(socket) || socket.listenerCount('end') > ownEndListeners) return false
-  // A socket timeout may well close it.
+  // A socket timeout may close it.
   return !((socket.timeout ?? 0) > 0 && socket.listenerCount('timeout') > 0)
 }
 
 function isUnheard(socket: Socket, server: Server, report: SocketReport): boolean {
   if (report.verdict === 'exempt' || (!isUpgraded(report) && isServedByNode(server, socket))) return false
-  // `read()` returns null at the end, so who uses it may have heard it all the same.
+  // `read()` returns null at the end, so its caller may have noticed.
   if (socket.listenerCount('readable') > 0) return report.condition === 'eof-ignored'
   if (socket.readableFlowing === true || socket.listenerCount('data') > 0) return report.idleMs >= SETTLED_MS
-  // Paused before anybody reads: it waits for its turn.
+  // Paused before anybody reads: it waits its turn.
   return report.idleMs >= UNTOUCHED_MS && !socket.isPaused()
 }
 
-/** Node itself sees to the end, or the application has the TLSSocket above and not this one. */
+/** Node handles the end, or the application has the TLSSocket above. */
 function isServedByNode(server: Server, socket: Socket): boolean {
   const isHttp2 = typeof (server as { updateSettings?: unknown }).updateSettings === 'function'
   return isHttpServer(server) || isHttp2 || (server instanceof TlsServer && !isTls(socket))

@@ -1,11 +1,9 @@
-/**
- * Who may read a report: who holds the token, or without one this machine alone. Then the connection must come from
- * loopback or over a unix socket, and:
- * - the Host header must name loopback: a page of another site may make its own name resolve to 127.0.0.1 (DNS rebinding).
- * - an Origin header must be ours, even where the application allows every origin by a CORS middleware.
- * - no proxy may have announced itself. One that adds no header can't be told from a local client, so this is not enough
- *   for a report in the application's own server.
- */
+// Who may read a report: the holder of the token, or without a token this machine. Then the connection must come over
+// loopback or a unix socket, and:
+// - the Host header must name loopback, because another site's name may resolve to 127.0.0.1 (DNS rebinding)
+// - an Origin header must be ours, even under a CORS middleware
+// - no proxy may show in the headers. A proxy without headers looks like a local client, so a mounted report needs
+// more.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
@@ -32,7 +30,7 @@ export interface AccessRules {
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
 }
 
-/** @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` for a token that no header could carry. */
+/** Throws `SLG_ERR_INVALID_OPTION` for a token that no header can carry. */
 export function createAccessCheck({ token = null, allow }: AccessRules): AccessCheck {
   const checkToken = token === null ? null : createTokenCheck(token)
   if (allow === undefined) return checkToken ?? checkLocality
@@ -52,7 +50,7 @@ function createTokenCheck(token: string): AccessCheck {
   const expected = digest(token)
   return function checkToken(request) {
     const presented = /^bearer +([\x21-\x7e]+) *$/i.exec(request.headers.authorization ?? '')?.[1]
-    // Digests have one length, so that the comparison tells nothing about the token's.
+    // Equal digest lengths, so that the comparison does not tell the token's.
     return presented !== undefined && timingSafeEqual(digest(presented), expected) ? null : NO_TOKEN
   }
 }
@@ -88,10 +86,8 @@ function quote(value: string | undefined): string {
   return value === undefined ? 'missing' : `"${makePrintable(value, 100)}"`
 }
 
-/**
- * A wrapped stream or a connection that was just reset has no remote address either, so the server's own address must be a
- * path. `socket.server`: lib/net.js onconnection(), lib/_http_server.js connectionListenerInternal() (Node 20 to 26).
- */
+// A wrapped stream or a reset connection has no remote address either, so the server's address must be a path.
+// `socket.server`: lib/net.js onconnection(), lib/_http_server.js connectionListenerInternal() (Node 20 to 26).
 function isOnPipe(request: IncomingMessage): boolean {
   const { server } = request.socket as { server?: Server | null }
   return request.socket.remoteAddress === undefined && typeof server?.address?.() === 'string'

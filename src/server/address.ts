@@ -1,4 +1,3 @@
-/** Where the report endpoint listens, as option `report` spells it. */
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { SocketLeakGuardError, describeValue } from '../base/errors.js'
@@ -13,7 +12,7 @@ export interface TcpReportAddress {
 
 export interface UnixReportAddress {
   readonly kind: 'unix'
-  /** Absolute; on Windows the name of a pipe, as it was given. */
+  /** Absolute; on Windows the name of a pipe. */
   readonly path: string
 }
 
@@ -26,11 +25,7 @@ const EXPECTED =
 /** unix(7); sys/un.h on macOS and the BSDs; less the closing zero. */
 const MAX_UNIX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
-/**
- * A port alone, and `localhost`, mean 127.0.0.1.
- *
- * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION`
- */
+/** A port alone, and `localhost`, mean 127.0.0.1. Throws `SLG_ERR_INVALID_OPTION`. */
 export function parseReportAddress(text: string): ReportAddress {
   if (typeof text !== 'string') throw invalid(text)
   if (text.startsWith('unix:')) return parseUnixAddress(text)
@@ -52,7 +47,7 @@ export function formatReportAddress(address: ReportAddress): string {
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
 }
 
-/** A pipe of Windows lives outside the file system: nothing to unlink, no mode to set. */
+/** A Windows pipe has no file to unlink and no mode. */
 export function isWindowsPipe(path: string): boolean {
   return process.platform === 'win32' && /^\\\\[.?]\\pipe\\/i.test(path)
 }
@@ -69,7 +64,7 @@ function parseUnixAddress(text: string): UnixReportAddress {
   throw new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `report must name ${expected}, got ${bytes} bytes`)
 }
 
-/** A dotted quad that is no address (`127.0.0.256`) must not be tried as a name. */
+/** `127.0.0.256` is neither an address nor a name. */
 function isHostName(name: string): boolean {
   return isIP(name) === 4 || (/^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/i.test(name) && !/^[\d.]+$/.test(name))
 }
@@ -84,12 +79,12 @@ function invalid(value: unknown): SocketLeakGuardError {
   return invalidOption('report', EXPECTED, describeValue(value))
 }
 
-/** A name is none: it may resolve to anything. */
+/** A name may resolve to anything, so it does not count. */
 export function isLoopbackAddress(address = ''): boolean {
   const version = isIP(address)
-  // A zone (fe80::1%eth0) marks a link-local address, and BlockList does not parse it.
+  // BlockList does not parse a zone (fe80::1%eth0), which marks a link-local address.
   if (version === 0 || address.includes('%')) return false
-  // RFC 6890. BlockList also recognizes an IPv4 address that is mapped into IPv6.
+  // RFC 6890. BlockList recognises IPv4 addresses mapped into IPv6.
   const loopback = new BlockList()
   loopback.addSubnet('127.0.0.0', 8, 'ipv4')
   loopback.addAddress('::1', 'ipv6')

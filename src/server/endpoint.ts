@@ -1,4 +1,4 @@
-/** The report endpoint: a small HTTP server beside the application, which it may not disturb. */
+/** The report endpoint: a small HTTP server that must not disturb the application. */
 import { once } from 'node:events'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'
@@ -9,12 +9,10 @@ import type { ReportSockets } from './report-sockets.js'
 import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
 
 export interface ReportEndpoint {
-  /**
-   * Resolves when the endpoint listens: to `http://127.0.0.1:9465/` or `unix:/run/app.sock`. Rejects with
-   * `SLG_ERR_REPORT_LISTEN` when it can't; a rejection that nobody handles is no unhandled rejection.
-   */
+  // Resolves to `http://127.0.0.1:9465/` or `unix:/run/app.sock`. Rejects with `SLG_ERR_REPORT_LISTEN`, without causing
+  // an unhandled rejection.
   readonly ready: Promise<{ readonly url: string }>
-  /** Closes every connection too, streams of events included. May be called again. */
+  /** Closes all connections too. May be called again. */
   close(): Promise<void>
 }
 
@@ -25,10 +23,10 @@ export interface EndpointHandler {
 
 const MAX_CONNECTIONS = 64
 
-/** A heartbeat of the event stream comes twice in this time, so only a connection that is stuck reaches it. */
+/** Two heartbeats of the event stream fit in, so only a stuck connection reaches it. */
 const INACTIVITY_MS = 40_000
 
-/** From one scrape to the next: when descriptors have run out, no other connection can be accepted. */
+/** Spans two scrapes, because a new connection can't be accepted without free descriptors. */
 const KEEP_ALIVE_MS = 120_000
 
 export function listenForReports(
@@ -51,12 +49,12 @@ export function listenForReports(
   markOwn(server)
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = INACTIVITY_MS
-  // Before the HTTP server's own listener, which begins to use the socket.
+  // Before the HTTP server's own listener starts to use the socket.
   server.prependListener('connection', function adoptConnection(socket: Socket) {
     sockets.add(socket)
     socket.unref()
   })
-  // A failed accept(2) (EMFILE) is an 'error' of the server: the application must not die of it.
+  // A failed accept(2) (EMFILE) must not end the application.
   server.on('error', ignoreServerError)
   server.unref()
 
@@ -74,7 +72,7 @@ export function listenForReports(
   ready.catch(ignoreServerError)
 
   async function stop(): Promise<void> {
-    // Closing a server whose name is being resolved would not stop it: it would listen afterwards (lib/net.js lookupAndListen()).
+    // A server whose name is being resolved would listen after close() (lib/net.js lookupAndListen()).
     await ready.catch(ignoreServerError)
     handler.close?.()
     const closed = new Promise((resolve) => server.close(resolve))
@@ -91,7 +89,7 @@ async function listen(
   address: ReportAddress,
   sockets: ReportSockets,
 ): Promise<SocketFile | null> {
-  // `exclusive`: in a cluster worker the primary would otherwise listen, and spread requests over all workers.
+  // `exclusive`: otherwise a cluster's primary would listen and spread requests over all workers.
   if (address.kind === 'tcp' || isWindowsPipe(address.path)) {
     await listening(server, { ...address, exclusive: true })
     return null

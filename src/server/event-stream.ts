@@ -1,7 +1,5 @@
-/**
- * Verdict changes as server-sent events (WHATWG HTML, section 9.2). One subscription and one timer serve all clients, and
- * neither exists while there is none. A client that does not keep up is dropped; EventSource comes back by itself.
- */
+// Verdict changes as server-sent events (WHATWG HTML, section 9.2). All clients share a subscription and a timer, which
+// exist while there is a client. A client that is too slow is dropped; EventSource reconnects.
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { GuardEvent } from '../core/report.js'
 import { createDetached } from '../base/detached.js'
@@ -21,7 +19,7 @@ export interface EventStreamOptions {
   readonly heartbeatMs?: number
   /** @default 32 */
   readonly maxClients?: number
-  /** How many bytes may wait for one client. @default 262144 */
+  /** Per client. @default 262144 */
   readonly maxWaitingBytes?: number
 }
 
@@ -29,9 +27,8 @@ export type Subscribe = (listener: (event: GuardEvent) => void) => () => void
 
 export interface EventStream {
   readonly isFull: boolean
-  /** Takes over a response. Throws what `subscribe` throws, and then has written nothing. */
+  /** Takes over a response. Throws what `subscribe` throws, before it writes. */
   add(response: ServerResponse, headers: OutgoingHttpHeaders): void
-  /** More may be added afterwards. */
   close(): void
 }
 
@@ -49,7 +46,7 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
 
   function start(): void {
     const unsubscribe = subscribe(sendToAll)
-    // Not in the context of the first reader's request.
+    // Detached from the first reader's request.
     const heartbeat = runDetached(() => setInterval(beat, heartbeatMs)).unref()
     stop = () => {
       stop = null
@@ -66,7 +63,7 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
     }
   }
 
-  /** Drops a client for which bytes waited at two beats. */
+  /** Drops a client with waiting bytes at two beats. */
   function beat(): void {
     for (const client of clients) {
       const isBehind = client.response.writableLength > 0
@@ -78,12 +75,12 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
 
   function send(client: Client, text: string): void {
     const { response } = client
-    // Middleware may have ended it: a write then would be an 'error' event in the host.
+    // Middleware may have ended it; a write would emit 'error' in the host.
     if (response.writableEnded || response.destroyed) return
     try {
       response.write(text)
     } catch {
-      // A write() that middleware put there may throw.
+      // Middleware's write() may throw.
       drop(client)
     }
   }

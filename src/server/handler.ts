@@ -1,4 +1,4 @@
-/** Answers requests for the report, in a server of its own or mounted in the application's, where it is a guest. */
+/** Answers requests for the report, on its own server or mounted in the application's. */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
@@ -15,20 +15,19 @@ import { createEventStream, EVENT_STREAM_HEADERS } from './event-stream.js'
 import type { EventStreamOptions, Subscribe } from './event-stream.js'
 import { describeBadParameter, isBadParameter, parseReportQuery } from './query.js'
 
-/** What is asked of a guard. */
 export interface ReportSource {
-  /** After a quick look. */
+  /** Takes a quick look first. */
   report(query: SnapshotQuery): Report
   snapshot(query: SnapshotQuery): Report
   readonly subscribe: Subscribe
 }
 
 export interface ReportHandlerOptions {
-  /** Required from every request as `authorization: Bearer <token>`. @default null */
+  /** @default null */
   readonly token?: string | null
-  /** In place of the rules of `access.ts`; asked besides the token where there is one. */
+  /** Replaces the rules of `access.ts`; the token is checked too. */
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
-  /** What to take off `request.url` first, where no router does. @default '' */
+  /** A prefix to remove from `request.url`. @default '' */
   readonly basePath?: string
   readonly events?: EventStreamOptions
 }
@@ -68,12 +67,8 @@ const HTML_HEADERS: Headers = {
 const CONTENT_TYPES = { json: JSON_CONTENT_TYPE, html: HTML_CONTENT_TYPE, text: TEXT_CONTENT_TYPE }
 const WRITERS = { json: writeJson, html: writeHtml, text: writeText }
 
-/**
- * `GET` and `HEAD` of `/` (the report, its form by Accept or `?format=`), `/metrics` (Prometheus) and `/events`
- * (server-sent events), below wherever it is mounted.
- *
- * @throws SocketLeakGuardError `SLG_ERR_INVALID_OPTION` for a token that no header could carry.
- */
+// Serves `GET` and `HEAD` of `/` (by Accept or `?format=`), `/metrics` (Prometheus) and `/events` (server-sent events).
+// Throws `SLG_ERR_INVALID_OPTION` for a token that no header can carry.
 export function createReportHandler(source: ReportSource, options: ReportHandlerOptions = {}): ReportHandler {
   const checkAccess = createAccessCheck(options)
   const basePath = (options.basePath ?? '').replace(/\/+$/, '')
@@ -121,7 +116,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   }
 
   function handleReportRequest(request: IncomingMessage, response: ServerResponse): void {
-    // Somebody before us in the application has answered already.
+    // The application has answered.
     if (response.headersSent) return
     const exchange = { request, response }
     answer(exchange).catch(() => giveUp(exchange))
@@ -132,10 +127,10 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
 
 const SOCKETS_A_SLICE = 100
 const SLICE_MS = 4
-/** How often an earlier place is tried where the socket that the next page follows has gone. */
+/** If the socket before the next page is gone, so many earlier ones are tried. */
 const MOST_STEPS_BACK = 3
 
-/** A long report, with a turn of the event loop after each hundred sockets. */
+/** Lets the event loop turn after each hundred sockets of a long report. */
 async function readInSlices(source: ReportSource, query: SnapshotQuery): Promise<Report> {
   const { limit = DEFAULT_LIMIT } = query
   const report = source.report({ ...query, limit: Math.min(limit, SOCKETS_A_SLICE) })
@@ -171,7 +166,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** The path below the mount, and the query. A target may be a whole URL (RFC 9112, section 3.2.2). */
+/** A target may be a whole URL (RFC 9112, section 3.2.2). */
 function splitTarget(target: string, basePath: string): { path: string; search: string } {
   const local = target.replace(/^https?:\/\/[^/?#]*/i, '')
   const [full = ''] = local.split(/[?#]/, 1)
@@ -201,13 +196,13 @@ function send(to: Exchange, status: number, contentType: string, body: string, h
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
-/** The cause may hold anything, so it is not told. */
+/** The cause may hold secrets, so it is not sent. */
 function giveUp(to: Exchange): void {
   try {
     if (to.response.headersSent) to.response.destroy()
     else sendError(to, 500, 'The report could not be made.')
   } catch {
-    // The response belongs to somebody else by now.
+    // Others have taken the response.
   }
 }
 

@@ -1,4 +1,3 @@
-/** The report inside the application's own server. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeValue, SocketLeakGuardError } from '../base/errors.js'
 import type { Guard } from '../guard/guard.js'
@@ -9,14 +8,14 @@ import { createAccessCheck } from './access.js'
 import type { ReportHandler, ReportSource } from './handler.js'
 
 export interface MountedReportOptions {
-  /**
-   * Required from every request as `authorization: Bearer <token>`.
-   * @default the option `reportToken` of `install()`
-   */
+  /** Required of each request as `authorization: Bearer <token>`. @default the option `reportToken` */
   readonly token?: string | null | undefined
-  /** Who may read the report: behind a login, say. Asked for every request, besides the token where there is one. */
+  /** Decides who may read the report, in addition to the token. */
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
-  /** The path of the report, such as `/leaks`, where no router takes it off `request.url` (Express does). @default '' */
+  /**
+   * The path of the report, such as `/leaks`, unless the router removes it from `request.url`, as Express does.
+   * @default ''
+   */
   readonly basePath?: string | undefined
 }
 
@@ -25,14 +24,14 @@ const UNPROTECTED =
   'behind a proxy on this machine, a request from anywhere looks like a local one'
 
 /**
- * A request listener that answers with the report of the guard that is installed when the request comes, and with 503
- * while none is: HTML for a browser, JSON otherwise, `/metrics` for Prometheus, `/events` as server-sent events.
+ * A request listener for the report: HTML for a browser, else JSON; `/metrics` for Prometheus; `/events` for
+ * server-sent events; 503 without an installed guard.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN` without `token` and `allow`
- *   (before a guard is installed that has no `reportToken`, every request is refused instead)
+ * (before a guard is installed, requests are refused instead)
  * @example
- * const report = reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN })
- * http.createServer((req, res) => (req.url.startsWith('/leaks') ? report(req, res) : app(req, res)))
+ *   const report = reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN })
+ *   http.createServer((req, res) => (req.url.startsWith('/leaks') ? report(req, res) : app(req, res)))
  */
 export function reportHandler(
   options: MountedReportOptions = {},
@@ -47,10 +46,10 @@ export function reportHandler(
   const mayFollow = token === undefined && present === null
   if (!mayFollow && !isProtected(tokenFor(present)))
     throw new SocketLeakGuardError('SLG_ERR_REPORT_NEEDS_TOKEN', UNPROTECTED)
-  // At once, so that a bad token is an error of this call.
+  // A bad token is an error of this call.
   createAccessCheck({ token })
   const loaded = import('./handler.js')
-  // Whoever asks is told.
+  // Requests are answered with the failure.
   loaded.catch(ignoreFailure)
   let handler: ReportHandler | null = null
   let madeFor: string | null = null
@@ -105,7 +104,7 @@ function refuse(response: ServerResponse, status: number, message: string): void
     })
     response.end(`${message}\n`)
   } catch {
-    // Some other middleware has made the response its own.
+    // Other middleware has taken the response.
   }
 }
 

@@ -1,14 +1,12 @@
-/** The report endpoint as the options ask for it. What it is made of is loaded then, and not before. */
+/** Opens the report endpoint if the options ask for it, and loads its code then. */
 import { SocketLeakGuardError } from '../base/errors.js'
 import { formatReportAddress, parseReportAddress, requiresToken } from './address.js'
 import type { ReportEndpoint } from './endpoint.js'
 import type { ReportSource } from './handler.js'
 import type { ReportSockets } from './report-sockets.js'
 
-/**
- * @throws `SLG_ERR_INVALID_OPTION` for an address that can't be understood, `SLG_ERR_REPORT_NEEDS_TOKEN` for one
- *   that others can reach while no token protects it
- */
+// Throws `SLG_ERR_INVALID_OPTION` for an invalid address, `SLG_ERR_REPORT_NEEDS_TOKEN` for a public one without a
+// token.
 export function checkReportAddress(report: string | null, token: string | null): void {
   if (report === null) return
   const address = parseReportAddress(report)
@@ -19,7 +17,7 @@ export function checkReportAddress(report: string | null, token: string | null):
   )
 }
 
-/** @param previous closed first: it may have the same address */
+/** @param previous closed first, because it may have the same address */
 export function openReportEndpoint(
   report: string | null,
   token: string | null,
@@ -33,7 +31,7 @@ export function openReportEndpoint(
   const address = parseReportAddress(report)
   let isWanted = true
 
-  /** With the page and all: when descriptors have run out, nothing can be loaded any more. */
+  /** Loads the page too: without free descriptors nothing can be loaded. */
   async function open(): Promise<ReportEndpoint | null> {
     const [{ listenForReports }, { createReportHandler }] = await Promise.all([
       import('./endpoint.js'),

@@ -1,4 +1,3 @@
-/** The query string of a request for a report. */
 import type { SnapshotQuery } from '../core/report.js'
 import { MAX_LIMIT } from '../report/build.js'
 import { clip } from '../report/printable.js'
@@ -8,7 +7,7 @@ export type Format = (typeof FORMATS)[number]
 
 export interface ReportQuery {
   readonly snapshot: SnapshotQuery
-  /** What `?format=` asks for; `null` leaves it to the reader's kind. */
+  /** `null` without `?format=`. */
   readonly format: Format | null
 }
 
@@ -44,7 +43,7 @@ const PARAMETERS: Readonly<Record<string, Parameter>> = {
   },
 }
 
-/** Parameters that mean nothing here are ignored: proxies and scrapers add their own. */
+/** Unknown parameters are ignored: proxies and scrapers add their own. */
 export function parseReportQuery(search: string): ReportQuery | BadParameter {
   const given = new URLSearchParams(search)
   const values: Record<string, boolean | number | string> = {}

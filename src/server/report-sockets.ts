@@ -1,9 +1,9 @@
 import type { Server, Socket } from 'node:net'
 
-/** What belongs to a guard's own endpoint: a reader of the report is no socket of the application. */
+/** Sockets of the guard's own endpoint, which are not the application's. */
 export class ReportSockets {
   server: Server | null = null
-  /** What has closed is dropped when another one comes. */
+  /** Closed ones are removed when another one comes. */
   readonly #sockets = new Set<Socket>()
 
   add(socket: Socket): void {
@@ -12,7 +12,7 @@ export class ReportSockets {
   }
 
   has(socket: Socket): boolean {
-    // Its server speaks of a socket before the endpoint does.
+    // The tracker sees a socket before the endpoint does.
     return (
       this.#sockets.has(socket) ||
       (this.server !== null && (socket as { server?: unknown }).server === this.server)

@@ -1,4 +1,4 @@
-/** The file of a unix socket: who may connect, whether anybody still listens behind it, and that it goes when we go. */
+/** The file of a unix socket: its mode, whether it is stale, and its removal. */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ReportSockets } from './report-sockets.js'
@@ -10,26 +10,26 @@ export interface SocketFile {
   readonly removeAtExit: () => void
 }
 
-/** A listener answers at once, by its kernel's backlog. */
+/** A listener's kernel answers at once. */
 const CONNECT_MS = 2_000
 
-/** Connecting needs write permission (unix(7)). Setting the umask would touch files that other threads create. */
+/** Connecting needs write permission (unix(7)). The umask would affect files of other threads. */
 export function keepSocketFile(path: string): SocketFile {
   chmodSync(path, 0o600)
   const { dev, ino } = lstatSync(path)
   const file: SocketFile = { path, dev, ino, removeAtExit: () => unlinkIfOurs(file) }
-  // A path with %p in it is not used again, so nobody would find it stale.
+  // A path with %p is not used again, so nobody would find it stale.
   process.on('exit', file.removeAtExit)
   return file
 }
 
-/** After the server has closed. libuv unlinks the file too (uv__pipe_close()); what is there now may be another's. */
+/** libuv unlinks the file too (uv__pipe_close()), so the path may belong to another server now. */
 export function removeSocketFile(file: SocketFile): void {
   process.off('exit', file.removeAtExit)
   unlinkIfOurs(file)
 }
 
-/** Unlinks a socket that nobody listens behind any more. True when listening is worth another try. */
+/** Removes a socket without a listener. True if listening is worth another try. */
 export async function isStaleSocketFile(path: string, sockets: ReportSockets): Promise<boolean> {
   try {
     const before = lstatSync(path)
@@ -48,14 +48,14 @@ function unlinkIfOurs({ path, dev, ino }: SocketFile): void {
     const now = lstatSync(path)
     if (now.dev === dev && now.ino === ino) unlinkSync(path)
   } catch {
-    // It is gone already.
+    // Already gone.
   }
 }
 
 function isRefused(path: string, sockets: ReportSockets): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = new Socket()
-    // Before connecting, which announces the socket to everybody who watches for new ones.
+    // Before connecting, which makes trackers adopt the socket.
     sockets.add(socket)
     function settle(answer: boolean): void {
       socket.destroy()

@@ -3,7 +3,7 @@ import { install } from '../install.js'
 import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 import { installedGuard } from '../guard/registry.js'
 
-/** A guard that is there for checks alone. A runner may load this module once for each test file: they share it. */
+/** A guard for checks alone, shared by the copies of this module that a runner loads. */
 interface Loan {
   readonly guard: Guard
   borrowers: number
@@ -14,10 +14,7 @@ export interface BorrowedGuard {
   giveBack(): void
 }
 
-/**
- * The guard of the application, or one for as long as somebody needs it: a test process is left as it was found, and
- * code under test that calls `install()` between two checks gets the guard that it asked for.
- */
+/** The application's guard, or one that is removed after the check, so that code under test can `install()` its own. */
 export function borrowGuard(given: Guard | null): BorrowedGuard {
   const present = given ?? installedGuard()
   const known = readProcessWide('testing') as Loan | undefined
@@ -36,7 +33,7 @@ export function borrowGuard(given: Guard | null): BorrowedGuard {
   }
 }
 
-/** Observes and nothing else: what a test leaves behind must stay where it is, and no packet is sent for it. */
+/** Observes only: the test's sockets are left alone, and no packet is sent. */
 function installForTest(): Guard {
   return install({
     graceMs: 200,

@@ -1,14 +1,13 @@
 /**
- * `socket-leak-guard/testing`: a test fails when it leaves a socket behind. For any test runner: both functions only
- * return promises, and reject with one error whose message says what is stuck and what to do.
+ * `socket-leak-guard/testing`: a test fails if it leaves a stuck socket behind. Works with any test runner, because the
+ * functions return promises that reject with a readable error.
  *
- * A socket counts when it is stuck (any condition of the report), not when it is merely open. Closing takes a round
- * trip, so the check looks again and again, at growing intervals, and fails only for what stays stuck until
- * `timeoutMs`: a test that cleans up waits a few milliseconds, some 60 when it leaves healthy connections open. A
- * socket that the guard had to close (`reclaimDead`, `action`) counts as well: the test did not close it.
+ * A socket counts if it is stuck, not if it is open. The check looks at growing intervals and fails for what stays
+ * stuck until `timeoutMs`. A clean test waits a few milliseconds, about 60 with healthy connections open. A socket that
+ * the guard closed counts too.
  *
- * `graceMs` plays no part. Where no guard is installed, one is for the time of the check; it only observes. On a system
- * that gives no view of the kernel, what only the kernel knows (`fin-unseen`, `window-closed`) can't fail a test.
+ * `graceMs` plays no part. Without an installed guard, one observes during the check. Without a view of the kernel,
+ * `fin-unseen` and `window-closed` can't be found.
  */
 import type { SocketReport } from '../core/report.js'
 import type { SocketLeakGuardError } from '../base/errors.js'
@@ -17,49 +16,36 @@ import { startLeakCheck } from './leak-check.js'
 import { readLeakCheckOptions } from './leak-check-options.js'
 
 export interface LeakCheckOptions {
-  /**
-   * How long sockets may take to close, in milliseconds, 0 to 2147483647. The default leaves a check the time to say
-   * what is wrong within the 2 s that mocha gives a test or a hook.
-   * @default 1500
-   */
+  /** Milliseconds for sockets to close, 0 to 2147483647. The default fits mocha's limit of 2 s. @default 1500 */
   timeoutMs?: number | undefined
-  /** `fail`: a connection that is healthy but still open at the end counts too. @default 'ignore' */
+  /** `fail` counts healthy open connections too. @default 'ignore' */
   open?: 'ignore' | 'fail' | undefined
-  /** Sockets that are not this test's business: return true for them. Called at every look. @default none */
+  /** Return true for sockets that are not this test's. Called at each look. @default none */
   ignore?: ((socket: SocketReport) => boolean) | undefined
-  /** The guard to ask. @default the one that is installed, or one for the time of the check */
+  /** @default the installed guard, or one for the time of the check */
   guard?: Guard | undefined
 }
 
 /** What a check rejects with. */
 export interface LeaksFoundError extends SocketLeakGuardError {
   readonly code: 'SLG_ERR_LEAKS_FOUND'
-  /** What was found, oldest first. Not enumerable, so that runners print the message and not the records. */
+  /** Oldest first. Not enumerable, so that runners print the message alone. */
   readonly sockets: readonly SocketReport[]
 }
 
 /**
- * Looks from now on: only sockets that are opened after this call count, so tests don't pay for each other.
+ * Checks sockets opened after this call, so that tests don't pay for each other.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
- * @returns the check, to be called once at the end (later calls give the same answer). Rejects with
- *   {@link LeaksFoundError}, or with `SLG_ERR_UNINSTALLED` when the guard was taken out in the meantime
+ * @returns the check, to be called at the end; later calls give the same result. Rejects with {@link LeaksFoundError},
+ * or with `SLG_ERR_UNINSTALLED` if the guard was removed
  * @example
- * // node:test, tap: in the test itself
- * test('answers', async () => {
- *   const check = trackLeaks()
- *   const server = await listen()
- *   await request(server)
- *   await close(server)
- *   await check()
- * })
- * @example
- * // mocha, vitest, node:test, jest (with NODE_OPTIONS=--experimental-vm-modules): around every test
- * let check
- * beforeEach(() => {
- *   check = trackLeaks({ open: 'fail' })
- * })
- * afterEach(() => check())
+ *   // mocha, vitest, node:test, jest (with NODE_OPTIONS=--experimental-vm-modules)
+ *   let check
+ *   beforeEach(() => {
+ *     check = trackLeaks({ open: 'fail' })
+ *   })
+ *   afterEach(() => check())
  */
 export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
   const finish = startLeakCheck(readLeakCheckOptions(options), 'opened from now on')
@@ -70,24 +56,15 @@ export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
 }
 
 /**
- * Waits until no socket of this process is stuck.
- *
- * Sees every socket since the guard was installed (`node --require socket-leak-guard/register --test`); without one,
- * those that are open now and keep the process alive.
+ * Waits until no socket of this process is stuck. Covers each socket since the guard was installed (`node --require
+ * socket-leak-guard/register --test`); without one, open sockets that keep the process alive.
  *
  * @throws (rejects with) {@link LeaksFoundError}, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
- * // node:test
- * after(() => assertNoLeaks())
- * @example
- * // vitest, jest: in a setup file
- * afterAll(() => assertNoLeaks({ ignore: ({ remote }) => remote?.port === 5432 }))
- * @example
- * // tap
- * t.after(() => assertNoLeaks())
- * @example
- * // mocha: a root hook
- * export const mochaHooks = { afterAll: () => assertNoLeaks() }
+ *   after(() => assertNoLeaks()) // node:test
+ *   afterAll(() => assertNoLeaks({ ignore: ({ remote }) => remote?.port === 5432 })) // vitest, jest: setup file
+ *   t.after(() => assertNoLeaks()) // tap
+ *   export const mochaHooks = { afterAll: () => assertNoLeaks() } // mocha: root hook
  */
 export async function assertNoLeaks(options?: LeakCheckOptions): Promise<void> {
   await startLeakCheck(readLeakCheckOptions(options), 'all')()

@@ -1,14 +1,9 @@
-/**
- * When is a socket left behind? A test can't wait out a grace of a minute, and must not fail for a socket that is about
- * to close. So the check looks at growing intervals, and takes:
- *
- * - for stuck: a condition that was there at the last three looks when the time was over
- * - for clean: three looks in a row without a condition, and six while connections are open, because a FIN
- *   may still be on its way. Looks are counted rather than milliseconds: between two of them the event loop has gone
- *   round, however slow the machine is
- * - for undecided, which is neither: a socket that is odd without a condition. Nobody reads it, say: the kernel has to
- *   be asked, and believed only the second time. It counts as clean once it has been idle for the settling time
- */
+// When is a socket left behind? A test can't wait for a grace, and must not fail for a socket that is about to close.
+// So the check looks at growing intervals and counts looks, which do not depend on the speed of the machine:
+// - stuck: a condition at the last three looks before the time is over
+// - clean: three looks without a condition, or six while connections are open, because a FIN may be on its way
+// - undecided: odd without a condition, as a socket that nobody reads. The kernel is believed at its second answer. It
+// counts as clean once it has been idle for the settling time.
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { SnapshotQuery, SocketReport } from '../core/report.js'
 import { SocketLeakGuardError } from '../base/errors.js'
@@ -23,14 +18,13 @@ const ENOUGH_LOOKS = 3
 const ENOUGH_LOOKS_WHILE_OPEN = 6
 const LONGEST_PAUSE_MS = 100
 
-/** What one look saw of the sockets that count. */
 interface Sight {
   readonly bad: readonly SocketReport[]
   readonly isUndecided: boolean
   readonly isEmpty: boolean
 }
 
-/** @returns what ends the check: waits, then resolves or rejects */
+/** Returns the function that waits, then resolves or rejects. */
 export function startLeakCheck(
   options: ResolvedLeakCheckOptions,
   scope: 'all' | 'opened from now on',
@@ -82,12 +76,12 @@ export function startLeakCheck(
       if (given.length > 0 || isOver) {
         const found = [...given, ...bad.filter(({ id }) => timesSeen.get(id)! >= ENOUGH_LOOKS)]
         if (found.length > 0) throw leaksFound(found)
-        // What turned bad at the last moment has its looks as well.
+        // A late condition gets its looks too.
         if (bad.length === 0 || ++lateLooks >= ENOUGH_LOOKS) return
       }
       cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1
       if (cleanLooks >= (isEmpty ? ENOUGH_LOOKS : ENOUGH_LOOKS_WHILE_OPEN)) return
-      // What has just come clean is looked at closely again.
+      // Look closely again after the first clean look.
       pauseMs = cleanLooks === 1 ? 1 : Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
     }
   }
@@ -110,7 +104,7 @@ function idOfNewest(guard: Guard): number {
   return list(guard, { all: true }).reduce((newest, { id }) => Math.max(newest, id), 0)
 }
 
-/** Every page of a report. */
+/** Reads all pages. */
 function list(guard: Guard, query: SnapshotQuery): SocketReport[] {
   const sockets: SocketReport[] = []
   for (let after: number | null = 0; after !== null;) {
