@@ -1,4 +1,3 @@
-/** Shared by the adapters for http and its frameworks. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import { drainHttpServer, install, installedGuard } from '../src/adapter.js'

@@ -1,4 +1,3 @@
-// Shared by the adapters for ws and Socket.IO: settings, a limit on closing handshakes, the graceful stop.
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Socket } from 'node:net'
@@ -48,11 +47,8 @@ export interface ClosingOptions extends ServerOptions {
 
 export interface Kind<W extends WebSocketLike> {
   readonly server: EventEmitter
-  // Emits `'headers'` before a handshake is answered.
   readonly engine: EventEmitter
-  // The HTTP server it made for itself gets the same settings.
   readonly own: HttpServer | null
-  // The HTTP server to stop too.
   httpServer(): HttpServer | null
   // The WebSockets listed by the framework; others are known from their handshake.
   list(): Iterable<readonly [W, Socket]>
@@ -80,7 +76,6 @@ export function guardWebSockets<W extends WebSocketLike>(
     if (request.headers.upgrade === undefined || installedGuard() !== guard) return
     if (!(socket instanceof Socket)) return
     guard.adapter.attribute(socket, { kind: 'websocket', server, request })
-    // The WebSocket exists then.
     process.nextTick(() => introduceUnknown(webSocketOn(socket), socket))
   }
 

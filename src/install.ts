@@ -54,7 +54,6 @@ function makeGuard(options: ResolvedOptions): FreshGuard {
   return { guard, restart }
 }
 
-// For the preload: a later `install()` of the application may still set options.
 export function installPreloaded(input: InstallOptions): void {
   if (installedGuard() !== null) {
     install(input)

@@ -1,11 +1,8 @@
-// The preload: `--require` or `--import socket-leak-guard/register`. It installs the guard with options from
-// `SOCKET_LEAK_GUARD_*`.
-// If anything is wrong, the guard stays off with one warning and the application starts. It does not run with some of
-// the options: `SOCKET_LEAK_GUARD_ACTION=reset` beside a misspelt grace would reset connections by rules nobody chose.
+// The preload: installs the guard with options from `SOCKET_LEAK_GUARD_*`. If anything is wrong, the guard stays off
+// with one warning and the application starts; some of the options without the others could close healthy connections.
 // - `--require` reaches each worker thread; `--import` does not reach `new Worker(code, { eval: true })`.
 // - A worker has its own guard and no report endpoint.
-// - A child process inherits NODE_OPTIONS. The address is taken by then, which is one warning
-// (`SLG_ERR_REPORT_LISTEN`).
+// - A child process inherits NODE_OPTIONS and finds the address taken, which is a warning (`SLG_ERR_REPORT_LISTEN`).
 // - `--require` loads a CommonJS build, which works with `--no-experimental-require-module`.
 import { isDisabled, readEnvironment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './base/errors.js'

@@ -11,7 +11,6 @@ interface Layer {
   readonly handle?: unknown
   readonly name?: unknown
   match?(path: string): unknown
-  // What match() leaves behind, except in router 2.3.
   params?: unknown
   path?: unknown
   keys?: unknown
@@ -22,7 +21,6 @@ type Stack = readonly Layer[]
 interface Match {
   readonly path: string
   readonly params: Readonly<Record<string, unknown>>
-  /** Since router 2.3. */
   readonly pattern?: unknown
 }
 
@@ -32,7 +30,6 @@ interface App {
   readonly router?: unknown
 }
 
-/** What was matched so far, and the rest of the path. */
 interface Place {
   readonly pattern: string
   readonly rest: string
@@ -43,7 +40,6 @@ interface Place {
 /** Routers can be mounted inside themselves. */
 const DEEPEST_MOUNT = 16
 
-/** An empty string if unknown. May throw, as a match does for a path that can't be decoded. */
 export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
   const [outermost, ...apps] = appsAbove(app)
   const root = stackOf(outermost)
@@ -147,7 +143,6 @@ function nameIn(segment: string, name: string, value: unknown): string {
   return isPart ? text.replace(value, () => `:${name}`) : `:${name}`
 }
 
-/** The request's application and those it is mounted in, outermost first. */
 function appsAbove(app: unknown): App[] {
   const apps: App[] = []
   for (let next = app; isApp(next) && apps.length < DEEPEST_MOUNT; next = next.parent) apps.unshift(next)

@@ -18,8 +18,6 @@ import { furtherServersOf } from './internals.js'
 
 export type { DrainOptions, DrainResult, MountedReportOptions, ServerOptions }
 
-// The used parts of an instance, a request and a reply.
-
 export interface FastifyLike {
   readonly server: Server | HttpsServer
   readonly version?: string | undefined
@@ -38,7 +36,6 @@ export interface FastifyReplyLike {
   hijack(): unknown
 }
 
-// One hook for each instance, kept on it.
 interface Hook {
   onRequest: ((raw: IncomingMessage, route: string) => void) | null
 }

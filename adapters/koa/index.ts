@@ -24,12 +24,10 @@ export interface KoaServerOptions extends ServerOptions {
   app?: object | undefined
 }
 
-/** The used part of a Koa context. */
 export interface KoaContextLike {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   respond?: boolean | undefined
-  /** The parameters of a router's route, by name and in order. */
   readonly params?: unknown
   readonly captures?: unknown
 }

@@ -5,7 +5,6 @@ import type { IncomingMessage } from 'node:http'
 
 interface RoutedContext {
   readonly originalUrl?: unknown
-  /** A string or a RegExp, with the routers' prefixes. */
   readonly _matchedRoute?: unknown
   readonly matched?: unknown
 }
@@ -63,7 +62,6 @@ function startWatch(koa: { createContext: CreateContext }): Watch {
   return watch
 }
 
-/** An empty string without a route. */
 export function routeOf(context: object): string {
   const { _matchedRoute: route } = context as RoutedContext
   if (route instanceof RegExp) return String(route)

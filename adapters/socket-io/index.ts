@@ -8,10 +8,8 @@ import { engineOf, httpServerOf, isOlderSocketIo, webSocketsOf } from './interna
 
 export type { DrainOptions, DrainResult, ServerOptions }
 
-/** The used part of a Socket.IO server. */
 export interface SocketIoLike {
   close(done?: (error?: Error) => void): unknown
-  // Any namespace, whatever its events are.
   of(name: string): unknown
 }
 

@@ -1,4 +1,3 @@
-/** All reads of Socket.IO's and Engine.IO's internals, each behind a check. */
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Server as HttpServer } from 'node:http'

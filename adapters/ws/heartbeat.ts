@@ -20,10 +20,7 @@ import { repeat, type Connections } from '../websockets.js'
 export interface HeartbeatOptions {
   /** Milliseconds between two pings, 1 to 2147483647. @default 30000 */
   intervalMs?: number | undefined
-  /**
-   * Milliseconds to answer, 1 to `intervalMs`; one `intervalMs` more if the ping is stuck behind unread output.
-   * @default 10000
-   */
+  /** Milliseconds to answer; `intervalMs` more if the ping is stuck behind unread output. @default 10000 */
   timeoutMs?: number | undefined
 }
 
@@ -55,7 +52,6 @@ export function readHeartbeat(value: unknown): HeartbeatTimes | null {
   return { intervalMs, timeoutMs }
 }
 
-// The counters just before the ping.
 interface Sign {
   readonly socket: Socket
   readonly received: number

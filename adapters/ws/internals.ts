@@ -1,4 +1,3 @@
-/** All reads of ws's internals, each behind a check. */
 import { EventEmitter } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
 import { Socket } from 'node:net'
@@ -20,7 +19,7 @@ export function socketUnder(webSocket: WebSocket): Socket | null {
   return socket instanceof Socket ? socket : null
 }
 
-// For applications that emit no `'connection'` (lib/websocket.js `setSocket`, lib/constants.js `kWebSocket`, ws 8.0 to
+// For applications that emit no `'connection'` (lib/websocket.js `setSocket`, lib/constants.js `kWebSocket`, 8.0 to
 // 8.23).
 export function webSocketOn(socket: Socket): WebSocket | null {
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'websocket')

@@ -6,12 +6,10 @@ import { messageOf, warnOnce } from '../base/warnings.js'
 export type GuardListener = (event: GuardEvent) => void
 
 export interface Announcer {
-  /** @param describe not called without listeners */
   announce(type: EventType, describe: () => SocketReport): void
   subscribe(listener: GuardListener): () => void
 }
 
-/** Sends events to subscribers and to the diagnostics channels `socket-leak-guard:<type>`. */
 export function createAnnouncer(): Announcer {
   const listeners = new Set<GuardListener>()
   const channels = Object.fromEntries(

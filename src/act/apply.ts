@@ -1,4 +1,3 @@
-/** Puts an event through `step()` and carries out the effects. */
 import type { Ledger } from '../core/ledger.js'
 import {
   nextDueMs,
@@ -29,11 +28,8 @@ export interface JudgeHooks {
   /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy
   describe(record: SocketRecord): SocketReport
-  /** Called before listeners. */
   onVerdict?(record: SocketRecord, type: EventType): void
-  /** Pressure may shorten the grace. */
   effectiveGraceMs(graceMs: number): number
-  /** The next sweep should come within this time. */
   urge(delayMs: number): void
 }
 

@@ -14,13 +14,11 @@ export type KernelSettings = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive' 
 export interface Executor {
   isActing(): boolean
   perform(socket: Socket, deed: Deed): void
-  /** @param times `null` restores the state before the guard */
   setKeepAlive(record: SocketRecord, times: KeepAliveTimes | null): void
   setUserTimeout(record: SocketRecord, ms: number): void
   restore(record: SocketRecord): void
 }
 
-/** @param onFailure told of errors; nothing is thrown into the host */
 export function createExecutor(kernel: KernelSettings, onFailure: (error: unknown) => void): Executor {
   let acting = false
 

@@ -19,11 +19,9 @@ interface News {
 }
 
 interface SiteState {
-  /** Leaked and still open. */
   readonly open: Set<number>
   readonly leaked: News
   readonly stalled: News
-  /** How leaks ended since the last summary, with counts. */
   readonly gone: Map<string, number>
   summedUpAtMs: number
 }
@@ -123,7 +121,6 @@ function newState(): SiteState {
   }
 }
 
-/** No leak is left, or the guard closes them. */
 function isWorthASummary({ open, gone }: SiteState): boolean {
   return gone.size > 0 && (open.size === 0 || gone.has('reclaimed') || gone.has('dead'))
 }

@@ -1,30 +1,24 @@
-// Pressure: grace shrinks linearly between two shares of the descriptor limit. At the upper one the oldest
-// suspects are reclaimed, before accept() and connect() fail with EMFILE.
-// A flood can reach the limit between two sweeps, so each new socket is compared with the last count: by the
-// number of tracked sockets, and by its descriptor. That is the lowest free number (POSIX, 2.14), so at least
-// as many are open.
+// Pressure: grace shrinks linearly between two shares of the descriptor limit. At the upper one the oldest suspects are
+// reclaimed, before accept() and connect() fail with EMFILE.
+// A flood can reach the limit between two sweeps, so each new socket is compared with the last count: by the number of
+// tracked sockets, and by its descriptor. That is the lowest free number (POSIX, 2.14), so at least as many are open.
 import type { Ledger } from '../core/ledger.js'
 import type { PressureReport } from '../core/report.js'
 import type { SocketRecord } from '../socket/record.js'
 import type { Action, Condition } from '../core/vocabulary.js'
 
 export interface PressureSettings {
-  /** Share of the limit from which grace shrinks. */
   readonly from: number
-  /** Share of the limit at which grace is `floorMs`. */
   readonly to: number
   readonly floorMs: number
-  /** More suspects than this are reclaimed at once. */
   readonly maxSuspects: number | null
 }
 
 export interface Load {
-  /** Open descriptors divided by the limit; `null` if unknown. */
   readonly usage: number | null
   readonly suspects: number
 }
 
-/** From 0 to 1. */
 export function pressureOf(load: Load, settings: PressureSettings): number {
   const byDescriptors = load.usage === null ? 0 : (load.usage - settings.from) / (settings.to - settings.from)
   const bySuspects = settings.maxSuspects !== null && load.suspects > settings.maxSuspects ? 1 : 0
@@ -70,7 +64,6 @@ export interface DescriptorLoad {
 
 export interface PressureWatch {
   graceMs(graceMs: number): number
-  /** Measures and reclaims. Call after each sweep. */
   measure(): void
   onDescriptor(fd: number): void
   report(): PressureReport
@@ -80,7 +73,6 @@ export interface PressureHooks {
   readonly ledger: Ledger<SocketRecord>
   countDescriptors(): DescriptorLoad | null
   reclaim(record: SocketRecord, action: Action): void
-  /** The next sweep should come within this time. */
   hurry(delayMs: number): void
 }
 
@@ -91,7 +83,6 @@ const LOOK_SOON_MS = 50
 /** Extra sweeps while a flood rises from the lower mark to the upper one, and again beyond that. */
 const LOOKS_ON_THE_WAY = 8
 
-/** @param settings `null`: measure for the report and reclaim nothing */
 export function createPressureWatch(settings: PressureSettings | null, hooks: PressureHooks): PressureWatch {
   let pressure = 0
   let reclaimed = 0

@@ -28,9 +28,7 @@ export interface SweepHooks {
   now(): number
   turn(): number
   readonly pairs: Pairs
-  /** Called once for each socket, when it is connected. */
   onFirstLook(record: SocketRecord): void
-  /** For a socket handed to a child process or gone without `destroy()`. */
   forget(record: SocketRecord): void
 }
 
@@ -175,7 +173,6 @@ function shielded(look: (record: SocketRecord) => void, record: SocketRecord): v
   }
 }
 
-/** A dead connection has no addresses. */
 function keepAddresses(record: SocketRecord): void {
   if (record.addresses !== null || record.trouble === null) return
   const addresses = readAddresses(record.socket)
@@ -187,7 +184,6 @@ function viewOf(record: SocketRecord): KernelView {
   return record.kernel
 }
 
-/** When the later of the two sides ended. */
 function endedMsOf({ peerEndedMs, localEndedMs }: SocketRecord): number | null {
   const ended = Math.max(peerEndedMs, localEndedMs)
   return ended === 0 ? null : ended

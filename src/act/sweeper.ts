@@ -8,19 +8,16 @@ const GLANCE_MS = 2
 /** A timer this late means a blocked event loop. */
 const STALL_MS = 100
 
-/** `step()` does a small piece and returns false when nothing is left. */
 export interface Pass {
   step(): boolean
 }
 
 export interface SweeperHooks {
   readonly runDetached: RunDetached
-  /** @param asksKernel false for a quick pass */
   begin(asksKernel: boolean): Pass
   nextDelayMs(): number
   /** The event loop was blocked. Called before the pass begins. */
   onStall(blockedMs: number): void
-  /** A pass threw and was given up. */
   onFailure(error: unknown): void
 }
 
@@ -29,7 +26,6 @@ export interface Sweeper {
   sweepNow(): void
   /** Looks at JavaScript fields for `GLANCE_MS`, for a report. */
   glance(): void
-  /** Starts the next pass within this time. */
   hurry(delayMs: number): void
   stop(): void
 }

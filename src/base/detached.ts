@@ -20,7 +20,6 @@ export function createDetached(): RunDetached {
   }
 }
 
-/** Node needs these. */
 const IDS: ReadonlySet<string | undefined> = new Set(['async_id_symbol', 'trigger_async_id_symbol'])
 
 function empty(resource: AsyncResource): void {

@@ -1,6 +1,5 @@
-// The range of `engines` in package.json: a preload is not stopped by `engines`. From 20.19 and 22.13 on, `require()`
-// and `import` of an ES module share one instance without a flag or warning (doc/api/modules.md, "Loading ECMAScript
-// modules using require()").
+// The range of `engines`, which does not stop a preload. From these on, `require()` and `import` of an ES module share
+// one instance without a flag or warning (doc/api/modules.md).
 export function isSupportedNode(version: string): boolean {
   const [, major, minor] = /^v?(\d+)\.(\d+)\./.exec(version) ?? []
   if (major === undefined || minor === undefined) return false

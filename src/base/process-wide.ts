@@ -7,7 +7,6 @@ export function readProcessWide(name: string): unknown {
   return (Socket as unknown as Record<symbol, unknown>)[slotOf(name)]
 }
 
-/** Returns `false` if the class is frozen. */
 export function writeProcessWide(name: string, value: unknown): boolean {
   if (value === undefined) return Reflect.deleteProperty(Socket, slotOf(name))
   return Reflect.defineProperty(Socket, slotOf(name), {
@@ -18,7 +17,6 @@ export function writeProcessWide(name: string, value: unknown): boolean {
   })
 }
 
-/** Marks an object as the guard's, not the application's. */
 export function markOwn(object: object): void {
   Reflect.defineProperty(object, slotOf('own'), { value: true })
 }

@@ -1,4 +1,4 @@
-/** Marks event streams, which don't end by themselves, so that a drain ends them. */
+/** Marks event streams, so that a drain ends them. */
 const ENDLESS = Symbol.for('socket-leak-guard/endless')
 
 export function markEndless(response: object): void {

@@ -17,7 +17,7 @@ export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 
 export type { Endpoint } from './endpoint.js'
 
-/** The request a socket serves, or that opened it, without query and headers. */
+/** The request a socket serves, or that opened it. Never a query or a header. */
 export interface RequestInfo {
   readonly method: string
   readonly path: string
@@ -25,10 +25,7 @@ export interface RequestInfo {
   readonly origin?: string
 }
 
-/**
- * The application's last accesses to a socket, innermost frame first: `app/proxy.js:42 - source.pipe(socket)`. `null`
- * if there was none, or Node acted alone.
- */
+/** The application's last accesses, innermost frame first: `app/proxy.js:42 - source.pipe(socket)`, or `null`. */
 export interface AccessStacks {
   readonly created: readonly string[] | null
   /** An agent gave the connection to a request. */
@@ -47,18 +44,13 @@ export interface Owner {
   readonly request: RequestInfo | null
   /** The context provider's values when the socket was opened or last used. */
   readonly context: Readonly<Record<string, string>>
-  /**
-   * The code to look at, innermost frame first: where an outgoing socket was opened or its request made, where an
-   * accepted one was last touched. `null` unless `stacks` is on.
-   */
+  /** The code to look at, innermost frame first; `null` unless `stacks` is on. */
   readonly stack: readonly string[] | null
-  /** Present if the socket's stacks are recorded. */
   readonly accesses?: AccessStacks
 }
 
 /** What a verdict rests on beyond Node's streams; `null` is unknown. */
 export interface Evidence {
-  /** Does the peer's kernel still answer? */
   readonly peer: 'alive' | 'gone' | 'unknown'
   readonly peerBasis: string
   readonly lastDataReceivedMs: number | null
@@ -99,7 +91,6 @@ export interface SocketReport {
   readonly evidence: Evidence
 }
 
-/** What advice depends on. */
 export interface Usage {
   readonly hasReadableListener: boolean
   readonly isPiped: boolean
@@ -132,7 +123,6 @@ export interface SiteReport extends SiteCount {
 }
 
 export interface SiteTrend {
-  /** Leaked sockets since the start. */
   readonly leakedTotal: number
   /** Leaked minus healed and reclaimed over the last hour, extrapolated from a shorter history. */
   readonly growthPerHour: number
@@ -141,7 +131,6 @@ export interface SiteTrend {
 /** A site that leaked and has nothing suspect or leaked now. */
 export interface HealedSite {
   readonly site: string
-  /** Leaked sockets since the start. */
   readonly leakedTotal: number
   /** How many of them the guard closed. If there are any, the code may still leak. */
   readonly reclaimed: number
@@ -183,7 +172,6 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets the guard does not track; `null` if unknown or not counted yet. */
   readonly orphans: OrphansReport | null
-  /** Settings that will leak. Present if `socket-leak-guard/lint` is loaded. */
   readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`, without empty ones. */
   readonly conditions: readonly ConditionCount[]
@@ -191,7 +179,6 @@ export interface Report {
   readonly sites: readonly SiteReport[]
   /** Sites of stalled sockets, in the same order. */
   readonly stalledSites: readonly SiteCount[]
-  /** Pairs of which one connection left in the middle of an exchange. */
   readonly partedPairs: number
   /** Pairs with a side gone or in trouble, oldest first; healthy ones on request. */
   readonly pairs: readonly PairReport[]
@@ -203,10 +190,8 @@ export interface Report {
   readonly nextAfter: number | null
 }
 
-/** `null` if unknown on this platform. */
 export interface PressureReport {
   readonly openDescriptors: number | null
-  /** The soft RLIMIT_NOFILE. */
   readonly descriptorLimit: number | null
   /** From 0 (full grace) to 1 (the oldest suspects are closed); `null` without the option `pressure`. */
   readonly pressure: number | null
@@ -222,20 +207,17 @@ export interface PartnerName {
   readonly site: string
 }
 
-/** The other connection of a socket's pair. */
 export interface PartnerReport extends PartnerName {
   /** `pipe`: one is piped to the other. `context`: one is used for the other's request. */
   readonly by: Tie
   /** `ended`: its peer has ended, and it is still open. */
   readonly state: 'open' | 'ended' | 'closed'
-  /** Milliseconds since it closed or its peer ended; `null` if open. */
   readonly sinceMs: number | null
 }
 
 export interface PairSide extends PartnerName {
   readonly state: PartnerReport['state']
   readonly condition: Condition | null
-  /** Milliseconds since it closed, its peer ended or its condition began. */
   readonly sinceMs: number | null
   /** Received and sent; `null` if not measured. */
   readonly bytesPerSecond: number | null
@@ -247,24 +229,18 @@ export interface PairReport {
   readonly by: Tie
   /** The accepted connection first. */
   readonly sides: readonly [PairSide, PairSide]
-  /** What happened, since when, whose code, what to do. */
   readonly line: string
 }
 
-/** Ports of one peer that our half-closed sockets hold. */
 export interface PortsReport {
   readonly remote: string
   readonly localPort: number
   readonly heldPorts: number
 }
 
-/**
- * Socket descriptors without a tracked socket, by what the kernel's tables say of them. Who opened them and who will
- * close them is unknown.
- */
+/** Socket descriptors without a tracked socket. Who opened them and who will close them is unknown. */
 export interface OrphansReport {
   readonly tcp: number
-  /** The TCP ones by kernel state. */
   readonly states: Readonly<Partial<Record<KernelState, number>>>
   /** Includes the channel to a parent process and pipes to children. */
   readonly unix: number
@@ -272,12 +248,10 @@ export interface OrphansReport {
   readonly other: number
   /** Listening sockets, which are no orphans. */
   readonly listeners: number
-  /** Includes tracked ones. */
   readonly socketDescriptors: number
   readonly ageMs: number
 }
 
-/** Blocks of the event loop, as the sweep's timer noticed them. */
 export interface StallReport {
   readonly count: number
   readonly longestMs: number
@@ -301,10 +275,7 @@ export interface SnapshotQuery {
   readonly unsettled?: boolean
   /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 1000 */
   readonly limit?: number
-  /**
-   * List sockets after the one with this id, for paging; the page is empty if that socket is no longer listed. @default
-   * 0
-   */
+  /** Page on: list sockets after this id. If it is no longer listed, the page is empty. @default 0 */
   readonly after?: number
 }
 
@@ -313,6 +284,5 @@ export interface GuardEvent {
   readonly type: EventType
   /** Wall-clock time, ISO 8601. */
   readonly at: string
-  /** The socket at that moment. */
   readonly socket: SocketReport
 }

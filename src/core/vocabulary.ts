@@ -81,10 +81,8 @@ export type Kind = (typeof KINDS)[number]
 /** `inbound`: accepted by a server here. `outbound`: opened from here. */
 export type Direction = 'inbound' | 'outbound'
 
-/** Where the decisive evidence came from. */
 export type Sensor = 'stream' | 'oracle' | 'kernel'
 
-/** What to do with a leaked socket. */
 export const ACTIONS = ['report', 'end', 'destroy', 'reset'] as const
 export type Action = (typeof ACTIONS)[number]
 

@@ -5,7 +5,6 @@ import { resetSocket } from '../socket/closing.js'
 /** A mark on the socket, so that an overlapping drain does not count it as ended. */
 const FORCED = Symbol.for('socket-leak-guard/forced')
 
-/** What was written is still sent. */
 export function endSocket(socket: Socket): void {
   // Unread input would hold back the end of the stream.
   if (socket.readableFlowing === null) socket.resume()

@@ -18,39 +18,27 @@ export interface DrainResult {
   readonly ended: number
   /** Sockets closed by force: by RST if their output was blocked. */
   readonly destroyed: number
-  /**
-   * Connections unknown to the guard, because they were silent since before it was installed. They keep the server from
-   * emitting `'close'`.
-   */
+  /** Connections unknown to the guard: silent since before it was installed. They hold back the server's `'close'`. */
   readonly remaining: number
   readonly elapsedMs: number
 }
 
 export interface DrainPlan {
-  /** The open sockets; called repeatedly. */
   sockets(): Socket[]
-  /** The server that emits `'close'`, if there is one. */
   readonly server: Server | null
   /** Accepts no more connections. @param meet takes a socket that appears later */
   stop(meet: (socket: Socket) => void): void
   finish(socket: Socket): void
-  /** Closes connections the guard does not know. */
   closeRest?(): void
-  /** Called at the end in any case. */
   cleanUp?(): unknown
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
 /** A destroyed socket closes within a turn or two; a custom stream may not. */
 export const LONGEST_CLOSE_MS = 1000
-/** How often to look for new sockets. */
 const LOOK_MS = 100
 
-/**
- * Drains a `net` or `tls` server: each socket gets `socket.end()`, after its TLS handshake.
- *
- * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
- */
+/** Drains a `net` or `tls` server: each socket gets `socket.end()`. Rejects with `SLG_ERR_INVALID_OPTION`. */
 export function drainServer(guard: Guard, server: Server, options?: DrainOptions): Promise<DrainResult> {
   const isSecure = 'setSecureContext' in server
   const plan: DrainPlan = {
@@ -68,7 +56,6 @@ export function drainServer(guard: Guard, server: Server, options?: DrainOptions
   return drain(plan, options)
 }
 
-// `more`: names of options that the caller has read.
 export async function drain(
   plan: DrainPlan,
   options: DrainOptions = {},
@@ -129,7 +116,6 @@ class SeenSockets {
   readonly #seen = new WeakSet<Socket>()
   #onEmpty = (): void => {}
 
-  // Returns the new ones.
   add(sockets: readonly Socket[]): Socket[] {
     const fresh = sockets.filter((socket) => !socket.destroyed && !this.#seen.has(socket))
     for (const socket of fresh) {

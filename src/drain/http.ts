@@ -22,14 +22,9 @@ interface ExchangeMessage {
 const GOING_AWAY = 1001
 // A new connection most likely brings a request soon.
 const FIRST_REQUEST_MS = 1000
-// How often to look for connections that became idle without an event.
 const IDLE_LOOK_MS = 200
 
-/**
- * Drains an `http.Server` or `https.Server`.
- *
- * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
- */
+/** Drains an `http.Server` or `https.Server`. Rejects with `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`. */
 export function drainHttpServer(
   guard: Guard,
   server: HttpServer,

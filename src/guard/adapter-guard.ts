@@ -12,7 +12,6 @@ export interface AdapterGuardHooks {
   readonly estate: Estate
   engine(): Engine
   ensureInstalled(): void
-  /** Throws `SLG_ERR_UNINSTALLED` or `SLG_ERR_NOT_A_SOCKET`. */
   recordFor(socket: unknown): SocketRecord
 }
 

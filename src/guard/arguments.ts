@@ -1,4 +1,3 @@
-/** Checks arguments before anything is done. */
 import { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import { ACTIONS, type Action } from '../core/vocabulary.js'

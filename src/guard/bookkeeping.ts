@@ -1,4 +1,3 @@
-/** Counts stalls, trends, descriptors and orphans, and writes the leak log. */
 import type { Announcer } from '../act/announcer.js'
 import { createLeakLog } from '../act/leak-log.js'
 import { createPressureWatch } from '../act/pressure.js'
@@ -24,7 +23,6 @@ export interface BookkeepingHooks {
   now(): number
   readonly reportSockets: ReportSockets
   reclaim(record: SocketRecord, action: Action): void
-  /** The next sweep should come within this time. */
   hurry(delayMs: number): void
 }
 
@@ -37,7 +35,6 @@ export interface Bookkeeping {
   afterSweep(): void
   onDescriptor(fd: number): void
   graceMs(graceMs: number): number
-  /** @param looksForOrphans false keeps the last count */
   gathered(looksForOrphans: boolean): Gathered
   stop(): void
 }

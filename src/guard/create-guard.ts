@@ -1,4 +1,3 @@
-/** The public guard: checks arguments, drives the engine and composes reports. */
 import type { Report, SnapshotQuery } from '../core/report.js'
 import { buildReport } from '../report/build.js'
 import { SocketLeakGuardError } from '../base/errors.js'
@@ -24,7 +23,6 @@ export interface FreshGuard {
   restart(options: ResolvedOptions): void
 }
 
-/** Throws as `install()` does, and leaves nothing behind then. */
 export function createGuard(initial: ResolvedOptions): FreshGuard {
   let options = initial
   const estate = createEstate(
@@ -83,7 +81,6 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     ensureInstalled()
     const checked = checkedSocket(socket)
     const record = engine.tracker.adopt(checked, directionOf(checked))
-    // A closed socket accepts each call without effect.
     return record ?? new SocketRecord(0, checked, 'inbound', now(), options)
   }
 

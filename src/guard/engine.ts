@@ -36,7 +36,6 @@ export interface Engine {
   readonly owners: OwnerSensors
   look(): Look
   reclaim(record: SocketRecord, action: Action): void
-  /** Called for a policy that may need closer sweeps. */
   onPolicy(policy: SocketPolicy): void
   /** The sockets stay in the ledger. */
   stop(): void
@@ -48,9 +47,7 @@ export interface Estate {
   readonly unconnected: WeakMap<Socket, SocketRecord>
   readonly announcer: Announcer
   readonly settings: Settings
-  /** Told by adapters. */
   readonly routes: ToldRoutes
-  /** Milliseconds since the start, never 0. */
   now(): number
   turn(): number
   nextId(): number
@@ -62,7 +59,6 @@ const SHORTEST_SWEEP_MS = 10
 /** The delay after which a socket that lost its partner is looked at; one look serves a burst. */
 const HURRY_MS = 50
 
-/** `defaults` is the current process-wide policy. */
 export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: SocketPolicy) => void): Estate {
   const startedMs = monotonicMs()
   const ledger = new Ledger<SocketRecord>()

@@ -6,7 +6,6 @@ import type { Action, Kind } from '../core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from '../options/options.js'
 import type { RequestLike, ResponseLike, RouteOf, ToldRoute, WebSocketLike } from '../owner/request-name.js'
 
-/** Per-socket options for one server, and its name in the report. */
 export interface ServerOptions extends PolicyOptions {
   label?: string | undefined
 }
@@ -42,14 +41,8 @@ export interface AdapterGuard {
    * request. Costs a WeakMap entry.
    *
    * @param request Node's own `http.IncomingMessage`
-   * @param route the pattern, or a quick function that finds it when a report is made and once when the request ends;
-   * an exception counts as no route
+   * @param route the pattern, or a quick function that finds it when a report asks and once when the request ends
    * @throws `SLG_ERR_INVALID_OPTION`
-   * @example
-   *   fastify.addHook('onRequest', (request, reply, done) => {
-   *     guard.adapter.nameRoute(request.raw, request.routeOptions.url ?? '')
-   *     done()
-   *   })
    */
   nameRoute(request: RequestLike, route: ToldRoute): void
   /** What `attribute()` was told, or `null`. */
@@ -59,12 +52,10 @@ export interface AdapterGuard {
 }
 
 /**
- * The guard of this process. Calls about a socket take a `net.Socket` or `tls.TLSSocket` and throw
- * `SLG_ERR_NOT_A_SOCKET` for anything else. After `uninstall()`, calls that would change something throw
- * `SLG_ERR_UNINSTALLED`.
+ * The guard of this process. Calls about a socket throw `SLG_ERR_NOT_A_SOCKET` for anything but a `net.Socket`. After
+ * `uninstall()`, calls that would change something throw `SLG_ERR_UNINSTALLED`.
  */
 export interface Guard {
-  /** The options in force, with defaults. */
   readonly options: ResolvedOptions
   /** Where the report endpoint listens; `null` without the option `report`. Rejects with `SLG_ERR_REPORT_LISTEN`. */
   readonly listening: Promise<{ readonly url: string }> | null
@@ -79,28 +70,22 @@ export interface Guard {
   subscribe(listener: GuardListener): () => void
 
   /**
-   * The application means this half-close: no action follows, except for proven death (`reclaimDead`). A remedy that
-   * has begun goes on.
-   *
-   * @param isExempt `false` undoes it. @default true
+   * The half-close is meant (`false` undoes it): no action follows, except for proven death (`reclaimDead`) or a remedy
+   * that has begun.
    */
   exempt(socket: Socket, isExempt?: boolean): void
   /** The socket's name in the report; `null` for its server's label. */
   label(socket: Socket, text: string | null): void
   /**
-   * Adds settings for this socket, which win over its server's; `null` removes them all.
-   *
-   * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
+   * Adds settings for this socket, which win over its server's; `null` removes them. Throws `SLG_ERR_INVALID_OPTION`,
+   * `SLG_ERR_UNKNOWN_OPTION`.
    */
   configure(socket: Socket, options: PolicyOptions | null): void
   /** For adapters; see `socket-leak-guard/adapter`. */
   readonly adapter: AdapterGuard
   /**
-   * Closes a socket, whatever its verdict, and counts it as reclaimed.
-   *
-   * @param id as in the report
-   * @param action @default 'end'
-   * @throws `SLG_ERR_NO_SUCH_SOCKET`
+   * Closes a socket, whatever its verdict, and counts it as reclaimed. Throws `SLG_ERR_NO_SUCH_SOCKET`. @param action
+   * @default 'end'
    */
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
 

@@ -31,7 +31,6 @@ export class Look {
     this.pairs = pairs
   }
 
-  /** As of the beginning of the look. */
   ties(): Ties {
     return (this.#ties ??= this.pairs.ties())
   }
@@ -51,7 +50,6 @@ export class Look {
     return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).owner.site }
   }
 
-  /** @param unsettled shows a condition that is too young for a verdict */
   describe(record: SocketRecord, unsettled = false): SocketReport {
     const { nowMs } = this
     const { socket, trouble } = record

@@ -3,7 +3,6 @@ import type { LintFinding } from '../core/report.js'
 import type { Guard } from './guard.js'
 import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 
-/** The guard of this process, or `null`. */
 export function installedGuard(): Guard | null {
   return (readProcessWide('guard') as Guard | undefined) ?? null
 }
@@ -25,7 +24,6 @@ export function registerGuard(guard: Guard | null): void {
   registerPreloaded(null)
 }
 
-/** `null` if `socket-leak-guard/lint` is not loaded. */
 export function lintForReport(): readonly LintFinding[] | null {
   return (readProcessWide('lint') as (() => readonly LintFinding[]) | undefined)?.() ?? null
 }

@@ -1,4 +1,3 @@
-/** A record as a row of the report; most fields are computed on demand. */
 import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../report/build.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'

@@ -9,11 +9,9 @@ import type { SocketPolicy } from '../judge/policy.js'
 export interface Settings {
   // Call for a new socket and when its servers have changed. `server` accepted it, if the socket does not say so yet.
   apply(record: SocketRecord, server?: object | null): void
-  /** Did this server accept the socket, or is it above the one that did? */
   isOf(record: SocketRecord, server: object): boolean
   /** Adds settings to the socket's own; `null` removes them all. */
   configure(record: SocketRecord, policy: PolicyOptions | null): void
-  /** `null` for its server's label. */
   label(record: SocketRecord, label: string | null): void
   /** Applies to open sockets too. @returns a function that takes the settings back */
   configureServer(server: object, given: GivenSettings): () => void
@@ -28,14 +26,12 @@ interface ServerEntry {
 
 const NOTHING: GivenSettings = { policy: null, label: null }
 
-/** @param onPolicy called for a policy that may need closer sweeps */
 export function keepSettings(
   ledger: Iterable<SocketRecord>,
   defaults: () => SocketPolicy,
   onPolicy: (policy: SocketPolicy) => void,
 ): Settings {
   const servers = new WeakMap<object, ServerEntry>()
-  /** Without server settings a new socket needs a few comparisons. */
   let isAnySet = false
 
   function policyOf(entry: ServerEntry | undefined, below: SocketPolicy): SocketPolicy {
@@ -98,7 +94,6 @@ export function keepSettings(
   }
 }
 
-/** Also merges `keepAlive`. */
 function merged(earlier: PolicyOptions | null, later: PolicyOptions): PolicyOptions {
   const all: Record<string, unknown> = { ...earlier }
   for (const [name, value] of Object.entries(later)) {

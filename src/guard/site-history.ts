@@ -3,13 +3,11 @@ import type { HealedSite, SiteTrend } from '../core/report.js'
 
 export interface SiteHistory {
   leaked(id: number, site: string, nowMs: number): void
-  /** Counts a leaked socket as healed, under the site it was counted for. */
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
   /** Asked at each close. */
   hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
   growthPerHour(nowMs: number): number
-  /** Sites without leaks for less than an hour, latest first. */
   healedSites(nowMs: number): HealedSite[]
 }
 
@@ -17,7 +15,6 @@ const MAX_SITES = 1000
 const HOUR_MS = 3_600_000
 const SLOT_MS = 300_000
 const SLOTS = HOUR_MS / SLOT_MS
-/** A shorter watch gives no rate. */
 const SHORTEST_WATCH_MS = 60_000
 
 interface Entry {

@@ -4,7 +4,6 @@ import type { Condition, Sensor } from '../core/vocabulary.js'
 export interface Classification {
   readonly condition: Condition
   readonly seenBy: Sensor
-  /** Open both ways: the application or the peer takes its time, which is no leak. */
   readonly isStall: boolean
 }
 
@@ -62,7 +61,6 @@ function classifyLocalEnded(facts: Facts, idle: boolean): Classification | null 
   return stuck('fin-wait')
 }
 
-/** Nothing is read, so Node does not notice the peer's end; the kernel does. */
 function classifyBlind(facts: Facts, idle: boolean): Classification | null {
   const kernel = facts.kernel
   if (kernel === null) return null

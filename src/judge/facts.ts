@@ -10,7 +10,6 @@ export interface Facts {
   readonly writable: boolean
   /** The peer's FIN has reached the stream, even if unread bytes hold `'end'` back. */
   readonly eofReceived: boolean
-  /** `'end'` was emitted. */
   readonly eofConsumed: boolean
   readonly localEnded: boolean
   /** Everything written, and our FIN, is with the kernel. */
@@ -20,7 +19,6 @@ export interface Facts {
   /** The application asked for input: by a listener, a pipe, a reader, `resume()` or `pause()`. */
   readonly asked: boolean
   readonly unreadBytes: number
-  /** In the stream's write buffer and in libuv's queue. */
   readonly unsentBytes: number
   readonly bytesRead: number
   /** Bytes that have left the process. */

@@ -14,7 +14,6 @@ export interface JudgementPolicy {
   readonly action: Action | ActionChooser
   readonly escalateMs: number
   readonly reclaimDead: boolean
-  /** Idle time after which a connection that is open both ways is called stalled. */
   readonly stallGraceMs: number
   /** The half-close is meant: only a proven death is acted on. */
   readonly exempt: boolean
@@ -24,7 +23,6 @@ export type LifecycleEvent =
   | ({ readonly type: 'observed' } & Observation)
   /** `died`: with an error that says so. */
   | { readonly type: 'closed'; readonly nowMs: number; readonly died?: boolean }
-  /** The event loop was blocked, which does not count as idle time. */
   | { readonly type: 'blocked'; readonly nowMs: number; readonly blockedMs: number }
   | {
       readonly type: 'decided'
@@ -36,7 +34,6 @@ export type LifecycleEvent =
 export type Effect =
   | { readonly type: 'announce'; readonly event: EventType }
   | { readonly type: 'keep-alive'; readonly on: boolean }
-  /** Ask the policy what to do, then return a `decided` event. */
   | { readonly type: 'decide' }
   | { readonly type: 'deed'; readonly deed: Deed }
 
@@ -114,7 +111,6 @@ function accuse(state: Trouble, nowMs: number, restMs: number, policy: Judgement
   return { state: { ...state, verdict }, effects }
 }
 
-/** Counts whether bytes move or not. */
 function isOverCap({ halfClosedMs }: Trouble, nowMs: number, { maxHalfClosedMs }: JudgementPolicy): boolean {
   return maxHalfClosedMs !== null && halfClosedMs !== -1 && nowMs - halfClosedMs >= maxHalfClosedMs
 }

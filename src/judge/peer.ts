@@ -16,7 +16,6 @@ export interface PeerFacts {
 }
 
 const FRESH_MS = 60_000
-/** A sample's clock and the guard's looks differ by up to a sweep. */
 const MARGIN_MS = 1000
 
 export function judgePeer({ disconnected, kernel, idleMs, keepAlive }: PeerFacts): PeerVerdict {

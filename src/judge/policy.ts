@@ -2,20 +2,15 @@ import type { SocketReport } from '../core/report.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import type { Action, Condition, Tie } from '../core/vocabulary.js'
 
-/**
- * Chooses the action for one leaked socket. Called once for each, in a timer of the guard. If it throws or
- * returns anything but an action, the socket is only reported.
- */
+/** Called once for each leaked socket. If it throws or returns no action, the socket is only reported. */
 export type ActionChooser = (socket: SocketReport) => Action
 
-/** The ties along which an abort is passed on; `null` for none. */
 export type PropagateAbort = Tie | null
 
 export interface KeepAlivePolicy extends KeepAliveTimes {
   readonly when: 'suspect' | 'always'
 }
 
-/** What happens to a connection that is open both ways and does not move. */
 export interface StallPolicy {
   /** Idle time before it is called stalled; `null` for the grace of a leak. */
   readonly graceMs: number | null

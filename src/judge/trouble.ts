@@ -11,28 +11,22 @@ export interface Trouble {
   readonly seenBy: Sensor
   readonly isStall: boolean
   readonly sinceMs: number
-  /** When a byte was last seen to have moved. */
   readonly progressMs: number
-  // Start of the grace: the last byte or the beginning of the trouble, plus the time the event loop was
-  // blocked.
+  // Start of the grace: the last byte or the beginning of the trouble, plus blocks of the event loop.
   readonly restSinceMs: number
   /** Start of the half-close for `maxHalfClosedMs`; -1 for none. */
   readonly halfClosedMs: number
-  /** The counts of the previous observation, to see progress. */
   readonly bytesRead: number
   readonly bytesAccepted: number
   readonly unreadBytes: number
   readonly kernel: KernelFacts | null
   /** The event-loop turn in which the connection was first seen dead; -1 if it was not. */
   readonly deadTurn: number
-  /** The remaining deeds, and when the next one is due. */
   readonly ladder: readonly Deed[]
   readonly nextDeedMs: number
   /** Once the guard has acted, a close counts as `reclaimed` (or `dead`). */
   readonly acted: 'no' | 'reclaim' | 'dead'
-  /** Start of the grace for which `recovered` is shown. */
   readonly recoveredMs: number
-  /** The guard's keep-alive is on. */
   readonly probing: boolean
   readonly isClosed: boolean
 }
@@ -44,7 +38,6 @@ export interface Observation {
   readonly facts: Facts
   /** When the second side, or the only one, ended; `null` for none. */
   readonly endedMs: number | null
-  /** When the partner connection left; see `Facts.abandoned`. */
   readonly abandonedMs: number | null
 }
 
@@ -120,7 +113,6 @@ export function blankTrouble(nowMs: number): Trouble {
   }
 }
 
-/** Postpones the grace and the next deed by the time the event loop was blocked. */
 export function excuse(state: Trouble, nowMs: number, blockedMs: number): Trouble {
   return {
     ...state,
@@ -129,7 +121,6 @@ export function excuse(state: Trouble, nowMs: number, blockedMs: number): Troubl
   }
 }
 
-/** A byte came in, a byte left, or the application read from the buffer. */
 function hasProgressed(state: Trouble, facts: Facts): boolean {
   return (
     facts.bytesRead > state.bytesRead ||

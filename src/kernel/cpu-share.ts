@@ -1,5 +1,3 @@
-/** Keeps a probe's questions under a share of one CPU. */
-
 const CPU_SHARE = 0.01
 
 /** Wall-clock time, because reading CPU time is a system call that costs as much as a small question. */

@@ -1,4 +1,3 @@
-/** Counts open descriptors and reads their limit from /proc/self, on Linux. */
 import { opendirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { errorCode } from './proc-table.js'
 
@@ -13,7 +12,6 @@ const SOFT_LIMIT = /^Max open files\s+(\d+)/m
 // The function returns `null` if nothing is known. Since Linux 6.2 a stat(2) of /proc/self/fd has the number as its
 // size; older kernels need a directory listing. EMFILE while reading means that all descriptors are in use.
 export function createDescriptorCounter(directory = '/proc/self'): () => DescriptorCount | null {
-  /** The last known limit. */
   let limit: number | null = null
 
   return function countDescriptors() {

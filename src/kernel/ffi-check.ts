@@ -12,7 +12,6 @@ const INTERRUPTIONS = 5
 const SOCKADDR_IN_BYTES = 16
 const STREAM = sys.SOCK_STREAM | sys.SOCK_NONBLOCK | sys.SOCK_CLOEXEC
 
-/** `null` if the view works. */
 export function whyFfiFails(libc: Libc): string | null {
   const opened: number[] = []
   try {
@@ -25,7 +24,6 @@ export function whyFfiFails(libc: Libc): string | null {
   }
 }
 
-/** Adds each descriptor that it opens to `opened`. */
 function checkPair(libc: Libc, opened: number[]): void {
   const listener = open('socket', libc.socket(sys.AF_INET, STREAM, 0))
   const address = loopbackAddress()

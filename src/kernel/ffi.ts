@@ -51,7 +51,6 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     }
   }
 
-  /** poll tells all that is known of a unix-domain socket. */
   function pipeSample(fd: number, revents: number | null): KernelSample | null {
     if (revents === null || (revents & sys.POLLNVAL) !== 0) return null
     return sampleOf(0, null, null, {
@@ -77,7 +76,6 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
         lastAckReceivedMs: u32(LAST_ACK_RECV, known),
         retransmits: u8(RETRANSMITS, known),
         probes: u8(PROBES, known),
-        // 0 before the first round trip is measured.
         rttMs: (u32(RTT, known) ?? 0) / 1000 || null,
       },
     )
@@ -101,7 +99,6 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     return libc.getsockopt(fd, level, name, numberBytes, length) === 0 && length[0] === 4 ? number[0]! : null
   }
 
-  /** Reads the value back. */
   function setTcpOption(fd: number, name: number, value: number): boolean {
     number[0] = value
     const isSet = libc.setsockopt(fd, sys.IPPROTO_TCP, name, numberBytes, 4) === 0

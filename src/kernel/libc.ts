@@ -25,10 +25,8 @@ export const POLLIN = 0x1
 export const POLLOUT = 0x4
 export const POLLNVAL = 0x20
 export const POLLRDHUP = 0x2000
-/** The kernel copies at most as much of `struct tcp_info`. */
 export const TCP_INFO_BYTES = 256
 
-/** Results of the C functions: -1 for an error, with its code in `errno`. */
 export interface Libc {
   poll(fds: Uint8Array, count: number, timeoutMs: number): number
   getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Int32Array): number
@@ -53,7 +51,6 @@ export interface LoadOptions {
   readonly isMainThread?: boolean
 }
 
-/** The common part of koffi 2 and 3. */
 interface Koffi {
   load(path: null): KoffiLibrary
   errno(): number
@@ -81,7 +78,6 @@ export function whyNoFfi(options: LoadOptions = {}): string | null {
   }
 }
 
-/** Throws a readable message if koffi can't be loaded. */
 export function loadLibc(options: LoadOptions = {}): Libc {
   const impossible = whyNoFfi(options)
   if (impossible !== null) throw new Error(impossible)

@@ -17,7 +17,6 @@ export interface OrphanWatch {
 }
 
 const FRESH_MS = 10_000
-/** This many are looked at synchronously, in about a millisecond. */
 const QUICK_DESCRIPTORS = 256
 const SLICE_MS = 0.5
 /** Descriptors between two checks of the clock. */
@@ -64,7 +63,6 @@ export function createOrphanWatch(
   }
 }
 
-/** Throws if the descriptors or the tables can't be read. */
 export function* countOrphans(
   known: () => Iterable<number>,
   directory = '/proc/self',
@@ -75,13 +73,11 @@ export function* countOrphans(
   const left = new Set(sockets.values())
   for (const fd of known()) left.delete(sockets.get(fd) ?? 0)
   for (const [fd, inode] of sockets) {
-    // Closed since it was listed.
     if (left.has(inode) && socketInodeOf(`${path}/${fd}`) !== inode) left.delete(inode)
   }
   const states: Partial<Record<KernelState, number>> = {}
   let [tcp, unix, listeners] = [0, 0, 0]
 
-  /** A row may be listed twice. */
   function* rowsOf<Row extends { readonly inode: number }>(
     table: string,
     format: TableFormat<Row>,
@@ -109,7 +105,6 @@ export function* countOrphans(
   return { tcp, states, unix, other: left.size, listeners, socketDescriptors: sockets.size }
 }
 
-/** From descriptor to inode. */
 function* listSockets(path: string): Generator<undefined, Map<number, number>> {
   const sockets = new Map<number, number>()
   const directory = opendirSync(path, { bufferSize: LINKS_A_STEP })

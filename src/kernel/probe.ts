@@ -7,7 +7,6 @@ export type KernelSample = KernelFacts
 export interface ProbeTarget {
   /** The current descriptor, or -1. Read it in the tick of the system call. */
   fd(): number
-  /** Kept here by a probe that needs it; 0 if unknown. */
   inode: number
   /** A unix-domain socket: no TCP state, but `ffi` can tell whether its peer ended. */
   readonly isPipe?: boolean
@@ -15,10 +14,7 @@ export interface ProbeTarget {
 
 /** One question, answered in slices. A new `ask` ends an unfinished run, whose answers are then `null`. */
 export interface ProbeRun {
-  /**
-   * Works for about `budgetMs` (`Infinity`: to the end); returns true when all answers are in. Throws if the probe
-   * broke.
-   */
+  /** Works for about `budgetMs`; returns true when all answers are in. Throws if the probe broke. */
   advance(budgetMs: number): boolean
   /** In the order of the targets; `null` if the kernel could not be asked. */
   readonly samples: ReadonlyArray<KernelSample | null>
@@ -27,18 +23,11 @@ export interface ProbeRun {
 export interface KernelProbe {
   /** `ffi`, `proc`, `none`, or the name of a probe of your own. */
   readonly name: string
-  /** Why there is no better view, or `null`. */
   readonly reason: string | null
   ask(targets: readonly ProbeTarget[]): ProbeRun
-  /**
-   * Milliseconds until the next question: 100 times the last one's duration, less the time since, so that a probe stays
-   * under 1 % of a CPU. An early caller skips its turn.
-   */
+  /** Milliseconds until the next question, so that a probe stays under 1 % of a CPU. An early caller skips its turn. */
   restMs?(): number
-  /**
-   * Sets TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT (whole seconds, rounded up) without switching keep-alive on.
-   * Returns false if reading them back fails.
-   */
+  /** Sets TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT (rounded up to seconds); false if reading them back fails. */
   setKeepAlive?(fd: number, times: KeepAliveTimes): boolean
   /** The values in force, or `null` if keep-alive is off or unreadable. `evenIfOff`: the values it would have. */
   readKeepAlive?(fd: number, evenIfOff?: boolean): KeepAliveTimes | null
@@ -47,12 +36,10 @@ export interface KernelProbe {
   close?(): void
 }
 
-/** Answers `null` to everything. */
 export function noProbe(reason: string): KernelProbe {
   return { name: 'none', reason, ask: answerNothing }
 }
 
-// A finished run without a system call.
 export function answerNothing(targets: readonly ProbeTarget[]): ProbeRun {
   return { advance: () => true, samples: targets.map(() => null) }
 }

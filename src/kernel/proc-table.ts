@@ -4,7 +4,6 @@
 // A table is no snapshot: the kernel resumes by bucket and position, so a row may be listed twice or not at all.
 import * as fs from 'node:fs'
 
-/** Replaceable in tests. */
 export interface FileCalls {
   openSync(path: string, flags: 'r'): number
   readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: null): number
@@ -36,11 +35,9 @@ export interface TableFormat<Row> {
   read(match: readonly string[]): Row
 }
 
-/** The smallest page size. */
 const PAGE_BYTES = 4096
 /** A row of tcp6 takes about 190 bytes. */
 const ROW_ROOM_BYTES = 256
-/** The largest page size. */
 const BUFFER_BYTES = 65_536
 
 const ENDPOINT = '(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}'
@@ -155,7 +152,6 @@ function notTheTable(path: string): Error {
   return new Error(`${path} is not the table that was expected`)
 }
 
-/** A temporary shortage: try again later. */
 export function isShortOfResources(error: unknown): boolean {
   return ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR'].includes(errorCode(error))
 }

@@ -81,7 +81,6 @@ export function createProcProbe({
     for (const index of [...absent.values()].flat()) samples[index] = sampleOf(TCP_CLOSE, null, 0)
   }
 
-  /** Returns false if a row was unreadable. */
   function* search(found: Map<number, KernelSample | null>): Generator<'long step' | undefined, boolean> {
     let missing = found.size
     let isComplete = true
@@ -110,7 +109,6 @@ export function whyNoProc({ directory = PROC_NET, files = fs }: ProcProbeOptions
   return whyNoTable(`${directory}/tcp`, TCP_TABLE, files)
 }
 
-/** 0 without a socket. */
 function inodeOf(target: ProbeTarget, files: FileCalls): number {
   const fd = target.fd()
   if (fd < 0) return 0

@@ -7,7 +7,6 @@ import { createProcProbe, whyNoProc, type ProcProbeOptions } from './proc.js'
 /** Called when a view that worked breaks. */
 export type OnFallback = (reason: string) => void
 
-/** Replaced in tests. */
 export interface SelectOptions {
   readonly platform?: string
   readonly ffi?: LoadOptions
@@ -18,7 +17,6 @@ interface View {
   readonly name: string
   /** A cheap check: why the view can't work here, or `null`. */
   whyNot(): string | null
-  /** Throws unless the view works. */
   open(): KernelProbe
 }
 
@@ -87,7 +85,6 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     isFirstPossible = false
   }
 
-  /** A view can break once. */
   function stepDown(broken: KernelProbe, error: unknown): void {
     if (broken !== probe) return
     probe = null
@@ -112,7 +109,6 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     let asked = settle(true)
     let run = begin()
 
-    /** Terminates: the last view does not fail. */
     function begin(): ProbeRun {
       for (;;) {
         asked = settle(true)

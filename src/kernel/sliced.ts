@@ -5,7 +5,6 @@ import { answerNothing, type KernelProbe, type KernelSample, type ProbeTarget } 
 /** Yields where the work may be interrupted; `'long step'` before work that needs a slice of its own. */
 export type Steps = Generator<'long step' | undefined, void>
 
-/** Takes at least one step, for about `budgetMs`; returns true if none is left. */
 export function workFor(steps: Steps, budgetMs: number, now: () => number): boolean {
   const startedMs = now()
   do {

@@ -1,5 +1,4 @@
-// `socket-leak-guard/lint`: finds settings and handlers that will leak. It looks when asked, and listens for the rest
-// from the time it is loaded.
+// Finds settings and handlers that will leak. It looks when asked, and listens for the rest from the time it is loaded.
 import type { LintFinding } from '../core/report.js'
 import { CpuShare } from '../kernel/cpu-share.js'
 import { checkedMs, checkNames } from '../options/check.js'
@@ -33,7 +32,6 @@ export function lint(options: LintOptions = {}): LintFinding[] {
   return findingsIn({ servers: serverFacts(adapter), lostKeepAlives: lostKeepAlives(adapter) }, options)
 }
 
-// Repeats the last findings if a new look would take more than 1 % of a CPU.
 function createReportLinter(): () => LintFinding[] {
   const share = new CpuShare(monotonicMs)
   let latest: LintFinding[] = []

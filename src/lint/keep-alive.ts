@@ -11,7 +11,6 @@ import { handlerIn, type LostKeepAlive } from './rules.js'
 
 const FIRST_PURGE = 1000
 
-/** One entry for each remote end. */
 export function watchKeepAlive(): (adapter: AdapterGuard | null) => LostKeepAlive[] {
   const asked = new Set<WeakRef<Socket>>()
   let purgeAt = FIRST_PURGE

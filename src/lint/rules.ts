@@ -4,7 +4,6 @@ import type { LintFinding, SocketReport } from '../core/report.js'
 /** Half-open connections, open or closed by the guard, that nobody ends when the peer does. */
 export interface Unheard {
   readonly connections: number
-  /** Where the handler touched one, if recorded. */
   readonly handler: string | null
 }
 
@@ -14,9 +13,7 @@ export interface ServerFacts {
   readonly label: string
   readonly where: string | null
   readonly isFastify: boolean
-  /** `null` for servers without this setting. */
   readonly requestTimeoutMs: number | null
-  /** 0 for none. */
   readonly idleTimeoutMs: number
   readonly keepAliveTimeoutMs: number | null
   readonly unheardEnds: Unheard
@@ -28,7 +25,6 @@ export interface ServerFacts {
 export interface LostKeepAlive {
   readonly remote: string
   readonly connections: number
-  /** Where one was opened, if recorded. */
   readonly where: string | null
 }
 
@@ -107,7 +103,6 @@ function* lintServer(server: ServerFacts, loadBalancerIdleMs: number): Generator
       where,
     }
   }
-  // 0 keeps them forever.
   if (keepAliveTimeoutMs !== null && keepAliveTimeoutMs > 0 && keepAliveTimeoutMs <= loadBalancerIdleMs) {
     yield {
       rule: 'keep-alive-race',

@@ -18,7 +18,6 @@ const NO_ENDS: Ends = { unheardEnds: NOTHING_UNHEARD, unheldUpgrades: NOTHING_UN
 
 export function watchServers(): (adapter: AdapterGuard | null) => ServerFacts[] {
   const places = new Places()
-  /** The frames of the call to `listen()`. */
   const listened = new WeakMap<Server, readonly Place[]>()
   const heard = new Set<WeakRef<Server>>()
   /** Connections that the guard closed, by their local port. */

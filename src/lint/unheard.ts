@@ -25,7 +25,6 @@ export function isUpgraded({ kind }: Pick<SocketReport, 'kind'>): boolean {
   return kind === 'upgrade' || kind === 'connect' || kind === 'websocket'
 }
 
-/** Leaves out what is not known yet. */
 export function unheardOn(server: Server, adapter: AdapterGuard): SocketReport[] {
   return adapter.socketsOf(server).flatMap((socket) => {
     // Nearly all sockets end here.
@@ -38,7 +37,6 @@ export function unheardOn(server: Server, adapter: AdapterGuard): SocketReport[]
 function isOpenToUs(socket: Socket): boolean {
   const isHalfOpen = socket.allowHalfOpen && !socket.writableEnded && !socket.destroyed
   if (!isHalfOpen || isServedByHttp(socket) || socket.listenerCount('end') > ownEndListeners) return false
-  // A socket timeout may close it.
   return !((socket.timeout ?? 0) > 0 && socket.listenerCount('timeout') > 0)
 }
 

@@ -1,9 +1,7 @@
-/** Checks options outside the policy: of an adapter, a drain, a mounted report. */
 import { describeValue } from '../base/errors.js'
 import { integer, invalidOption, isOptionBag, unknownOption } from './rules.js'
 import { OPTION_NAMES, OPTIONS } from './table.js'
 
-/** Accepts process-wide names too, because the policy's reader has a better message for them. */
 export function checkServerOptions(options: unknown, own: readonly string[] = []): void {
   const perServer = OPTION_NAMES.filter((name) => OPTIONS[name].perServer)
   checkNames(options, [...perServer, 'label', ...own], OPTION_NAMES)
@@ -17,7 +15,6 @@ export function checkNames(options: unknown, names: readonly string[], others: r
   }
 }
 
-/** Whole milliseconds that a timer can hold. */
 export function checkedMs(name: string, value: unknown, min = 0): number {
   const rule = integer(min)
   const ms = rule.read(value, name, min)

@@ -6,7 +6,6 @@ import { OPTION_NAMES, OPTIONS } from './table.js'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface EnvironmentReading {
-  /** Raw values that `resolveOptions()` accepts. */
   readonly options: Record<string, unknown>
   /** One `SLG_ERR_INVALID_ENV` for each unusable variable. */
   readonly problems: SocketLeakGuardError[]
@@ -22,7 +21,6 @@ const SWITCH_RULE = flag()
 const OF_A_SERVICE =
   /(?:^|_)(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/
 
-/** `SOCKET_LEAK_GUARD_GRACE_MS` for `graceMs`. */
 export function variableOf(option: string): string {
   return PREFIX + option.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
 }

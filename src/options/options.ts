@@ -45,14 +45,9 @@ export interface PressureOptions {
 
 /** Options that may differ by server, for `guardServer(server, options)` and `guard.configure()`. */
 export interface PolicyOptions {
-  /**
-   * Milliseconds without a byte in either direction after which a suspect is leaked, 0 to 2147483647. @default 60000
-   */
+  /** Milliseconds without a byte after which a suspect is leaked, 0 to 2147483647. @default 60000 */
   graceMs?: number | undefined
-  /**
-   * The most milliseconds a half-close may last, 1 to 2147483647, or off. Cuts legal slow transfers short. @default
-   * null
-   */
+  /** Most milliseconds of a half-close, 1 to 2147483647, or off. Cuts slow transfers short. @default null */
   maxHalfClosedMs?: number | Off | undefined
   /**
    * What to do with a leaked socket, or a function that chooses. `report`: nothing else. `end`: the gentlest remedy for
@@ -62,15 +57,11 @@ export interface PolicyOptions {
   action?: Action | ActionChooser | undefined
   /** Milliseconds before the next stronger remedy, 0 to 2147483647. @default 5000 */
   escalateMs?: number | undefined
-  /**
-   * Destroy a socket at once, whatever `action` says, if the kernel has closed the connection and its end was consumed,
-   * so that nothing is lost. @default true
-   */
+  /** Destroy a socket at once, whatever `action` says, if closing it provably loses nothing. @default true */
   reclaimDead?: boolean | undefined
   /**
-   * Keep-alive probes tell a legal half-close, whose peer answers, from a dead peer. They cost a small packet and its
-   * answer each. The application's own setting stays. Off: a peer that vanished silently is not noticed. @default {
-   * idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
+   * Keep-alive probes tell a legal half-close from a dead peer. An application's own setting stays.
+   * @default { idleMs: 30000, intervalMs: 5000, count: 4, when: 'suspect' }
    */
   keepAlive?: KeepAliveOptions | Off | undefined
   /**
@@ -79,10 +70,7 @@ export interface PolicyOptions {
    * a request whose client left. The accepted connection's setting counts. @default null
    */
   propagateAbort?: 'pipe' | 'context' | true | Off | undefined
-  /**
-   * For connections that are open both ways and don't move, which are no leaks: `graceMs` and `action` of their own.
-   * @default { graceMs: null, action: 'report' }
-   */
+  /** For connections that are open both ways and don't move. @default { graceMs: null, action: 'report' } */
   stalled?: StallOptions | undefined
 }
 
@@ -121,10 +109,7 @@ export interface InstallOptions extends PolicyOptions {
    * kernel's limit. Needs the `ffi` probe. @default null
    */
   userTimeoutMs?: number | Off | undefined
-  /**
-   * Shorten the grace as descriptors run out: linearly from `graceMs` at the share `from` of RLIMIT_NOFILE to `floorMs`
-   * at the share `to`. `true` takes the defaults. @default null
-   */
+  /** Shorten the grace as descriptors run out. `true` takes the defaults. @default null */
   pressure?: true | PressureOptions | Off | undefined
   /** Log leaks as they happen: one line for each site and interval, and one when a site has healed. @default null */
   log?: 'stderr' | LogFunction | Off | undefined
@@ -146,7 +131,7 @@ export interface ResolvedOptions extends SocketPolicy {
   readonly context: ContextChoice | ContextProvider
   readonly stacks: StacksChoice
   readonly report: string | null
-  /** Not enumerable, so that printing or copying the options does not show it. */
+  /** Not enumerable, so that printing the options does not show it. */
   readonly reportToken: string | null
   readonly userTimeoutMs: number | null
   readonly pressure: PressurePolicy | null

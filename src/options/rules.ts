@@ -14,7 +14,6 @@ export interface Rule<T> {
   // Resolves a raw value with `base` for what an object leaves out. Returns `undefined` if it does not fit; throws for
   // a part that does not.
   read(value: unknown, path: string, base: T): T | undefined
-  /** The raw value of a text, or `undefined`. */
   parse(text: string): unknown
 }
 
@@ -23,7 +22,6 @@ export type Fields<T> = { readonly [K in keyof T]-?: Rule<T[K]> }
 /** The longest delay of a timer (lib/internal/timers.js, TIMEOUT_MAX), and the kernel's largest int. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** Takes a value as it is, without a copy. */
 export function plain<T>(
   expects: string,
   accepts: (value: unknown) => boolean,
@@ -90,7 +88,6 @@ export function secret(minLength: number): Rule<string> {
   return { ...rule, isSecret: true }
 }
 
-/** `null`, `false` and `'off'` resolve to `off`. */
 export function offOr<T>(rule: Rule<T>): Rule<T | null>
 export function offOr<T>(rule: Rule<T>, off: false): Rule<T | false>
 export function offOr<T>(rule: Rule<T>, off: null | false = null): Rule<T | null | false> {
@@ -189,7 +186,6 @@ export function describeFor({ isSecret }: Pick<Rule<unknown>, 'isSecret'>, value
   return isSecret === true ? 'a value that is not shown here' : describeValue(value)
 }
 
-/** Wraps what a getter threw. */
 export function asOptionError(error: unknown, path: string): SocketLeakGuardError {
   if (error instanceof SocketLeakGuardError) return error
   return new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `${path} could not be read`, { cause: error })

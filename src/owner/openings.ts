@@ -8,7 +8,6 @@ import { Work } from './context/work.js'
 import { Opener } from './outgoing.js'
 
 export class Openings {
-  /** Keyed by the accepted connection. */
   readonly #opened = new WeakMap<Socket, Set<SocketRecord>>()
   readonly #onFailure: (error: unknown) => void
   #stopListening: (() => void) | null = null
@@ -41,7 +40,6 @@ export class Openings {
     this.#stopListening = null
   }
 
-  /** @param request `null` for any */
   #onOver(served: unknown, request: object | null): void {
     const siblings = served instanceof Socket ? this.#opened.get(served) : undefined
     for (const record of siblings ?? []) {

@@ -1,5 +1,4 @@
-// What an outgoing connection does now, and for which request. A pool reuses sockets, so the request that opened one
-// need not be the one that leaks it.
+// A pool reuses sockets, so the request that opened a connection need not be the one that leaks it.
 import { readField, readText } from '../core/foreign.js'
 import type { RequestInfo } from '../core/report.js'
 import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from '../socket/fields.js'
@@ -21,7 +20,6 @@ export class Opener {
   readonly context: Context
   /** Bytes moved when the opening request ended; -1 if it has not, or nobody saw it. */
   movedWhenOver = -1
-  /** The connections opened by the same running request. */
   siblings: Set<SocketRecord> | null = null
 
   constructor(context: Context) {
@@ -29,15 +27,12 @@ export class Opener {
   }
 }
 
-/** Who made each running request. */
 export type Makers = Pick<WeakMap<object, Maker>, 'get'>
 
 export interface OutgoingUse {
-  /** The request it carries, of `node:http` or undici. */
   readonly message: object | null
   readonly request: RequestInfo | null
   readonly context: Context | null
-  /** The stack to show: that of the opening or of the request. */
   readonly stack: Capture | 'created' | null
 }
 
@@ -94,8 +89,7 @@ function originOf(request: object): string {
   return origin instanceof URL ? origin.origin : (readText(request, 'origin') ?? '')
 }
 
-// A pooled database connection moves bytes for other requests after the one that opened it has ended. Their queries
-// wait in the driver, so no sensor can tell whose bytes these are.
+// A pooled database connection later moves bytes for other requests, whose queries wait in the driver.
 function openerOf({ socket, opener }: SocketRecord): Context | null {
   if (!(opener instanceof Opener)) return null
   const { context, movedWhenOver } = opener

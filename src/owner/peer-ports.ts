@@ -11,7 +11,6 @@ const MOST_HOSTS = 1000
 export class PeerPorts {
   readonly #ports = new Map<string, Set<number>>()
 
-  /** A socket to this place is in trouble. */
   note({ address, port }: Endpoint): void {
     if (port === null || port < FIRST_SHORT_LIVED) return
     const ports = this.#ports.get(address) ?? new Set()

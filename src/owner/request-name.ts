@@ -1,5 +1,4 @@
-// Names requests when somebody looks. A request is the application's object: a property that throws is shown as
-// `unreadable`.
+// Names requests when somebody looks.
 import { readField, readText } from '../core/foreign.js'
 import type { RequestName } from '../socket/record.js'
 import { foldPath } from './site.js'
@@ -11,7 +10,6 @@ export interface RequestLike {
   /** The whole path, while Express or Connect shortens `url`. */
   readonly originalUrl?: unknown
   readonly baseUrl?: unknown
-  /** The matched route in Express. */
   readonly route?: unknown
 }
 
@@ -33,13 +31,10 @@ export interface WebSocketLike {
 export type ToldRoute = string | (() => string | null | undefined)
 
 export interface RoutedRequest {
-  /** The framework's object for the matched route. */
   readonly route: unknown
-  /** The application that has the request. */
   readonly app: unknown
   /** The path that routers above the route removed. */
   readonly baseUrl: string
-  /** The whole path without its query. */
   readonly path: string
 }
 
@@ -55,13 +50,11 @@ export class ToldRoutes {
     this.#routes.set(request, route)
   }
 
-  // `null` removes the finder of this server.
   tellFinder(server: object, routeOf: RouteOf | null): void {
     if (routeOf === null) this.#finders.delete(server)
     else this.#finders.set(server, routeOf)
   }
 
-  // Returns an empty string for an unknown route; never throws.
   find(request: object, routed: RoutedRequest): string {
     try {
       const socket = readField(request, 'socket')
@@ -73,7 +66,6 @@ export class ToldRoutes {
     }
   }
 
-  // Returns an empty string for an unknown route; never throws.
   of(request: object): string {
     try {
       const told = this.#routes.get(request)

@@ -16,7 +16,6 @@ export interface OwnerSources {
   readonly routes: ToldRoutes
   readonly makers: Makers
   readonly ports: PeerPorts
-  /** `null` if no stacks are recorded. */
   readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
 
@@ -65,7 +64,6 @@ function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sour
   }
 }
 
-/** The request that occupies an accepted connection, if known. */
 export function requestHolding({ socket, hint }: SocketRecord, routes: ToldRoutes): RequestName | null {
   if (hint !== null && hint.request !== null) return hint.request
   const request = requestOn(socket)
@@ -107,7 +105,6 @@ function ownOutbound(
   }
 }
 
-/** A proxy's client wants the host behind the tunnel. */
 function tunnelOf(request: RequestInfo | null): string | null {
   return request?.method === 'CONNECT' ? `CONNECT ${request.path}` : null
 }

@@ -28,7 +28,6 @@ import { Stacks } from './stacks/recorder.js'
 
 export interface SensorHooks {
   isActive(): boolean
-  /** The guard is touching sockets itself. */
   isActing(): boolean
   readonly runDetached: RunDetached
   recordOf(socket: Socket): SocketRecord | null
@@ -49,7 +48,6 @@ export interface OwnerSensors {
   stop(): void
 }
 
-/** Throws `SLG_ERR_MISSING_PEER`. */
 export function startOwnerSensors(
   options: Pick<ResolvedOptions, 'context' | 'stacks'>,
   routes: ToldRoutes,

@@ -1,8 +1,6 @@
-// Leaks are grouped by site. Names that differ in an id or a number are one site, so parts that look machine-made
-// become `:id`.
+// Leaks are grouped by site: names that differ in an id or a number are one, with `:id` in its place.
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
-/** The scheme and host of an absolute target. */
 const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/]*/i
 const SEPARATOR = /([-_.~,;=@]+)/
 const ID = ':id'

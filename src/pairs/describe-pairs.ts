@@ -5,13 +5,11 @@ import type { SocketRecord } from '../socket/record.js'
 import { isInTrouble, type Left, type Pairs } from './pairs.js'
 
 export interface PairQuery {
-  /** Include healthy pairs and those separated just now. */
   readonly all: boolean
   readonly limit: number
 }
 
-// The `limit` oldest pairs. Of the rest only the start is computed, because an abort storm can leave
-// thousands.
+// Of the pairs beyond `limit` only the start is computed: an abort storm can leave thousands.
 export function describePairs(
   records: Iterable<SocketRecord>,
   pairs: Pairs,
@@ -70,7 +68,6 @@ export function countParted(pairs: Pairs, nowMs: number): number {
 }
 
 interface Found {
-  /** When one of the two ended or got stuck; `Infinity` for a healthy pair. */
   readonly beganMs: number
   readonly describe: () => PairReport
 }

@@ -14,7 +14,6 @@ export function messageOn({ socket, direction }: SocketRecord): End | null {
   return direction === 'outbound' ? clientRequestOf(socket) : requestOn(socket)
 }
 
-/** The readable stream: for an outgoing request, its response. */
 export function streamOf(end: End): object | null {
   return isClientRequest(end) ? responseTo(end) : end
 }
@@ -26,7 +25,6 @@ export function targetOf(stream: object): End | null {
   return typeof request === 'object' && typeof readField(stream, 'writeHead') === 'function' ? request : null
 }
 
-/** The current connection; a request may still wait for one. */
 export function connectionOf(end: End): Socket | null {
   if (end instanceof Socket) return end
   const socket = readField(end, 'socket')
@@ -56,7 +54,6 @@ const MOST_STREAMS = 32
 
 export interface Reached {
   readonly target: End
-  /** The end of the source ends the target, as in `pipe()` by default. */
   readonly isEnded: boolean
 }
 

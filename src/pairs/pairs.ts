@@ -1,6 +1,5 @@
-// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a
-// client waits for an upstream that died. It may be meant, so it is reported, and starts a grace only with
-// `propagateAbort`.
+// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a client
+// waits for an upstream that died. It may be meant, so it is reported, and starts a grace only with `propagateAbort`.
 import type { Facts } from '../judge/facts.js'
 import type { PartnerName } from '../core/report.js'
 import type { Condition, Tie } from '../core/vocabulary.js'
@@ -14,16 +13,13 @@ import { Throughput } from './throughput.js'
 import { PipeMemory } from './pipe-memory.js'
 import { Ties, type Partner } from './ties.js'
 
-/** Kept for the connection that is left behind. */
 export interface Left {
   readonly who: PartnerName
   readonly by: Tie
   readonly sinceMs: number
   /** The partner if only its peer has ended; `null` if it is closed. */
   readonly partner: SocketRecord | null
-  /** What on our side was tied to the partner. */
   readonly end: End
-  /** It starts a grace on this connection. */
   readonly propagates: boolean
   /** The partner's policy, if this connection has none of its own. */
   readonly policy: SocketPolicy | null
@@ -34,7 +30,6 @@ export interface PairHooks {
   readonly makers: Makers
   now(): number
   identify(record: SocketRecord): PartnerName
-  /** For a connection without settings. */
   readonly defaults: SocketPolicy
   onFailure(error: unknown): void
 }
@@ -97,7 +92,6 @@ export class Pairs {
     return propagates
   }
 
-  /** Handed to another process: no partner is left behind. */
   onForgotten(record: SocketRecord): void {
     if (this.#lefts.size > 0) this.#lefts.delete(record)
     if (this.#throughputs.size > 0) this.#throughputs.delete(record)
@@ -115,7 +109,6 @@ export class Pairs {
     }
   }
 
-  /** Once a sweep: drops what is over and measures throughput. */
   refresh(): void {
     const nowMs = this.#hooks.now()
     for (const record of this.#lefts.keys()) {
@@ -159,7 +152,6 @@ export class Pairs {
     return left.partner === null && left.who.direction === 'inbound' ? 'for-nobody' : 'waiting'
   }
 
-  /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy {
     return this.#lefts.get(record)?.policy ?? record.policy
   }

@@ -1,4 +1,3 @@
-/** Bytes per second between two looks, for connections whose partner is in trouble. */
 import type { Socket } from 'node:net'
 import { bytesAccepted } from '../socket/fields.js'
 
@@ -9,7 +8,6 @@ export class Throughput {
   #atMs: number
   #moved: number
   #lastMovedMs: number
-  /** Both directions; `null` before the second look. */
   bytesPerSecond: number | null = null
 
   constructor(socket: Socket, nowMs: number) {

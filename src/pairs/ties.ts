@@ -11,9 +11,7 @@ import type { PipeMemory } from './pipe-memory.js'
 
 export interface Partner {
   readonly record: SocketRecord
-  /** What uses the partner's connection for this tie. */
   readonly end: End
-  /** What uses our connection. */
   readonly own: End
   readonly by: Tie
   /** The end of one ends the other. */
@@ -25,7 +23,6 @@ const NOBODY: readonly Partner[] = []
 export class Ties {
   readonly #partners = new Map<SocketRecord, Partner[]>()
 
-  /** Costs a few property reads for each record. */
   constructor(records: Iterable<SocketRecord>, makers: Makers, memory: PipeMemory | null) {
     const outgoing: SocketRecord[] = []
     for (const record of records) {
@@ -35,7 +32,6 @@ export class Ties {
     for (const record of outgoing) this.#addWorked(record, makers)
   }
 
-  /** Pipes come before contexts. */
   of(record: SocketRecord): readonly Partner[] {
     return this.#partners.get(record) ?? NOBODY
   }

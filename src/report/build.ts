@@ -38,7 +38,6 @@ export type Gathered = Pick<
   'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans'
 > & {
   trendOf(site: string): SiteTrend
-  /** Latest first. */
   readonly healedSites: Iterable<HealedSite>
 }
 
@@ -47,14 +46,11 @@ export interface SnapshotParts {
   readonly process: Report['process']
   readonly kernel: Report['kernel']
   readonly gathered: Gathered
-  /** `null` if the linter is not loaded. */
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
   readonly partedPairs: number
-  /** Oldest first. */
   pairs(limit: number): readonly PairReport[]
-  /** All sockets in any order. */
   readonly rows: readonly SocketRow[]
 }
 

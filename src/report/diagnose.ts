@@ -56,7 +56,6 @@ function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage
   }
 }
 
-/** The lost partner explains more than the condition. */
 function describeLoss({ condition, partner }: Undiagnosed): string {
   return partner?.state === 'closed' && condition !== 'abandoned' ? `; ${describePartner(partner)}` : ''
 }
@@ -138,7 +137,6 @@ function describeUnfinishedHandshake({ phase, kernelState }: Undiagnosed, unsent
   return `${who} TLS handshake was never finished: ${unsent ?? 'the output'} can't leave before that`
 }
 
-/** The peer or this side may hold the output back. */
 function describeOutput(socket: Undiagnosed, idle: string, unsent: string | null): string {
   const { phase, evidence } = socket
   if (evidence.heldBack === 'handshake') return describeUnfinishedHandshake(socket, unsent)
@@ -156,7 +154,6 @@ function describePeer({ condition, evidence }: Undiagnosed): string {
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
 }
 
-/** A stall may be meant. */
 function remedyForStall(condition: Condition, socket: Undiagnosed): string {
   if (condition !== 'window-closed') return remedyForOutput(socket)
   return 'Nothing to do if it is meant; else look for who has paused it, or at what it is piped to.'

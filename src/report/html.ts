@@ -38,7 +38,6 @@ import { withoutQueries } from './printable.js'
 export const HTML_CONTENT_TYPE = 'text/html; charset=utf-8'
 
 export interface HtmlOptions {
-  /** Kept in links. */
   readonly query?: SnapshotQuery
 }
 
@@ -183,7 +182,6 @@ function linkTo({ all, limit, after }: SnapshotQuery, format = 'html'): string {
   return `?format=${format}${all ? '&all=1' : ''}${page}`
 }
 
-/** `#` marks a column of numbers. */
 function columns(...names: readonly string[]): Markup {
   const cells = names.map((name) => {
     const isNumber = name.startsWith('#')

@@ -3,7 +3,6 @@ import { withoutQueries } from './printable.js'
 
 export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8'
 
-/** As `report.schema.json` describes it, indented. */
 export function renderJson(report: Report): string {
   return [...writeJson(report)].join('')
 }
@@ -23,7 +22,6 @@ export function* writeJson(report: Report): Generator<string> {
   yield `\n  ]${text.slice(at + NO_SOCKETS.length)}`
 }
 
-/** One line. */
 export function renderEventJson(event: GuardEvent): string {
   return JSON.stringify(withoutQueries(event))
 }

@@ -9,7 +9,6 @@ export class Markup {
   }
 }
 
-/** `null` and `false` render nothing. */
 type Part = Markup | readonly Markup[] | string | number | null | false
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -1,4 +1,3 @@
-/** A client and its upstream in one line. */
 import { formatEndpoint } from '../core/endpoint.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import type { PairReport, PairSide, PartnerReport } from '../core/report.js'
@@ -57,7 +56,6 @@ export function describePartner({ direction, remote, site, state, sinceMs }: Par
   return `${who}${place} ${state === 'closed' ? 'left' : 'ended its side'}${since}`
 }
 
-/** More than an address. */
 export function isNamed(site: string): boolean {
   return !/^(?:listener |to |outgoing$|unknown )/.test(site)
 }

@@ -1,4 +1,3 @@
-/** Phrases for the text and HTML reports, not yet escaped. */
 import { formatEndpoint, type Endpoint } from '../core/endpoint.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import type {
@@ -25,7 +24,6 @@ export function formatConnection(socket: SocketReport): string {
   return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
 }
 
-/** `1.5 KiB unread, 3 B unsent`, or empty. */
 export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): string {
   const unread = unreadBytes > 0 ? `${formatBytes(unreadBytes)} unread` : ''
   const unsent = unsentBytes > 0 ? `${formatBytes(unsentBytes)} unsent` : ''
@@ -69,7 +67,6 @@ export function describeAccesses({ accesses, stack }: Owner): string[] {
   })
 }
 
-/** Leaves out the unknown. */
 export function describeEvidence({ evidence }: SocketReport): string[] {
   const facts = [`peer ${evidence.peer}${evidence.peerBasis === '' ? '' : ` (${evidence.peerBasis})`}`]
   const ages = {
@@ -87,7 +84,6 @@ export function describeEvidence({ evidence }: SocketReport): string[] {
   return facts
 }
 
-/** `eof-ignored 3, fin-wait 1` */
 export function formatConditions(site: Pick<SiteReport, 'conditions'>): string {
   return CONDITIONS.filter((condition) => site.conditions[condition])
     .map((condition) => `${condition} ${site.conditions[condition]}`)
@@ -105,7 +101,6 @@ export function countSockets(count: number): string {
   return `${count === 0 ? 'no' : count} socket${count === 1 ? '' : 's'}`
 }
 
-/** Smaller shares of the descriptors or the limit are not mentioned. */
 const NOTABLE_SHARE = 0.01
 const NOTABLE_USAGE = 0.5
 

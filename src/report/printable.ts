@@ -4,7 +4,6 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** One line, cut with `…` after `limit` code points. */
 export function makePrintable(text: string, limit = 1000): string {
   return clip(text, limit).replace(UNPRINTABLE, (character) => {
     const code = character.codePointAt(0) ?? 0

@@ -1,4 +1,3 @@
-/** The report for a terminal, at most 80 columns wide. */
 import { formatDuration } from '../core/format.js'
 import type {
   HealedSite,

@@ -2,8 +2,7 @@
 // loopback or a unix socket, and:
 // - the Host header must name loopback, because another site's name may resolve to 127.0.0.1 (DNS rebinding)
 // - an Origin header must be ours, even under a CORS middleware
-// - no proxy may show in the headers. A proxy without headers looks like a local client, so a mounted report needs
-// more.
+// - no proxy may show in the headers. Without headers it looks like a local client, so a mounted report needs more.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
@@ -30,7 +29,6 @@ export interface AccessRules {
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
 }
 
-/** Throws `SLG_ERR_INVALID_OPTION` for a token that no header can carry. */
 export function createAccessCheck({ token = null, allow }: AccessRules): AccessCheck {
   const checkToken = token === null ? null : createTokenCheck(token)
   if (allow === undefined) return checkToken ?? checkLocality

@@ -6,13 +6,11 @@ import { invalidOption } from '../options/rules.js'
 export interface TcpReportAddress {
   readonly kind: 'tcp'
   readonly host: string
-  /** 0 for any free port. */
   readonly port: number
 }
 
 export interface UnixReportAddress {
   readonly kind: 'unix'
-  /** Absolute; on Windows the name of a pipe. */
   readonly path: string
 }
 
@@ -47,7 +45,6 @@ export function formatReportAddress(address: ReportAddress): string {
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
 }
 
-/** A Windows pipe has no file to unlink and no mode. */
 export function isWindowsPipe(path: string): boolean {
   return process.platform === 'win32' && /^\\\\[.?]\\pipe\\/i.test(path)
 }

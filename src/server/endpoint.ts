@@ -12,7 +12,6 @@ export interface ReportEndpoint {
   // Resolves to `http://127.0.0.1:9465/` or `unix:/run/app.sock`. Rejects with `SLG_ERR_REPORT_LISTEN`, without causing
   // an unhandled rejection.
   readonly ready: Promise<{ readonly url: string }>
-  /** Closes all connections too. May be called again. */
   close(): Promise<void>
 }
 

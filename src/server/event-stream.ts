@@ -34,7 +34,6 @@ export interface EventStream {
 
 interface Client {
   readonly response: ServerResponse
-  /** Bytes were waiting at the last heartbeat. */
   isBehind: boolean
 }
 
@@ -63,7 +62,6 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
     }
   }
 
-  /** Drops a client with waiting bytes at two beats. */
   function beat(): void {
     for (const client of clients) {
       const isBehind = client.response.writableLength > 0

@@ -1,4 +1,3 @@
-/** Answers requests for the report, on its own server or mounted in the application's. */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
@@ -23,7 +22,6 @@ export interface ReportSource {
 }
 
 export interface ReportHandlerOptions {
-  /** @default null */
   readonly token?: string | null
   /** Replaces the rules of `access.ts`; the token is checked too. */
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
@@ -67,8 +65,7 @@ const HTML_HEADERS: Headers = {
 const CONTENT_TYPES = { json: JSON_CONTENT_TYPE, html: HTML_CONTENT_TYPE, text: TEXT_CONTENT_TYPE }
 const WRITERS = { json: writeJson, html: writeHtml, text: writeText }
 
-// Serves `GET` and `HEAD` of `/` (by Accept or `?format=`), `/metrics` (Prometheus) and `/events` (server-sent events).
-// Throws `SLG_ERR_INVALID_OPTION` for a token that no header can carry.
+// `GET` and `HEAD` of `/` (by Accept or `?format=`), `/metrics` (Prometheus) and `/events` (server-sent events).
 export function createReportHandler(source: ReportSource, options: ReportHandlerOptions = {}): ReportHandler {
   const checkAccess = createAccessCheck(options)
   const basePath = (options.basePath ?? '').replace(/\/+$/, '')

@@ -12,10 +12,7 @@ export interface MountedReportOptions {
   readonly token?: string | null | undefined
   /** Decides who may read the report, in addition to the token. */
   readonly allow?: ((request: IncomingMessage) => boolean) | undefined
-  /**
-   * The path of the report, such as `/leaks`, unless the router removes it from `request.url`, as Express does.
-   * @default ''
-   */
+  /** The path of the report, such as `/leaks`, unless the router removes it, as Express does. @default '' */
   readonly basePath?: string | undefined
 }
 
@@ -27,8 +24,7 @@ const UNPROTECTED =
  * A request listener for the report: HTML for a browser, else JSON; `/metrics` for Prometheus; `/events` for
  * server-sent events; 503 without an installed guard.
  *
- * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN` without `token` and `allow`
- * (before a guard is installed, requests are refused instead)
+ * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`
  * @example
  *   const report = reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN })
  *   http.createServer((req, res) => (req.url.startsWith('/leaks') ? report(req, res) : app(req, res)))
@@ -49,7 +45,6 @@ export function reportHandler(
   // A bad token is an error of this call.
   createAccessCheck({ token })
   const loaded = import('./handler.js')
-  // Requests are answered with the failure.
   loaded.catch(ignoreFailure)
   let handler: ReportHandler | null = null
   let madeFor: string | null = null

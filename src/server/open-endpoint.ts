@@ -1,12 +1,9 @@
-/** Opens the report endpoint if the options ask for it, and loads its code then. */
 import { SocketLeakGuardError } from '../base/errors.js'
 import { formatReportAddress, parseReportAddress, requiresToken } from './address.js'
 import type { ReportEndpoint } from './endpoint.js'
 import type { ReportSource } from './handler.js'
 import type { ReportSockets } from './report-sockets.js'
 
-// Throws `SLG_ERR_INVALID_OPTION` for an invalid address, `SLG_ERR_REPORT_NEEDS_TOKEN` for a public one without a
-// token.
 export function checkReportAddress(report: string | null, token: string | null): void {
   if (report === null) return
   const address = parseReportAddress(report)

@@ -7,7 +7,6 @@ export type Format = (typeof FORMATS)[number]
 
 export interface ReportQuery {
   readonly snapshot: SnapshotQuery
-  /** `null` without `?format=`. */
   readonly format: Format | null
 }
 

@@ -3,7 +3,6 @@ import type { Server, Socket } from 'node:net'
 /** Sockets of the guard's own endpoint, which are not the application's. */
 export class ReportSockets {
   server: Server | null = null
-  /** Closed ones are removed when another one comes. */
   readonly #sockets = new Set<Socket>()
 
   add(socket: Socket): void {

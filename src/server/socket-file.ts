@@ -1,4 +1,3 @@
-/** The file of a unix socket: its mode, whether it is stale, and its removal. */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ReportSockets } from './report-sockets.js'
@@ -10,7 +9,6 @@ export interface SocketFile {
   readonly removeAtExit: () => void
 }
 
-/** A listener's kernel answers at once. */
 const CONNECT_MS = 2_000
 
 /** Connecting needs write permission (unix(7)). The umask would affect files of other threads. */

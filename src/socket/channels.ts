@@ -15,7 +15,6 @@ export interface ChannelListeners {
   readonly 'tracing:net.server.listen:asyncStart': ((message: { readonly server: Server }) => void) | null
 }
 
-/** @param onFailure told of errors: an application may publish anything on these channels */
 export function listenToChannels(
   listeners: Partial<ChannelListeners>,
   onFailure: (error: unknown) => void,

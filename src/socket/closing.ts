@@ -1,7 +1,6 @@
-// Closes connections while waking as little application code as possible. Node destroys an incomplete HTTP
-// message with `Error: aborted` (lib/_http_server.js `abortIncoming`, lib/_http_client.js
-// `socketCloseListener`; Node 20.20, 22.23, 24.21 and 26.10). An `await` of the body then rejects, and an
-// uncaught rejection ends the process.
+// Closes connections while waking as little application code as possible. Node destroys an incomplete HTTP message with
+// `Error: aborted` (lib/_http_server.js `abortIncoming`, lib/_http_client.js `socketCloseListener`; Node 20.20, 22.23,
+// 24.21 and 26.10). An `await` of the body then rejects, and an uncaught rejection ends the process.
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
@@ -16,7 +15,6 @@ export function letGo(socket: Socket): void {
   socket.destroy()
 }
 
-/** An application object may throw; the socket must still be closed. */
 function withForeign<T>(read: () => T): T | undefined {
   try {
     return read()

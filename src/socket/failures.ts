@@ -4,7 +4,6 @@ import type { Socket } from 'node:net'
 const GIVEN_UP: ReadonlySet<unknown> = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
 const REFUSED_BY_PEER: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE'])
 
-/** The kernel gave up because the peer no longer answers. */
 export function isGivenUp(error: unknown): boolean {
   return GIVEN_UP.has(systemCodeOf(error))
 }
@@ -22,8 +21,7 @@ function systemCodeOf(error: unknown): unknown {
 }
 
 // Does the application listen for `'error'`? The listeners of `pipe()` re-emit it if nobody else listens
-// (lib/internal/streams/readable.js `Readable.prototype.pipe`: `onerror`, with one `onunpipe` for each
-// source).
+// (lib/internal/streams/readable.js `Readable.prototype.pipe`: `onerror`, with one `onunpipe` for each source).
 export function hearsErrors(socket: Socket): boolean {
   const ofPipes = Math.min(countOf(socket, 'error', 'onerror'), countOf(socket, 'unpipe', 'onunpipe'))
   return socket.listenerCount('error') > ofPipes

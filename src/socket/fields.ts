@@ -1,25 +1,19 @@
 // All reads of the private fields of Node's sockets, each behind a capability check.
 // Checked on Node 20.20, 22.23, 24.21 and 26.10:
 // - `_handle`: lib/net.js; null before connect, after destroy and after a hand-over to another process
-// - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; stays true after EOF, and in http2
-// up to Node 24
+// - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; stays true after EOF, and in http2 up to Node 24
 // - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
 // - `_handle.writeQueueSize`: bytes in libuv's queue; `_handle.bytesWritten`: bytes handed to libuv
-// - `_httpMessage`: the ServerResponse being sent (lib/_http_server.js `assignSocket`), or the ClientRequest,
-// `null` in a pool (lib/_http_client.js `tickOnSocket`); lib/_http_agent.js `Agent` listens for
-// `'agentRemove'` while it has the socket
+// - `_httpMessage`: the ServerResponse being sent (lib/_http_server.js `assignSocket`), or the ClientRequest, `null` in a
+//   pool (lib/_http_client.js `tickOnSocket`); lib/_http_agent.js `Agent` listens for `'agentRemove'` while it has the socket
 // - `_host`: the name that `connect()` looked up (lib/net.js `lookupAndConnect`)
 // - `_writableState.writelen`: lib/internal/streams/writable.js; size of the chunk being written, else 0
-// - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until it is read and
-// answered
-// - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; the current
-// destinations
+// - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until it is read and answered
+// - `_readableState.pipes`: lib/internal/streams/readable.js `Readable.prototype.pipe`; the current destinations
 // - `kSetKeepAlive`: lib/net.js `Socket`; a TLS handle forwards `setKeepAlive` to `_parent`
 // - `ClientRequest.res`: lib/_http_client.js `parserOnIncomingClient`; set once the response's head is there
-// - `_readableState.readable`, `_writableState.writable`: lib/internal/streams/duplex.js; false for a missing
-// direction
-// - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true even if `'end'` is still to
-// come
+// - `_readableState.readable`, `_writableState.writable`: lib/internal/streams/duplex.js; false for a missing direction
+// - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true even if `'end'` is still to come
 import { Socket, type Server } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Facts } from '../judge/facts.js'
@@ -30,7 +24,6 @@ import type { Addresses, SocketRecord } from './record.js'
 import { pipeAt } from './target.js'
 import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
-/** The used part of a TCP, Pipe or TLS handle; each member may be missing. */
 interface Handle {
   readonly fd?: number
   readonly reading?: boolean
@@ -77,8 +70,7 @@ export function hasReadableFields(socket: Socket): boolean {
   return '_handle' in fields && typeof fields._readableState?.ended === 'boolean'
 }
 
-// A few property reads, no system call. A socket that is not being read is odd: Node would not notice its
-// end.
+// A few property reads, no system call. A socket that is not being read is odd: Node would not notice its end.
 export function isOdd(socket: Socket): boolean {
   const fields = fieldsOf(socket)
   return fields._readableState?.ended === true || socket.writableEnded || fields._handle?.reading === false
@@ -154,9 +146,8 @@ export function isTls(socket: Socket): boolean {
   return (socket as { encrypted?: boolean }).encrypted === true
 }
 
-// The liveness oracle: has the kernel closed the connection (ENOTCONN)? It consumes nothing.
-// `socket.remoteAddress` would not do: its cached answer survives the connection. Returns `null` if
-// connecting, without a handle, or not TCP.
+// The liveness oracle: has the kernel closed the connection (ENOTCONN)? It consumes nothing. `socket.remoteAddress`
+// would not do: its cached answer survives the connection. Returns `null` if connecting, without a handle, or not TCP.
 export function isDisconnected(socket: Socket): boolean | null {
   const handle = handleOf(socket)
   if (handle === null || socket.connecting || typeof handle.getpeername !== 'function') return null
@@ -252,7 +243,6 @@ function readAddress(handle: Handle | null, question: 'getsockname' | 'getpeerna
   return { address: name.address, port: name.port ?? null }
 }
 
-/** Includes bytes that wait to be sent. */
 export function bytesMoved({ bytesRead, bytesWritten }: Socket): number {
   return bytesRead + (bytesWritten ?? 0)
 }
@@ -261,8 +251,7 @@ export function responseOn(socket: Socket): object | null {
   return fieldsOf(socket)._httpMessage ?? null
 }
 
-// The request that occupies an accepted HTTP connection: an incomplete one, else the first of pipelined
-// requests.
+// The request that occupies an accepted HTTP connection: an incomplete one, else the first of pipelined requests.
 export function requestOn(socket: Socket): object | null {
   const { parser, _httpMessage: response } = fieldsOf(socket)
   const incoming = parser?.incoming ?? null
@@ -275,7 +264,6 @@ export function isServedByHttp(socket: Socket): boolean {
   return fieldsOf(socket).parser != null && serverOf(socket) !== null
 }
 
-/** The HTTP message of which a part is still to come. */
 export function incomingOn(socket: Socket): object | null {
   const incoming = fieldsOf(socket).parser?.incoming ?? null
   return incoming !== null && readField(incoming, 'complete') === false ? incoming : null

@@ -28,8 +28,7 @@ export class KernelView implements ProbeTarget {
   }
 }
 
-// A `CLOSE` is ignored if the liveness oracle finds a connection: a table misses sockets that move while it
-// is read.
+// A `CLOSE` is ignored if the liveness oracle finds a connection: a table misses sockets that move while it is read.
 export function believedOf(
   { kernel }: { readonly kernel: KernelView | null },
   disconnected: boolean | null,

@@ -8,7 +8,6 @@ import { Server, Socket } from 'node:net'
 /** Called inside the host's own calls, so no method may throw. */
 export interface Observer {
   onPeerEnded(socket: Socket): void
-  /** Called for each chunk. */
   onData(socket: Socket): void
   onLocalEnded(socket: Socket): void
   /** @returns the error that `destroy()` goes on with */

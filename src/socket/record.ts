@@ -26,7 +26,6 @@ export interface GivenSettings {
 /** Facts that no field of Node shows: an upgrade, an adapter's or `guard.label()`'s word. */
 export class Hint {
   kind: Kind | null = null
-  /** The request that upgraded the socket, or that an adapter named. */
   request: RequestName | null = null
   webSocket: object | null = null
   /** The server whose settings apply, if another one accepted the socket. */
@@ -55,26 +54,21 @@ export class SocketRecord {
   peerEndedMs = 0
   localEndedMs = 0
   policy: SocketPolicy
-  /** Position in the ledger. */
   index = -1
   /** `null` for a healthy socket. */
   trouble: Trouble | null = null
   isExempt = false
   label: string | null = null
-  /** Of this socket itself; they win over its server's. */
   settings: GivenSettings | null = null
   hint: Hint | null = null
-  /** Where an outgoing socket was told to go. */
   target: Endpoint | null = null
   /** The request in whose work an outgoing socket was opened, if known. */
   opener: object | null = null
-  /** The guard's own keep-alive probes. */
   probes: GuardProbes | null = null
   hasUserTimeout = false
   kernel: KernelView | null = null
   /** Read once something is odd, because a dead connection has no addresses. */
   addresses: Addresses | null = null
-  /** `null` until checked. */
   selfConnected: boolean | null = null
 
   constructor(id: number, socket: Socket, direction: Direction, firstSeenMs: number, policy: SocketPolicy) {

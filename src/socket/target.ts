@@ -1,4 +1,3 @@
-/** The destination given to `connect()`. Node does not keep it. */
 import { readField } from '../core/foreign.js'
 import type { Endpoint } from '../core/endpoint.js'
 

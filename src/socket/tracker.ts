@@ -13,7 +13,6 @@ export interface TrackerHooks {
   readonly ledger: Ledger<SocketRecord>
   /** Records of sockets before `connect()`. Nothing can leak yet, so they are held weakly. */
   readonly unconnected: WeakMap<Socket, SocketRecord>
-  /** For a socket without settings. */
   readonly policy: SocketPolicy
   nextId(): number
   /** Milliseconds since the guard started, never 0. */
@@ -28,7 +27,6 @@ export interface TrackerHooks {
   onPeerEnded(record: SocketRecord): void
   onLocalEnded?(record: SocketRecord): void
   onHandedOver(record: SocketRecord, kind: 'upgrade' | 'connect', request: unknown): void
-  /** The record is still attached. */
   onReleasing(record: SocketRecord): void
   /** Called before the socket is destroyed. @returns the error it is destroyed with */
   onReleased(record: SocketRecord, error: unknown): unknown
@@ -43,7 +41,6 @@ export interface Tracker {
   adoptPresent(): void
   /** Finds or makes the record of a TCP socket; `null` for other kinds. */
   adoptOnTheWay(socket: Socket): SocketRecord | null
-  /** For a socket handed to a child process or gone without `destroy()`. */
   forget(record: SocketRecord): void
 }
 
@@ -79,7 +76,6 @@ export function createTracker(hooks: TrackerHooks): Tracker {
       unconnected.set(socket, record)
       return record
     }
-    // The options may have changed since.
     if (early !== undefined) hooks.settle(early)
     attachRecord(socket, record)
     ledger.add(record)
@@ -121,8 +117,7 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     } else if (event === 'secureConnection') {
       if (first instanceof Socket) adopt(first, 'inbound')
     } else {
-      // Node 26 gives an upgrade with an unfinished body its own Duplex; the connection is the request's
-      // socket.
+      // Node 26 gives an upgrade with an unfinished body its own Duplex; the connection is the request's socket.
       const carrier = second instanceof Socket ? second : (first as { socket?: unknown } | null)?.socket
       const record = carrier instanceof Socket ? adopt(carrier, 'inbound') : null
       if (record !== null) hooks.onHandedOver(record, event, first)

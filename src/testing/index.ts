@@ -1,13 +1,7 @@
 /**
- * `socket-leak-guard/testing`: a test fails if it leaves a stuck socket behind. Works with any test runner, because the
- * functions return promises that reject with a readable error.
- *
- * A socket counts if it is stuck, not if it is open. The check looks at growing intervals and fails for what stays
- * stuck until `timeoutMs`. A clean test waits a few milliseconds, about 60 with healthy connections open. A socket that
- * the guard closed counts too.
- *
- * `graceMs` plays no part. Without an installed guard, one observes during the check. Without a view of the kernel,
- * `fin-unseen` and `window-closed` can't be found.
+ * `socket-leak-guard/testing`: a test fails if it leaves a stuck socket behind. A socket that is open is not stuck; one
+ * that the guard closed counts. The check looks at growing intervals and fails for what stays stuck until `timeoutMs`.
+ * `graceMs` plays no part. Without a view of the kernel, `fin-unseen` and `window-closed` can't be found.
  */
 import type { SocketReport } from '../core/report.js'
 import type { SocketLeakGuardError } from '../base/errors.js'
@@ -26,7 +20,6 @@ export interface LeakCheckOptions {
   guard?: Guard | undefined
 }
 
-/** What a check rejects with. */
 export interface LeaksFoundError extends SocketLeakGuardError {
   readonly code: 'SLG_ERR_LEAKS_FOUND'
   /** Oldest first. Not enumerable, so that runners print the message alone. */
@@ -37,14 +30,9 @@ export interface LeaksFoundError extends SocketLeakGuardError {
  * Checks sockets opened after this call, so that tests don't pay for each other.
  *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
- * @returns the check, to be called at the end; later calls give the same result. Rejects with {@link LeaksFoundError},
- * or with `SLG_ERR_UNINSTALLED` if the guard was removed
+ * @returns the check, to be called at the end. Rejects with {@link LeaksFoundError}, or `SLG_ERR_UNINSTALLED`
  * @example
- *   // mocha, vitest, node:test, jest (with NODE_OPTIONS=--experimental-vm-modules)
- *   let check
- *   beforeEach(() => {
- *     check = trackLeaks({ open: 'fail' })
- *   })
+ *   beforeEach(() => (check = trackLeaks({ open: 'fail' })))
  *   afterEach(() => check())
  */
 export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
@@ -56,15 +44,13 @@ export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
 }
 
 /**
- * Waits until no socket of this process is stuck. Covers each socket since the guard was installed (`node --require
- * socket-leak-guard/register --test`); without one, open sockets that keep the process alive.
+ * Waits until no socket of this process is stuck. Covers each socket since the guard was installed; without one, open
+ * sockets that keep the process alive.
  *
  * @throws (rejects with) {@link LeaksFoundError}, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   after(() => assertNoLeaks()) // node:test
  *   afterAll(() => assertNoLeaks({ ignore: ({ remote }) => remote?.port === 5432 })) // vitest, jest: setup file
- *   t.after(() => assertNoLeaks()) // tap
- *   export const mochaHooks = { afterAll: () => assertNoLeaks() } // mocha: root hook
  */
 export async function assertNoLeaks(options?: LeakCheckOptions): Promise<void> {
   await startLeakCheck(readLeakCheckOptions(options), 'all')()

@@ -5,7 +5,6 @@ import type { LeakCheckOptions } from './index.js'
 
 export type ResolvedLeakCheckOptions = ReturnType<typeof readLeakCheckOptions>
 
-/** Adds the defaults. Throws `SLG_ERR_INVALID_OPTION` or `SLG_ERR_UNKNOWN_OPTION`. */
 export function readLeakCheckOptions(options: LeakCheckOptions = {}) {
   checkNames(options, ['timeoutMs', 'open', 'ignore', 'guard'])
   const { timeoutMs = 1500, open = 'ignore', ignore = ignoreNothing, guard = null } = options

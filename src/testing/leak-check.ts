@@ -2,8 +2,7 @@
 // So the check looks at growing intervals and counts looks, which do not depend on the speed of the machine:
 // - stuck: a condition at the last three looks before the time is over
 // - clean: three looks without a condition, or six while connections are open, because a FIN may be on its way
-// - undecided: odd without a condition, as a socket that nobody reads. The kernel is believed at its second answer. It
-// counts as clean once it has been idle for the settling time.
+// - undecided: odd without a condition, as a socket that nobody reads; clean once it was idle for the settling time
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { SnapshotQuery, SocketReport } from '../core/report.js'
 import { SocketLeakGuardError } from '../base/errors.js'
@@ -24,7 +23,6 @@ interface Sight {
   readonly isEmpty: boolean
 }
 
-/** Returns the function that waits, then resolves or rejects. */
 export function startLeakCheck(
   options: ResolvedLeakCheckOptions,
   scope: 'all' | 'opened from now on',
@@ -104,7 +102,6 @@ function idOfNewest(guard: Guard): number {
   return list(guard, { all: true }).reduce((newest, { id }) => Math.max(newest, id), 0)
 }
 
-/** Reads all pages. */
 function list(guard: Guard, query: SnapshotQuery): SocketReport[] {
   const sockets: SocketReport[] = []
   for (let after: number | null = 0; after !== null;) {

@@ -23,7 +23,6 @@ function describeLeak(socket: SocketReport): string {
   return [text, ...frames.map((frame) => `      ${frame.trim()}`)].join('\n')
 }
 
-/** Healthy and open, which this test does not allow. */
 function describeOpen({ direction, kind, owner, remote, sinceMs }: SocketReport): string {
   const label = owner.label === null ? '' : ` "${owner.label}"`
   const from = direction === 'outbound' || remote === null ? '' : ` from ${formatEndpoint(remote)}`

@@ -1,6 +1,5 @@
 import { readField, readText } from '../../core/foreign.js'
 
-/** A store may hold anything; a report gets a few short strings. */
 const MOST_VALUES = 16
 const LONGEST_VALUE = 200
 

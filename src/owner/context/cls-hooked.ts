@@ -10,7 +10,6 @@ export interface ClsNamespace {
   get(key: string): unknown
 }
 
-// Names under which request ids are common and safe to show.
 const WELL_KNOWN_KEYS = [
   'request',
   'requestId',
@@ -76,7 +75,6 @@ function readKeys(
   return values
 }
 
-// A destroyed namespace is `null`.
 function namespacesOfProcess(): Readonly<Record<string, ClsNamespace | null>> {
   return (process as { namespaces?: Record<string, ClsNamespace | null> }).namespaces ?? {}
 }

@@ -1,4 +1,3 @@
-/** Makes the option `context` usable inside the host's callbacks. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ContextChoice } from '../../options/options.js'
 import type { RequestRunner, RequestScope } from '../../socket/patches.js'
@@ -22,8 +21,7 @@ export interface ContextSource {
   stop(): void
 }
 
-// `isStackAlwaysTaken` makes `auto` choose more precision. Throws `SLG_ERR_MISSING_PEER`; returns `null` if there is
-// nothing to ask.
+// `isStackAlwaysTaken` makes `auto` choose more precision. Returns `null` if there is nothing to ask.
 export function selectContext(
   choice: ContextChoice | ContextProvider,
   isStackAlwaysTaken: boolean,
@@ -43,8 +41,7 @@ export function selectContext(
   }
 }
 
-// Knows the request whose handlers are running until their first `await` or callback. Uses no async hook, and allocates
-// when something is opened.
+// Knows the request whose handlers run until their first `await` or callback, without an async hook.
 function whileHandlersRun(routes: ToldRoutes): ContextSource {
   interface Run {
     readonly event: string

@@ -4,14 +4,12 @@ import { requestOn } from '../../socket/fields.js'
 import type { RequestName } from '../../socket/record.js'
 import { nameRequest, siteOfRequest, textOfRequest, type ToldRoutes } from '../request-name.js'
 
-// The request being handled, as the value of the guard's own store. Connections and timers keep a store alive, so it
-// holds the request weakly.
+// A request as the value of the guard's own store. Connections and timers keep a store alive, so it is held weakly.
 export class Work {
   readonly #request: WeakRef<object>
   readonly #routes: ToldRoutes
   /** Of an upgrade or tunnel, whose socket may outlive the request by hours. Nothing is paired by it. */
   readonly isHandedOver: boolean
-  /** The name when something was last opened. */
   #name: RequestName | null = null
 
   constructor(request: object, event: string, routes: ToldRoutes) {
@@ -50,7 +48,6 @@ export class Work {
     return name === null ? null : textOfRequest(name)
   }
 
-  /** The name without ids. */
   site(): string | null {
     const name = this.#nameNow()
     return name === null ? null : siteOfRequest(name)

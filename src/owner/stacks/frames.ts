@@ -5,7 +5,6 @@ export interface Place {
   /** A path, or a URL like `webpack://app/src/route.ts`. */
   readonly file: string
   readonly line: number
-  /** From 1, as the line. */
   readonly column: number
 }
 

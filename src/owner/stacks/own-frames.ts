@@ -1,4 +1,3 @@
-/** Recognises the guard's own frames in a stack. */
 import { readFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { captureError, frameOf, linesOf } from './frames.js'

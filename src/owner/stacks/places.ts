@@ -1,4 +1,3 @@
-/** Turns an Error into source lines of the application. */
 import { isAbsolute, relative } from 'node:path'
 import {
   captureError,
@@ -17,18 +16,15 @@ const LARGEST_FILE = 1_000_000
 const LONGEST_LINE = 120
 
 export interface ShownPlace extends Place {
-  /** The trimmed source line; empty if it can't be read. */
   readonly text: string
 }
 
 export class Places {
-  /** Captures share one object for each line of a stack. */
   readonly #frames = new Map<string, Place | null>()
   readonly #shown = new WeakMap<Place, ShownPlace>()
   readonly #maps = new SourceMaps()
   #own: OwnFrames | null = null
 
-  /** The application's compiled frames, innermost first. */
   framesOf(error: Error): Place[] {
     try {
       const own = (this.#own ??= recogniseOwnFrames())
@@ -43,7 +39,6 @@ export class Places {
     return this.framesOf(captureError())
   }
 
-  /** The original places, or the frames themselves without a map. */
   show(frames: readonly Place[]): ShownPlace[] {
     return selectFrames(
       frames
@@ -57,7 +52,6 @@ export class Places {
     if (line.includes('(node:')) return null
     const known = this.#frames.get(line)
     if (known !== undefined) return known
-    // A piece of a string keeps the whole string alive.
     const text = detach(line)
     const frame = frameOf(text)
     if (this.#frames.size >= MOST_PLACES) this.#frames.delete(this.#frames.keys().next().value!)
@@ -96,7 +90,6 @@ export function describePlace({ file, line, column, text }: ShownPlace): string 
   return text === '' ? `${where}:${column}` : `${where} - ${text}`
 }
 
-/** `app/proxy.ts:42`, which names a leak. */
 export function siteOfPlaces(places: readonly Place[]): string | null {
   const place = places[indexOfSite(places)]
   return place === undefined ? null : `${nameOf(place.file)}:${place.line}`

@@ -22,9 +22,7 @@ type AccessKind = (typeof ACCESS_KINDS)[number]
 export interface Capture {
   readonly kind: AccessKind | 'request'
   readonly atMs: number
-  /** The request made, until `frames` is read. */
   request: object | null
-  /** `null` once `frames` has been read from it. */
   error: Error | null
   /** The application's frames, innermost first; empty if Node acted by itself. */
   frames: readonly Place[]
@@ -44,7 +42,6 @@ export interface StacksOptions {
   later(callback: () => void, ms: number): void
 }
 
-/** Its methods run inside the host's own calls. */
 export class Stacks {
   readonly #sample: Sample
   readonly #later: StacksOptions['later']
@@ -52,7 +49,6 @@ export class Stacks {
   /** At most four for each recorded socket, oldest first. */
   readonly #captures = new WeakMap<SocketRecord, Capture[]>()
   readonly #listening = new WeakMap<Server, readonly Place[]>()
-  /** Not formatted yet, oldest first. */
   readonly #fresh = new Set<Capture>()
   #isSettling = false
 
@@ -72,7 +68,6 @@ export class Stacks {
 
   onRequestReceived(record: SocketRecord): void {
     const captures = this.#captures.get(record) ?? []
-    // Drop the accesses of earlier requests.
     const ofUser = captures.filter(({ kind }) => kind !== 'created')
     for (const capture of ofUser) this.#drop(captures, capture)
   }
@@ -100,7 +95,6 @@ export class Stacks {
     if (!this.#listening.has(server)) this.#listening.set(server, this.#places.capture())
   }
 
-  /** Record all sockets of this site from now on. */
   onLeaked(record: SocketRecord): void {
     this.#sample.onLeaked(record)
   }
@@ -135,7 +129,6 @@ export class Stacks {
     return server === null ? touched : this.#places.show(this.#listening.get(server) ?? [])
   }
 
-  /** The latest of these accesses by the application. */
   #latest(captures: readonly Capture[], kinds: readonly AccessKind[]): readonly ShownPlace[] {
     const latest = captures.findLast(
       (capture) => kinds.includes(capture.kind as AccessKind) && this.#show(capture).length > 0,
@@ -185,7 +178,6 @@ export class Stacks {
   }
 }
 
-/** Nobody will ask for the stack of this request. */
 function isOver(request: object | null): boolean {
   return (
     request !== null &&

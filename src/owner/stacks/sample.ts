@@ -9,7 +9,6 @@ const MOST_SITES = 1000
 
 export class Sample {
   readonly #isEverything: boolean
-  /** `host:port` or `:port`. */
   readonly #leaking = new Set<string>()
   #seen = 0
 
@@ -28,7 +27,6 @@ export class Sample {
     return this.#leaking.size > 0 && this.#leaking.has(targetOf(args))
   }
 
-  /** A request without a socket has no site yet. */
   takesRequest(): boolean {
     return this.#isEverything || this.#leaking.size > 0 || this.#seen % ONE_IN === 0
   }

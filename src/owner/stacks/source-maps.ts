@@ -13,7 +13,6 @@ import {
 import type { Place } from './frames.js'
 
 export interface OriginalPlace extends Place {
-  /** The source text, if the map has it. */
   readonly content: string | null
 }
 
@@ -27,7 +26,6 @@ export class SourceMaps {
   /** Latest last. A map unfolds to about twenty times its size, so it is held weakly. */
   readonly #maps = new Map<string, WeakRef<{ readonly map: TraceMap | null }>>()
 
-  /** @returns `null` without a usable map */
   originalPlaceOf(place: Place): OriginalPlace | null {
     try {
       const map = this.#mapOf(place.file)
@@ -66,7 +64,7 @@ function loadMap(file: string): TraceMap | null {
     const mapUrl = new URL(url, base)
     return parseMap(readText(fileURLToPath(mapUrl), LARGEST_MAP), mapUrl)
   } catch {
-    // The compiled place is shown.
+    // Show the compiled place.
     return null
   }
 }
@@ -81,8 +79,7 @@ function urlIn(text: string): string | null {
   return null
 }
 
-// Throws if the file is unreadable, too large, or newer than the process: then a deployment or a watching compiler has
-// replaced what this process loaded.
+// Throws if unreadable, too large, or newer than the process, which then did not load this file.
 export function readText(file: string, largest: number, mostRead = largest): string {
   const descriptor = openSync(file, 'r')
   try {
