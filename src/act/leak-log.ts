@@ -1,16 +1,19 @@
-// Logs per site and interval at most one line about leaks, one about stalls and one about how leaks ended,
-// because a thousand sockets of one route are one piece of news.
+// Logs per site and interval at most one line about leaks, one about stalls, one about parted pairs and one about
+// how leaks ended, because a thousand sockets of one route are one piece of news.
 import type { GuardEvent } from '../core/report.js'
 import type { LogFunction } from '../options/options.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 
 export interface LeakLog {
   hear(event: GuardEvent): void
+  hearParted(site: string, line: string): void
   /** The socket was exempted or handed to another process. */
   forget(id: number): void
   /** Writes the lines that came too soon after the previous one. Call after each sweep. */
   tellRest(): void
 }
+
+const NEWS = ['leaked', 'stalled', 'parted'] as const
 
 interface News {
   unsaid: number
@@ -22,6 +25,7 @@ interface SiteState {
   readonly open: Set<number>
   readonly leaked: News
   readonly stalled: News
+  readonly parted: News
   readonly gone: Map<string, number>
   summedUpAtMs: number
 }
@@ -37,16 +41,14 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
     const state = stateOf(site)
     toldAs.set(socket.id, site)
     state.open.add(socket.id)
-    state.leaked.unsaid += 1
-    state.leaked.diagnosis = socket.diagnosis
-    tell(site, state)
+    hearNews('leaked', site, socket.diagnosis)
   }
 
-  function onStalled({ socket: { owner, diagnosis } }: GuardEvent): void {
-    const state = stateOf(owner.site)
-    state.stalled.unsaid += 1
-    state.stalled.diagnosis = diagnosis
-    tell(owner.site, state)
+  function hearNews(what: (typeof NEWS)[number], site: string, diagnosis: string): void {
+    const state = stateOf(site)
+    state[what].unsaid += 1
+    state[what].diagnosis = diagnosis
+    tell(site, state)
   }
 
   function stateOf(site: string): SiteState {
@@ -67,21 +69,21 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
 
   function tell(site: string, state: SiteState): void {
     const atMs = now()
-    const { leaked, stalled } = state
-    sayNews('leaked', site, leaked, atMs, `, ${state.open.size} open`)
-    sayNews('stalled', site, stalled, atMs, '')
-    if (isWorthASummary(state) && leaked.unsaid === 0 && atMs - state.summedUpAtMs >= intervalMs) {
+    for (const what of NEWS) sayNews(what, site, state, atMs)
+    if (isWorthASummary(state) && state.leaked.unsaid === 0 && atMs - state.summedUpAtMs >= intervalMs) {
       say(summary(site, state))
       state.summedUpAtMs = atMs
       state.gone.clear()
     }
-    const isSaid = leaked.unsaid + stalled.unsaid + state.gone.size === 0
-    const saidAtMs = Math.max(leaked.saidAtMs, stalled.saidAtMs, state.summedUpAtMs)
+    const isSaid = state.gone.size === 0 && NEWS.every((what) => state[what].unsaid === 0)
+    const saidAtMs = Math.max(state.summedUpAtMs, ...NEWS.map((what) => state[what].saidAtMs))
     if (state.open.size === 0 && isSaid && atMs - saidAtMs >= intervalMs) sites.delete(site)
   }
 
-  function sayNews(what: string, site: string, news: News, atMs: number, rest: string): void {
+  function sayNews(what: (typeof NEWS)[number], site: string, state: SiteState, atMs: number): void {
+    const news = state[what]
     if (news.unsaid === 0 || atMs - news.saidAtMs < intervalMs) return
+    const rest = what === 'leaked' ? `, ${state.open.size} open` : ''
     const many = news.unsaid === 1 ? '' : ` (${news.unsaid} since the last line${rest})`
     say(`${what} at ${site}${many}: ${news.diagnosis}`)
     news.saidAtMs = atMs
@@ -99,9 +101,10 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
   return {
     hear(event) {
       if (event.type === 'leaked') onLeaked(event)
-      else if (event.type === 'stalled') onStalled(event)
+      else if (event.type === 'stalled') hearNews('stalled', event.socket.owner.site, event.socket.diagnosis)
       else if (event.type !== 'suspect') onGone(event.socket.id, event.type)
     },
+    hearParted: (site, line) => hearNews('parted', site, line),
     forget(id) {
       onGone(id, 'exempt')
     },
@@ -116,6 +119,7 @@ function newState(): SiteState {
     open: new Set(),
     leaked: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
     stalled: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
+    parted: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
     gone: new Map(),
     summedUpAtMs: -Infinity,
   }

@@ -72,7 +72,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       record.selfConnected = record.direction === 'outbound' && isSelfConnected(socket)
       hooks.onFirstLook(record)
     }
-    const odd = isOdd(socket) || record.selfConnected || pairs.leftOf(record)?.propagates === true
+    const odd = isOdd(socket) || record.selfConnected || pairs.abandonmentOf(record) !== null
     if (!odd && hasBlockedOutput(socket)) {
       lookAtOutput(record)
       return

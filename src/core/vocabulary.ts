@@ -32,7 +32,7 @@ export type KernelState = (typeof KERNEL_STATES)[number]
  * - `write-stalled`: unsent bytes do not drain
  * - `closed-unread`: both sides closed in good order, but unread bytes keep the descriptor open
  * - `self-connected`: a client connected to its own address and port (simultaneous open)
- * - `abandoned`: the other connection of its pair is gone and this one was not told; with `propagateAbort`
+ * - `abandoned`: the other connection of its pair is gone and this one was not told
  */
 export const CONDITIONS = [
   'eof-ignored',

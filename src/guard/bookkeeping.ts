@@ -5,6 +5,8 @@ import type { Ledger } from '../core/ledger.js'
 import type { PressureSettings } from '../act/pressure.js'
 import { createSiteHistory } from './site-history.js'
 import type { Gathered } from '../report/build.js'
+import { siteOfPair } from '../report/pair-lines.js'
+import type { PairReport } from '../core/report.js'
 import { createStallLog } from './stalls.js'
 import type { Action, EventType } from '../core/vocabulary.js'
 import { createDescriptorCounter } from '../kernel/descriptors.js'
@@ -28,6 +30,8 @@ export interface BookkeepingHooks {
 
 export interface Bookkeeping {
   onVerdict(type: EventType, id: number, site: () => string): void
+  /** One of a pair was left behind, and is in no trouble by itself. */
+  onParted(pair: PairReport): void
   onExempt(record: SocketRecord): void
   onReleased(record: SocketRecord): void
   onHandedOver(record: SocketRecord): void
@@ -72,6 +76,9 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       if (type === 'leaked') history.leaked(id, site(), now())
       else if (type === 'recovered') history.healed(id, 'application', now())
       else if (type !== 'suspect' && type !== 'stalled') history.healed(id, 'guard', now())
+    },
+    onParted(pair) {
+      log?.hearParted(siteOfPair(pair), pair.line)
     },
     onExempt({ id }) {
       log?.forget(id)

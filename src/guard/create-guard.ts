@@ -109,8 +109,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         tracked: ledger.size,
         counts: ledger.counts,
         partedPairs: countParted(look.pairs, at),
-        pairs: (limit) =>
-          describePairs(ledger, look.pairs, at, { all, limit }, (record) => look.identify(record)),
+        pairs: (limit) => describePairs(ledger, look, { all, limit }),
         rows,
       },
       query,

@@ -16,6 +16,7 @@ import type { ResolvedOptions } from '../options/options.js'
 import type { SocketPolicy } from '../judge/policy.js'
 import { startOwnerSensors, type OwnerSensors } from '../owner/sensors.js'
 import { ToldRoutes } from '../owner/request-name.js'
+import { describeLeft } from '../pairs/describe-pairs.js'
 import { Pairs } from '../pairs/pairs.js'
 import { monotonicMs, setImmediate } from '../base/real-time.js'
 import { ReportSockets } from '../server/report-sockets.js'
@@ -99,6 +100,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     now,
     identify: (record) => look().identify(record),
     defaults: options,
+    onParted: (record, left) => books.onParted(describeLeft(record, left, look())),
     onFailure: (error) => fail('observing a pipe', error),
   })
   pairs.onPolicy(options)

@@ -96,6 +96,10 @@ export function siteOfRequest({ method, path, route }: RequestName): string {
   return `${method} ${route !== '' ? route : method === 'CONNECT' ? path : foldPath(path)}`
 }
 
+export function siteOfUpgrade({ path }: RequestName): string {
+  return `upgrade ${foldPath(path)}`
+}
+
 function pathOf(request: object): string {
   return withoutQuery(readText(request, 'originalUrl') ?? readText(request, 'url') ?? '')
 }

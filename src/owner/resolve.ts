@@ -4,12 +4,13 @@ import type { Endpoint, Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
 import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
 import type { Addresses, RequestName, SocketRecord } from '../socket/record.js'
+import { isUnanswered } from '../socket/usage.js'
 import { valuesOf } from './context/source.js'
 import { Work } from './context/work.js'
 import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
 import type { PeerPorts } from './peer-ports.js'
-import { nameRequest, siteOfRequest, type ToldRoutes } from './request-name.js'
-import { foldName, foldPath } from './site.js'
+import { nameRequest, siteOfRequest, siteOfUpgrade, type ToldRoutes } from './request-name.js'
+import { foldName } from './site.js'
 import type { StackOf, StackReading } from './stacks/recorder.js'
 
 export interface OwnerSources {
@@ -71,8 +72,7 @@ export function requestHolding({ socket, hint }: SocketRecord, routes: ToldRoute
 }
 
 function siteOfInbound(kind: Kind, request: RequestName): string {
-  if (kind === 'upgrade' || kind === 'websocket') return `upgrade ${foldPath(request.path)}`
-  return kind === 'connect' ? `CONNECT ${request.path}` : siteOfRequest(request)
+  return kind === 'upgrade' || kind === 'websocket' ? siteOfUpgrade(request) : siteOfRequest(request)
 }
 
 function ownOutbound(
@@ -128,9 +128,9 @@ function shown({ stack, accesses }: StackReading): Pick<Owner, 'stack' | 'access
 /** What only a WebSocket or an upgrade can tell: paused by the application, or not answered. */
 function contextOf({ hint, socket }: SocketRecord): Readonly<Record<string, string>> {
   if (hint === null) return NO_CONTEXT
-  const { kind, bytesWrittenBefore } = hint
-  if ((kind === 'upgrade' || kind === 'connect') && hint.handedOverMs !== 0)
-    return socket.bytesWritten === bytesWrittenBefore ? { [kind]: 'unanswered' } : NO_CONTEXT
+  const { kind } = hint
+  if ((kind === 'upgrade' || kind === 'connect') && isUnanswered(socket, hint))
+    return { [kind]: 'unanswered' }
   if (hint.webSocket === null) return NO_CONTEXT
   const state = readField(hint.webSocket, 'readyState')
   if (typeof state !== 'number') return { webSocket: 'unreadable' }

@@ -9,14 +9,19 @@ export interface PairQuery {
   readonly limit: number
 }
 
+export interface PairView {
+  readonly pairs: Pairs
+  readonly nowMs: number
+  identify(record: SocketRecord): PartnerName
+}
+
 // Of the pairs beyond `limit` only the start is computed: an abort storm can leave thousands.
 export function describePairs(
   records: Iterable<SocketRecord>,
-  pairs: Pairs,
-  nowMs: number,
+  view: PairView,
   { all, limit }: PairQuery,
-  identify: (record: SocketRecord) => PartnerName,
 ): PairReport[] {
+  const { pairs, nowMs } = view
   const found = new Map<string, Found>()
 
   function add(ids: [number, number], beganMs: number, describe: () => PairReport): void {
@@ -24,32 +29,18 @@ export function describePairs(
     if (!found.has(key)) found.set(key, { beganMs, describe })
   }
 
-  function sideOf(record: SocketRecord): PairSide {
-    const { trouble, peerEndedMs } = record
-    const throughput = pairs.throughputOf(record)
-    const beganMs = beginningOf(record)
-    return {
-      ...identify(record),
-      state: peerEndedMs !== 0 ? 'ended' : 'open',
-      condition: trouble?.condition ?? null,
-      sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
-      bytesPerSecond: throughput?.bytesPerSecond ?? null,
-      idleMs: throughput === null ? null : Math.round(throughput.idleMs(nowMs)),
-    }
-  }
-
   for (const record of records) {
     const left = pairs.leftOf(record)
     if (left !== null && (all || nowMs - left.sinceMs >= SETTLE_MS)) {
       const beganMs = Math.min(left.sinceMs, beginningOf(record))
-      add([left.who.id, record.id], beganMs, () => pairUp(goneSide(left, nowMs), sideOf(record), left.by))
+      add([left.who.id, record.id], beganMs, () => describeLeft(record, left, view))
     }
     if (!all && !isInTrouble(record)) continue
     const ties = pairs.ties()
     for (const partner of ties.of(record)) {
       const { record: other, by } = partner
       add([record.id, other.id], Math.min(beginningOf(record), beginningOf(other)), () =>
-        pairUp(sideOf(record), sideOf(other), by, !ties.isThereFor(record, partner)),
+        pairUp(sideOf(record, view), sideOf(other, view), by, !ties.isThereFor(record, partner)),
       )
     }
   }
@@ -57,6 +48,25 @@ export function describePairs(
     .sort((a, b) => (a.beganMs === b.beganMs ? 0 : a.beganMs - b.beganMs))
     .slice(0, limit)
     .map(({ describe }) => describe())
+}
+
+export function describeLeft(record: SocketRecord, left: Left, view: PairView): PairReport {
+  return pairUp(goneSide(left, view.nowMs), sideOf(record, view), left.by)
+}
+
+function sideOf(record: SocketRecord, view: PairView): PairSide {
+  const { pairs, nowMs } = view
+  const { trouble, peerEndedMs } = record
+  const throughput = pairs.throughputOf(record)
+  const beganMs = beginningOf(record)
+  return {
+    ...view.identify(record),
+    state: peerEndedMs !== 0 ? 'ended' : 'open',
+    condition: trouble?.condition ?? null,
+    sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
+    bytesPerSecond: throughput?.bytesPerSecond ?? null,
+    idleMs: throughput === null ? null : Math.round(throughput.idleMs(nowMs)),
+  }
 }
 
 export function countParted(pairs: Pairs, nowMs: number): number {

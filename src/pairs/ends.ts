@@ -40,7 +40,7 @@ export function isOn(end: End, { socket, direction }: SocketRecord): boolean {
 }
 
 /** The exchange was incomplete when its connection closed. */
-export function isUnanswered(end: End): boolean {
+export function isUnfinished(end: End): boolean {
   const response = isClientRequest(end) ? responseTo(end) : null
   return response === null || readField(response, 'complete') !== true
 }

@@ -1,14 +1,17 @@
-// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a client
-// waits for an upstream that died. It may be meant, so it is reported, and starts a grace only with `propagateAbort`.
+// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a
+// client waits for an upstream that died. It may be meant, so it is reported and logged. It starts a grace where
+// the guard itself closed the one, or with `propagateAbort`.
 import type { Facts } from '../judge/facts.js'
+import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { PartnerName } from '../core/report.js'
 import type { Condition, Tie } from '../core/vocabulary.js'
-import type { Makers } from '../owner/outgoing.js'
+import { Work } from '../owner/context/work.js'
+import { Opener, type Makers } from '../owner/outgoing.js'
 import type { PropagateAbort, SocketPolicy } from '../judge/policy.js'
 import { clientRequestOf, pipesOf, readAddresses, responseOn } from '../socket/fields.js'
-import { hasSource } from '../socket/usage.js'
+import { hasSource, isUnanswered } from '../socket/usage.js'
 import type { SocketRecord } from '../socket/record.js'
-import { isOn, isPiped, isUnanswered, type End } from './ends.js'
+import { isOn, isPiped, isUnfinished, type End } from './ends.js'
 import { Throughput } from './throughput.js'
 import { PipeMemory } from './pipe-memory.js'
 import { Ties, type Partner } from './ties.js'
@@ -20,9 +23,12 @@ export interface Left {
   /** The partner if only its peer has ended; `null` if it is closed. */
   readonly partner: SocketRecord | null
   readonly end: End
-  readonly propagates: boolean
+  /** How it starts a grace on this connection; `null`: it doesn't. */
+  readonly abandoned: Facts['abandoned']
   /** The partner's policy, if this connection has none of its own. */
   readonly policy: SocketPolicy | null
+  /** `onParted` was called. */
+  isTold: boolean
 }
 
 export interface PairHooks {
@@ -31,6 +37,8 @@ export interface PairHooks {
   now(): number
   identify(record: SocketRecord): PartnerName
   readonly defaults: SocketPolicy
+  /** A connection was left behind a whole grace ago, and has no verdict. */
+  onParted(record: SocketRecord, left: Left): void
   onFailure(error: unknown): void
 }
 
@@ -78,18 +86,20 @@ export class Pairs {
     this.onForgotten(record)
     if (this.#hooks.records.size < 2 || !mayBeTied(record)) return false
     const ties = this.ties()
-    let propagates = false
+    const isReclaimed = record.trouble !== null && record.trouble.acted !== 'no'
+    let isInGrace = false
     for (const partner of ties.of(record)) {
       if (
         partner.record.socket.destroyed ||
-        !wasCutShort(record, partner) ||
+        !wasCutShort(record, partner, isReclaimed) ||
         !ties.isThereFor(record, partner)
       )
         continue
-      this.#leave(record, partner, null)
-      propagates ||= doesPropagate(record, partner)
+      const abandoned = abandonedBy(record, partner, isReclaimed)
+      this.#leave(record, partner, null, abandoned)
+      isInGrace ||= abandoned !== null
     }
-    return propagates
+    return isInGrace
   }
 
   onForgotten(record: SocketRecord): void {
@@ -105,15 +115,22 @@ export class Pairs {
       this.#lookAtThroughput(partner.record, nowMs)
       const isNew = hasPeerEnded(record) && this.leftOf(partner.record) === null
       if (isNew && doesPropagate(record, partner) && this.ties().isThereFor(record, partner))
-        this.#leave(record, partner, record)
+        this.#leave(record, partner, record, 'waiting')
     }
   }
 
   refresh(): void {
     const nowMs = this.#hooks.now()
-    for (const record of this.#lefts.keys()) {
-      if (this.leftOf(record) === null) this.#lefts.delete(record)
-      else this.#lookAtThroughput(record, nowMs)
+    for (const [record, left] of this.#lefts) {
+      if (this.leftOf(record) === null) {
+        this.#lefts.delete(record)
+        continue
+      }
+      this.#lookAtThroughput(record, nowMs)
+      const isDue = nowMs - left.sinceMs >= Math.max(SETTLE_MS, record.policy.graceMs)
+      if (!isDue || left.isTold || hasVerdict(record)) continue
+      left.isTold = true
+      this.#hooks.onParted(record, left)
     }
     for (const record of this.#throughputs.keys()) {
       const isOfInterest =
@@ -145,11 +162,8 @@ export class Pairs {
     return this.#throughputs.get(record) ?? null
   }
 
-  /** Bytes count as progress unless the client that wanted them is closed. */
   abandonmentOf(record: SocketRecord): Facts['abandoned'] {
-    const left = this.leftOf(record)
-    if (left === null || !left.propagates) return null
-    return left.partner === null && left.who.direction === 'inbound' ? 'for-nobody' : 'waiting'
+    return this.leftOf(record)?.abandoned ?? null
   }
 
   policyOf(record: SocketRecord): SocketPolicy {
@@ -162,18 +176,22 @@ export class Pairs {
     else throughput.look(record.socket, nowMs)
   }
 
-  #leave(record: SocketRecord, partner: Partner, still: SocketRecord | null): void {
-    const { record: survivor, by, end } = partner
+  #leave(
+    record: SocketRecord,
+    { record: survivor, by, end }: Partner,
+    still: SocketRecord | null,
+    abandoned: Facts['abandoned'],
+  ): void {
     const { now, identify, defaults } = this.#hooks
-    const propagates = doesPropagate(record, partner)
     this.#lefts.set(survivor, {
       who: identify(record),
       by,
       sinceMs: still?.trouble?.sinceMs ?? now(),
       partner: still,
       end,
-      propagates,
-      policy: propagates && survivor.policy === defaults ? record.policy : null,
+      abandoned,
+      policy: abandoned !== null && survivor.policy === defaults ? record.policy : null,
+      isTold: false,
     })
     this.#lookAtThroughput(survivor, now())
   }
@@ -183,11 +201,28 @@ export function isInTrouble({ trouble }: SocketRecord): boolean {
   return trouble !== null && (trouble.verdict === 'suspect' || trouble.verdict === 'leaked')
 }
 
-/** Asked at each close, so it is cheap: a pipe, or an unfinished exchange? */
-function mayBeTied({ socket, direction }: SocketRecord): boolean {
+/** Asked at each close, so it is cheap: a pipe, a tunnel, or an unfinished exchange? */
+function mayBeTied({ socket, direction, hint, opener }: SocketRecord): boolean {
   if (pipesOf(socket).length > 0 || hasSource(socket)) return true
+  if (hint?.kind === 'connect' || (hint !== null && isUnanswered(socket, hint))) return true
+  if (opener instanceof Opener && opener.context instanceof Work && opener.context.isHandedOver) return true
   const message = direction === 'outbound' ? clientRequestOf(socket) : responseOn(socket)
-  return message !== null && isUnanswered(message)
+  return message !== null && isUnfinished(message)
+}
+
+/**
+ * Bytes for a client that is closed are no progress. They are for one that waits, and where only the request ties the
+ * two, because its handler may use them otherwise.
+ */
+function abandonedBy(record: SocketRecord, partner: Partner, isReclaimed: boolean): Facts['abandoned'] {
+  const isToldTo = doesPropagate(record, partner)
+  if (!isToldTo && !isReclaimed) return null
+  return record.direction === 'inbound' && (isToldTo || isConduit(partner)) ? 'for-nobody' : 'waiting'
+}
+
+/** What comes from one goes to the other. */
+function isConduit({ by, isEnded }: Partner): boolean {
+  return by === 'pipe' || isEnded
 }
 
 /** The accepted connection's policy decides, because people set options on servers. */
@@ -201,16 +236,24 @@ function covers(propagateAbort: PropagateAbort, by: Tie): boolean {
 }
 
 /** A close in good order has passed its end on, and leaves nobody behind. */
-function wasCutShort(record: SocketRecord, { record: survivor, by, own, end, isEnded }: Partner): boolean {
+function wasCutShort(record: SocketRecord, partner: Partner, isReclaimed: boolean): boolean {
+  const { record: survivor, by, own, end, isEnded } = partner
+  if (isEnded && own === record.socket && (by === 'context' || isReclaimed))
+    return !survivor.socket.writableEnded
   // Before an answer is passed on, a handler may ask another upstream or answer by itself.
   const isUpstream = record.direction === 'outbound' && survivor.direction === 'inbound'
   if (isUpstream && (by === 'context' || !isPiped(own, end))) return false
-  if (by === 'context' || own !== record.socket) return isUnanswered(own)
+  if (by === 'context' || own !== record.socket) return isUnfinished(own)
   // Many streams may be piped into one connection that outlives them.
   return isEnded && (isPiped(own, end) || isPiped(end, own))
 }
 
 const ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen', 'reset-unseen'])
+
+/** Its own line in the log tells it, or it is exempt. */
+function hasVerdict({ trouble, isExempt }: SocketRecord): boolean {
+  return isExempt || (trouble !== null && trouble.verdict !== 'none' && trouble.verdict !== 'recovered')
+}
 
 function hasPeerEnded({ trouble }: SocketRecord): boolean {
   return trouble !== null && !trouble.isClosed && trouble.condition !== null && ENDED.has(trouble.condition)

@@ -1,11 +1,13 @@
-// Which connections belong together now: one is piped to the other, or carries a request made while handling
-// the other's. Read from what Node keeps (`_readableState.pipes`).
+// Which connections belong together now: one is piped to the other, or was opened or used while handling the
+// other's request. Read from what Node keeps (`_readableState.pipes`).
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { Tie } from '../core/vocabulary.js'
 import { Work } from '../owner/context/work.js'
 import { outgoingUseOf, type Makers } from '../owner/outgoing.js'
+import { formatEndpoint } from '../core/endpoint.js'
 import { pipesOf, requestOn } from '../socket/fields.js'
 import { recordOf, type SocketRecord } from '../socket/record.js'
+import { isUnanswered } from '../socket/usage.js'
 import { connectionOf, isOn, messageOn, reachedFrom, streamOf, type End, type Reached } from './ends.js'
 import type { PipeMemory } from './pipe-memory.js'
 
@@ -74,17 +76,19 @@ export class Ties {
     this.#tie(other, { record, end: own, own: end, by: 'pipe', isEnded })
   }
 
-  /** HTTP exchanges only: a plain connection opened in a request may belong to a shared pool. */
+  /** HTTP exchanges and tunnels only: another connection opened in a request may belong to a shared pool. */
   #addWorked(record: SocketRecord, makers: Makers): void {
-    const { message: own, context } = outgoingUseOf(record, makers)
-    if (own === null || !(context instanceof Work) || context.isHandedOver) return
+    const { message, context } = outgoingUseOf(record, makers)
+    if (!(context instanceof Work)) return
     const socket = context.connection()
     const other = socket === null ? undefined : recordOf(socket)
-    const end = other === undefined ? null : requestOn(other.socket)
-    if (other === undefined || end === null || !context.serves(end)) return
-    if (this.of(record).some((partner) => partner.record === other)) return
-    this.#tie(record, { record: other, end, own, by: 'context', isEnded: false })
-    this.#tie(other, { record, end: own, own: end, by: 'context', isEnded: false })
+    if (other === undefined || this.of(record).some((partner) => partner.record === other)) return
+    const isEnded = isTunnel(other, record)
+    const own = isEnded ? record.socket : message
+    const end = isEnded ? other.socket : servedBy(context, other)
+    if (own === null || end === null) return
+    this.#tie(record, { record: other, end, own, by: 'context', isEnded })
+    this.#tie(other, { record, end: own, own: end, by: 'context', isEnded })
   }
 
   #tie(record: SocketRecord, partner: Partner): void {
@@ -93,4 +97,18 @@ export class Ties {
     else if (!partners.some(({ end, own }) => end === partner.end && own === partner.own))
       partners.push(partner)
   }
+}
+
+/** What waits for this work on the accepted connection: the request, or the socket of an unanswered upgrade. */
+function servedBy(work: Work, { socket, hint }: SocketRecord): End | null {
+  if (work.isHandedOver) return hint !== null && isUnanswered(socket, hint) ? socket : null
+  const request = requestOn(socket)
+  return request !== null && work.serves(request) ? request : null
+}
+
+/** The outgoing connection leads to the target of the CONNECT, itself or through another proxy. */
+function isTunnel({ hint: asked }: SocketRecord, { target, hint }: SocketRecord): boolean {
+  if (asked === null || asked.kind !== 'connect' || asked.request === null) return false
+  const { path } = asked.request
+  return hint?.request?.path === path || (target !== null && formatEndpoint(target) === path)
 }

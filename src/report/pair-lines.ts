@@ -10,13 +10,18 @@ export function pairUp(a: PairSide, b: PairSide, by: Tie, isShared = false): Pai
   return { by, sides, line: describePair(sides, by, isShared) }
 }
 
+/** Whose code it is: of the two, the name that says more. */
+export function siteOfPair({ sides: [a, b] }: Pick<PairReport, 'sides'>): string {
+  return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
+}
+
 // `Client 10.0.0.7:50122 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3 MB/s (GET /proxy/:id, piped). ...`
 function describePair(sides: readonly [PairSide, PairSide], by: Tie, isShared: boolean): string {
   const gone = sides.find(({ state }) => state === 'closed') ?? sides.find(({ state }) => state === 'ended')
   const first = gone ?? sides[0]
   const second = first === sides[0] ? sides[1] : sides[0]
   const what = `${nameSide(first)} ${describeState(first)}, ${nameSide(second, false)} ${describeState(second, gone !== undefined)}`
-  const where = `${whoseCode(sides)}, tied by ${by === 'pipe' ? 'a pipe' : 'the request that it serves'}`
+  const where = `${siteOfPair({ sides })}, tied by ${by === 'pipe' ? 'a pipe' : 'the request that it serves'}`
   return `${what} (${where}).${gone === undefined || isShared ? '' : ` ${remedyForPair(first, by)}`}`
 }
 
@@ -40,10 +45,6 @@ function describeState(side: PairSide, isSurvivor = false): string {
   return `is ${still}open${idle}`
 }
 
-function whoseCode([a, b]: readonly [PairSide, PairSide]): string {
-  return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
-}
-
 /** `the client 10.0.0.7:50122 that it served (GET /proxy/:id) left 1 min 30 s ago` */
 export function describePartner({ direction, remote, site, state, sinceMs }: PartnerReport): string {
   const address = remote === null ? '' : ` ${formatEndpoint(remote)}`
@@ -60,7 +61,14 @@ export function isNamed(site: string): boolean {
   return !/^(?:listener |to |outgoing$|unknown )/.test(site)
 }
 
-export function remedyForPair({ direction }: Pick<PairSide, 'direction'>, by: Tie): string {
+/** There is no response to listen to. */
+const HANDED_OVER = /^(?:upgrade|CONNECT) /
+
+export function remedyForPair({ direction, site }: Pick<PairSide, 'direction' | 'site'>, by: Tie): string {
+  if (by === 'context' && HANDED_OVER.test(site))
+    return direction === 'inbound'
+      ? "Destroy the upstream on the client's 'close'."
+      : "Destroy the client on the upstream's 'close'."
   if (by === 'context')
     return "Abort the outgoing request when the response closes (res.on('close', ...), an AbortSignal)."
   return direction === 'inbound'

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
 import { pipesOf } from './fields.js'
+import type { Hint } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
 export function usageOf(socket: Socket): Usage {
@@ -9,6 +10,11 @@ export function usageOf(socket: Socket): Usage {
     hasReadableListener: socket.listenerCount('readable') > 0,
     isPiped: pipesOf(socket).length > 0 || hasSource(socket),
   }
+}
+
+/** The HTTP server let go of it, for an upgrade or a CONNECT, and nothing was written since. */
+export function isUnanswered(socket: Socket, { handedOverMs, bytesWrittenBefore }: Hint): boolean {
+  return handedOverMs !== 0 && socket.bytesWritten === bytesWrittenBefore
 }
 
 /** Why output stays here. `secureConnecting` is true during the handshake (lib/internal/tls/wrap.js). */

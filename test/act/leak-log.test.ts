@@ -103,3 +103,23 @@ t.test('a log function that throws hurts nobody', async (t) => {
   )
   t.doesNotThrow(() => log.hear(event('leaked', 1, 'GET /a')))
 })
+
+t.test('a parted pair has a line of its own', async (t) => {
+  const lines: string[] = []
+  let nowMs = 0
+  const log = createLeakLog(
+    (line) => lines.push(line),
+    1000,
+    () => nowMs,
+  )
+  log.hear(event('leaked', 1, 'GET /a'))
+  log.hearParted('GET /a', 'one left')
+  log.hearParted('GET /a', 'another left')
+  nowMs = 1000
+  log.tellRest()
+  t.same(lines, [
+    'socket-leak-guard: leaked at GET /a: diagnosis 1',
+    'socket-leak-guard: parted at GET /a: one left',
+    'socket-leak-guard: parted at GET /a: another left',
+  ])
+})

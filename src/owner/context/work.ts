@@ -2,25 +2,32 @@ import { Socket } from 'node:net'
 import { readField } from '../../core/foreign.js'
 import { requestOn } from '../../socket/fields.js'
 import type { RequestName } from '../../socket/record.js'
-import { nameRequest, siteOfRequest, textOfRequest, type ToldRoutes } from '../request-name.js'
+import { nameRequest, siteOfRequest, siteOfUpgrade, textOfRequest, type ToldRoutes } from '../request-name.js'
 
 // A request as the value of the guard's own store. Connections and timers keep a store alive, so it is held weakly.
 export class Work {
   readonly #request: WeakRef<object>
   readonly #routes: ToldRoutes
-  /** Of an upgrade or tunnel, whose socket may outlive the request by hours. Nothing is paired by it. */
-  readonly isHandedOver: boolean
+  readonly #isUpgrade: boolean
+  /** The connection of an upgrade or tunnel, which may outlive the request by hours. */
+  readonly #handedOver: WeakRef<object> | null
   #name: RequestName | null = null
 
   constructor(request: object, event: string, routes: ToldRoutes) {
     this.#request = new WeakRef(request)
     this.#routes = routes
-    this.isHandedOver = event === 'upgrade' || event === 'connect'
+    this.#isUpgrade = event === 'upgrade'
+    const socket = this.#isUpgrade || event === 'connect' ? readField(request, 'socket') : null
+    this.#handedOver = socket instanceof Socket ? new WeakRef(socket) : null
   }
 
   /** Keeps the name for what is opened now and may outlive the request. */
   note(): void {
     this.#name = this.#nameNow()
+  }
+
+  get isHandedOver(): boolean {
+    return this.#handedOver !== null
   }
 
   serves(request: object): boolean {
@@ -30,16 +37,15 @@ export class Work {
   /** The accepted connection, while the request exists. */
   connection(): Socket | null {
     const request = this.#request.deref()
-    const socket = request === undefined ? null : readField(request, 'socket')
+    const socket = this.#handedOver?.deref() ?? (request === undefined ? null : readField(request, 'socket'))
     return socket instanceof Socket ? socket : null
   }
 
   /** Answered, or the connection is closed. An upgrade lasts as long as its connection. */
   isOver(): boolean {
-    const request = this.#request.deref()
     const socket = this.connection()
-    if (request === undefined || socket === null || socket.destroyed) return true
-    return !this.isHandedOver && requestOn(socket) !== request
+    if (socket === null || socket.destroyed) return true
+    return !this.isHandedOver && requestOn(socket) !== this.#request.deref()
   }
 
   /** `GET /users/:id`, or the path without a known route; `null` without a method. */
@@ -50,7 +56,8 @@ export class Work {
 
   site(): string | null {
     const name = this.#nameNow()
-    return name === null ? null : siteOfRequest(name)
+    if (name === null) return null
+    return this.#isUpgrade ? siteOfUpgrade(name) : siteOfRequest(name)
   }
 
   #nameNow(): RequestName | null {
