@@ -94,6 +94,8 @@ export interface SocketReport {
 export interface Usage {
   readonly hasReadableListener: boolean
   readonly isPiped: boolean
+  /** The listeners that were to answer an upgrade or a CONNECT that nobody has answered; empty otherwise. */
+  readonly answerers: string
 }
 
 export interface ConditionCount {

@@ -82,7 +82,7 @@ export class Look {
       partner: this.#partnerOf(record),
       diagnosis: '',
     }
-    described.diagnosis = diagnose(described, usageOf(socket))
+    described.diagnosis = diagnose(described, usageOf(record))
     return described
   }
 

@@ -54,7 +54,9 @@ function kindOf(record: SocketRecord): Kind {
 function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sources: OwnerSources): Owner {
   const { label } = record
   const request = requestHolding(record, sources.routes)
-  const stacks = sources.readStacks?.(record, request === null ? 'accepted' : 'touched') ?? NO_STACKS
+  const isWaiting = record.hint !== null && isUnanswered(record.socket, record.hint)
+  const stacks =
+    sources.readStacks?.(record, request === null || isWaiting ? 'accepted' : 'touched') ?? NO_STACKS
   const place = nameListener(record, local, sources.ports)
   return {
     site: request === null ? (stacks.site ?? place) : siteOfInbound(kind, request),

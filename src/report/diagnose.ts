@@ -8,11 +8,11 @@ import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
-const UNUSED: Usage = { hasReadableListener: false, isPiped: false }
+const UNUSED: Usage = { hasReadableListener: false, isPiped: false, answerers: '' }
 
 export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   const { condition } = socket
-  const what = condition === null ? describeCalm(socket) : describeTrouble(socket, condition, usage)
+  const what = condition === null ? describeCalm(socket, usage) : describeTrouble(socket, condition, usage)
   const subject = subjectOf(socket)
   return `${subject.slice(0, 1).toUpperCase()}${subject.slice(1)}: ${what}`
 }
@@ -29,14 +29,29 @@ const CALM: Readonly<Partial<Record<Verdict, string>>> = {
   dead: 'died, its peer is gone',
 }
 
-function describeCalm({ verdict, phase, kind, owner, idleMs }: Undiagnosed): string {
+function describeCalm(socket: Undiagnosed, usage: Usage): string {
+  const { verdict, phase, owner, idleMs } = socket
   if (CALM[verdict] === undefined && isUnanswered(owner))
-    return `${phase}, and nobody has answered its ${REQUESTS[kind]} for ${formatDuration(idleMs)}.`
+    return `${phase}, and ${describeUnanswered(socket, ` for ${formatDuration(idleMs)}`, usage)}.`
   return `${CALM[verdict] ?? `healthy (${phase})`}. Nothing to do.`
 }
 
+/** Who should have answered: an upstream that is asked for it, or the listeners of the server. */
+function describeUnanswered({ kind, partner }: Undiagnosed, more: string, { answerers }: Usage): string {
+  const who =
+    partner !== null && partner.state === 'open' && partner.remote !== null
+      ? ` (nor has its upstream ${formatEndpoint(partner.remote)})`
+      : answerers === ''
+        ? ''
+        : ` (listeners: ${answerers})`
+  return `nobody has answered its ${REQUESTS[kind]}${more}${who}`
+}
+
 function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage): string {
-  const what = describeCondition(socket, condition) + describePeer(socket) + describeLoss(socket)
+  const silence = isUnanswered(socket.owner)
+    ? `, and ${describeUnanswered(socket, ' nor ended it', usage)}`
+    : ''
+  const what = describeCondition(socket, condition) + silence + describePeer(socket) + describeLoss(socket)
   const { seenBy, verdict } = socket
   switch (verdict) {
     case 'recovered':
@@ -106,7 +121,7 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
   switch (condition) {
     case 'eof-ignored':
       return isUnanswered(socket.owner)
-        ? `the peer ended ${since} ago, and nobody has answered its ${REQUESTS[socket.kind]} nor ended it`
+        ? `the peer ended ${since} ago`
         : `the peer ended ${since} ago and the application has not ended its side`
     case 'eof-unread':
       return `the peer ended ${since} ago, but ${waits('that nobody reads keep', 'what nobody reads keeps')} the end from being noticed`
@@ -169,7 +184,9 @@ function remedyForOutput(socket: Undiagnosed): string {
 }
 
 function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): string {
-  const { kind } = socket
+  const { kind, owner } = socket
+  if (isUnanswered(owner))
+    return `Answer or destroy the socket in the '${kind}' listener also where nobody serves the target.`
   switch (condition) {
     case 'eof-ignored':
       return remedyForIgnoredEnd(socket)
@@ -201,9 +218,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
 const READ_ALL =
   "Call socket.read() until it returns null: with its 'readable' listener resume() has no effect;"
 
-function remedyForIgnoredEnd({ kind, direction, owner }: Undiagnosed): string {
-  if (isUnanswered(owner))
-    return `Answer or end the socket in the '${kind}' listener also where nobody serves the target.`
+function remedyForIgnoredEnd({ kind, direction }: Undiagnosed): string {
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
   if (kind === 'websocket')
     return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'

@@ -1,21 +1,31 @@
+import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { readField } from '../core/foreign.js'
+import { readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
-import { pipesOf } from './fields.js'
-import type { Hint } from './record.js'
+import { pipesOf, serverOf } from './fields.js'
+import type { Hint, SocketRecord } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
-export function usageOf(socket: Socket): Usage {
+export function usageOf({ socket, hint }: SocketRecord): Usage {
   return {
     hasReadableListener: socket.listenerCount('readable') > 0,
     isPiped: pipesOf(socket).length > 0 || hasSource(socket),
+    answerers: hint !== null && isUnanswered(socket, hint) ? listenersOf(serverOf(socket), hint.kind!) : '',
   }
 }
 
-/** The HTTP server let go of it, for an upgrade or a CONNECT, and nothing was written since. */
+/** The HTTP server let go of it, for an upgrade or a CONNECT, and nobody has written to it or ended it since. */
 export function isUnanswered(socket: Socket, { handedOverMs, bytesWrittenBefore }: Hint): boolean {
-  return handedOverMs !== 0 && socket.bytesWritten === bytesWrittenBefore
+  return handedOverMs !== 0 && socket.bytesWritten === bytesWrittenBefore && !socket.writableEnded
 }
+
+/** `onUpgrade, (anonymous)` */
+function listenersOf(server: EventEmitter | null, event: string): string {
+  const names = server?.listeners(event).map((listener) => readText(listener, 'name') || '(anonymous)') ?? []
+  return names.slice(0, MOST_LISTENERS).join(', ')
+}
+
+const MOST_LISTENERS = 5
 
 /** Why output stays here. `secureConnecting` is true during the handshake (lib/internal/tls/wrap.js). */
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {

@@ -232,6 +232,8 @@ for (const event of ['upgrade', 'connect'] as const) {
       const client = await request(await serve(t, proxy), text)
       await upstream.connection.saw('data')
       t.match(guard.snapshot({ all: true }).pairs, [{ by: 'context' }])
+      const [waiting] = guard.snapshot({ all: true }).sockets
+      t.match(waiting!.diagnosis, `(nor has its upstream 127.0.0.1:${upstream.port})`)
       client.do({ do: 'reset' })
       await until(() => lines.length > 0, 'it is told')
       const site = event === 'upgrade' ? 'upgrade /live/:id' : 'CONNECT bank.example:443'

@@ -73,6 +73,7 @@ t.test('what is unread is advised by who reads it', async (t) => {
     const piped = diagnose(stuck(condition), {
       hasReadableListener: false,
       isPiped: true,
+      answerers: '',
     })
     t.match(piped, / or destroy both ends of the pipe \(use stream\.pipeline\)\.$/)
     t.notMatch(diagnose(stuck(condition, { kind: 'connect' })), 'stream.pipeline')
@@ -81,6 +82,7 @@ t.test('what is unread is advised by who reads it', async (t) => {
     const listened = diagnose(stuck(condition), {
       hasReadableListener: true,
       isPiped: false,
+      answerers: '',
     })
     t.match(
       listened,
@@ -111,7 +113,7 @@ t.test('an upgrade and a CONNECT that nobody has answered', async (t) => {
     t.equal(
       diagnose(stuck('eof-ignored', { kind, owner })),
       `Connection of ${name} /old from ${REMOTE}: the peer ended 2 min ago, and nobody has answered its ${name} nor ended it. ` +
-        `Answer or end the socket in the '${kind}' listener also where nobody serves the target.`,
+        `Answer or destroy the socket in the '${kind}' listener also where nobody serves the target.`,
     )
     t.equal(
       diagnose(stuck(null, { kind, owner, verdict: 'none', phase: 'open' })),
