@@ -303,8 +303,7 @@ const TALKS: readonly Talk[] = [
     name: 'paused and resumed',
     async run(server, client) {
       server.pause()
-      client.send('later')
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await new Promise((resolve) => client.send('later', resolve))
       server.resume()
       await once(client, 'message')
       client.close()

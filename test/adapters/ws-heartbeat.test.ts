@@ -10,7 +10,6 @@ import { install } from '../../src/index.js'
 import { until } from '../support/until.js'
 
 const BEAT = { intervalMs: 400, timeoutMs: 300 }
-const BEATS_MS = 3 * BEAT.intervalMs
 
 async function serve(
   t: Test,
@@ -53,8 +52,13 @@ async function client(t: Test, port: number): Promise<WebSocket> {
   return webSocket
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+/** A healthy client counts the rounds of a server's heartbeat. */
+async function rounds(t: Test, port: number, count: number, isOver = () => false): Promise<void> {
+  const healthy = await client(t, port)
+  let pings = 0
+  healthy.on('ping', () => (pings += 1))
+  await until(() => pings >= count || isOver(), `${count} rounds of pings`)
+  healthy.terminate()
 }
 
 void t.test('who does not answer is terminated, who answers is not', async (t) => {
@@ -80,7 +84,7 @@ void t.test('who says anything at all lives', async (t) => {
   const deaf = await deafClient(t, port)
   const talk = setInterval(() => deaf.write(Buffer.from([0x81, 0x80, 0, 0, 0, 0])), 50)
   t.teardown(() => clearInterval(talk))
-  await sleep(BEATS_MS)
+  await rounds(t, port, 4)
   t.equal(accepted[0]!.readyState, WebSocket.OPEN)
 })
 
@@ -88,7 +92,7 @@ void t.test('a WebSocket that the application has paused is left alone', async (
   const { port, accepted } = await serve(t, { heartbeat: BEAT })
   await deafClient(t, port)
   accepted[0]!.pause()
-  await sleep(BEATS_MS)
+  await rounds(t, port, 4)
   t.equal(accepted[0]!.readyState, WebSocket.OPEN)
   accepted[0]!.resume()
   await once(accepted[0]!, 'close')
@@ -101,14 +105,11 @@ void t.test('a blocked event loop of ours is nobody else’s silence', async (t)
   await once(child, 'message')
   let pongs = 0
   accepted[0]!.on('pong', () => (pongs += 1))
-  const startedMs = performance.now()
-  while (performance.now() - startedMs < 2 * BEATS_MS) {
+  while (pongs < 5 && accepted[0]!.readyState === WebSocket.OPEN) {
     // The answer comes while we are blocked, and its time is over when we look up.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BEAT.timeoutMs + 50)
     await new Promise((resolve) => setImmediate(resolve))
   }
-  await sleep(50)
-  t.ok(pongs > 0)
   t.equal(accepted[0]!.readyState, WebSocket.OPEN)
 })
 
@@ -119,17 +120,16 @@ void t.test('a peer that reads slowly what was queued before the ping lives', as
   deaf.pause()
   const bytes = 150_000_000
   accepted[0]!.send(Buffer.alloc(bytes))
-  const startedMs = performance.now()
   let received = 0
   deaf.on('data', (data) => {
     received += data.length
     // In bursts of some megabytes, so that every one of them opens the window.
     if (received % 3_000_000 < data.length) deaf.pause()
   })
-  while (performance.now() - startedMs < 2500 && received < bytes / 2) {
-    deaf.resume()
-    await sleep(100)
-  }
+  const reading = setInterval(() => deaf.resume(), 100)
+  t.teardown(() => clearInterval(reading))
+  await rounds(t, port, 4, () => received >= bytes / 2)
+  clearInterval(reading)
   deaf.pause()
   t.ok(received > 0 && received < bytes, `${received} bytes so far`)
   t.equal(accepted[0]!.readyState, WebSocket.OPEN)
@@ -142,7 +142,8 @@ void t.test('there is none unless asked for', async (t) => {
   const alive = await client(t, port)
   let pings = 0
   alive.on('ping', () => (pings += 1))
-  await sleep(BEATS_MS)
+  const other = await serve(t, { heartbeat: BEAT })
+  await rounds(t, other.port, 4)
   t.equal(pings, 0)
   t.equal(accepted[0]!.readyState, WebSocket.OPEN)
 })

@@ -4,10 +4,11 @@ import http from 'node:http'
 import { PassThrough, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
-import { install, type Action, type InstallOptions } from '../../src/index.js'
+import { install, type Action, type Guard, type InstallOptions } from '../../src/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen, meet, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
+import { until } from '../support/until.js'
 
 const QUICK: InstallOptions = { graceMs: 300, sweepMs: 30, escalateMs: 100 }
 const MUCH = 4_000_000
@@ -79,6 +80,16 @@ t.test('a handler that is stuck in a body is woken by "end" only when it goes on
   }
 })
 
+/** Sweeps until this has happened. */
+async function swept(guard: Guard, event: Promise<unknown>): Promise<void> {
+  let isOver = false
+  void event.then(() => (isOver = true))
+  await until(() => {
+    guard.sweep()
+    return isOver
+  }, 'it is closed')
+}
+
 t.test('a reader that has read all there was is told at once', async (t) => {
   using guard = install(QUICK)
   let woken = Promise.resolve('')
@@ -93,7 +104,9 @@ t.test('a reader that has read all there was is told at once', async (t) => {
   connection.do({ do: 'write', text: `${upload('/upload')}begins` })
   await requested
   const id = guard.adapter.describe(socket)!.id
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  const asksForMore = () =>
+    guard.adapter.describe(socket)!.evidence.ifClosed === 'reading the body fails with "aborted"'
+  await until(asksForMore, 'the reader waits')
   guard.reclaim(id, 'end')
   guard.sweep()
   t.equal(await woken, 'aborted')
@@ -119,11 +132,7 @@ t.test('a stuck reader of a response that came in part is not told that it is wh
   const closed = once(request, 'close')
   await once(response, 'pause')
   guard.reclaim(id, 'end')
-  for (let i = 0; i < 10; i += 1) {
-    guard.sweep()
-    await new Promise((resolve) => setTimeout(resolve, 30))
-  }
-  await closed
+  await swept(guard, closed)
   t.equal(outcome, '')
   for (let i = 0; i < 1000 && outcome === ''; i += 1) {
     store.goOn()
@@ -147,11 +156,7 @@ t.test('an outgoing request for whose error nobody listens is closed without one
     const closed = once(request, 'close')
     request.removeAllListeners('error')
     guard.reclaim(entry.id, action)
-    for (let i = 0; i < 10; i += 1) {
-      guard.sweep()
-      await new Promise((resolve) => setTimeout(resolve, 30))
-    }
-    await closed
+    await swept(guard, closed)
     t.pass(`${action}: the process lives`)
   }
 })

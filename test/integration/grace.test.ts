@@ -1,11 +1,11 @@
 /** Grace is idle time: what moves is left alone, what heals is said to have healed, what is meant is exempt. */
 import net from 'node:net'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { install, type GuardEvent } from '../../src/index.js'
 import { listen, meet, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
+import { inbound } from '../support/report.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
@@ -27,13 +27,13 @@ t.test('a half-close that makes progress is left alone, however long it lasts', 
   const leaks: GuardEvent[] = []
   guard.subscribe((event) => event.type === 'leaked' && leaks.push(event))
   connection.do({ do: 'end' })
-  for (let i = 0; i < 20; i += 1) {
-    await sleep(75)
-    socket.write('tick')
-  }
+  const ticking = setInterval(() => socket.write('tick'), 75)
+  t.teardown(() => clearInterval(ticking))
+  await until(() => inbound(guard).some(({ sinceMs }) => sinceMs >= 1500), 'it has lasted several graces')
   t.same(leaks, [])
   t.notOk(socket.destroyed)
   const leaked = nextEvent(guard, 'leaked')
+  clearInterval(ticking)
   t.ok((await leaked).socket.idleMs >= 400, 'and when it stops, grace runs from the last byte')
 })
 
@@ -83,11 +83,16 @@ t.test('a site is healed when its last socket goes, whoever closes it', async (t
 
 t.test('an exempt half-close is never judged', async (t) => {
   using guard = install({ graceMs: 100, action: 'destroy' })
-  const { socket, connection } = await meet(peer, halfOpenServer(t))
+  const server = halfOpenServer(t)
+  const { socket, connection } = await meet(peer, server)
   guard.exempt(socket)
   connection.do({ do: 'end' })
   await until(() => socket.readableEnded, 'the end was read')
-  await sleep(500)
+  const reclaimed = nextEvent(guard, 'reclaimed')
+  const other = await meet(peer, server)
+  other.connection.do({ do: 'end' })
+  await reclaimed
+  t.ok(other.socket.destroyed, 'one that began later is reclaimed')
   t.notOk(socket.destroyed)
   t.match(guard.sweep(), { totals: { exempt: 1, suspect: 0, leaked: 0 }, sockets: [{ verdict: 'exempt' }] })
 })
@@ -111,7 +116,10 @@ t.test('settings per server and per socket', async (t) => {
   const d = await meet(peer, strict)
   d.connection.do({ do: 'end' })
   await until(() => d.socket.readableEnded, 'the end was read')
-  await sleep(400)
+  const e = await meet(peer, lenient)
+  guard.configure(e.socket, { graceMs: 150, action: 'destroy' })
+  e.connection.do({ do: 'end' })
+  await until(() => e.socket.destroyed, 'one that began later is reclaimed')
   t.notOk(d.socket.destroyed, 'released: the default holds again')
 })
 

@@ -3,12 +3,13 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { PassThrough } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { install, type Guard, type GuardEvent } from '../../src/index.js'
+import { install, installedGuard, type Guard, type GuardEvent } from '../../src/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen } from '../support/events.js'
 import { Peer, type PeerConnection } from '../support/peer.js'
+import { sweepFor } from '../support/report.js'
+import { until } from '../support/until.js'
 
 const peer = new Peer()
 t.teardown(() => peer.kill())
@@ -92,7 +93,11 @@ const SCENES: Record<string, (t: Test) => Promise<unknown>> = {
     const upstream = await target()
     const feed = connect(t, upstream.port)
     await once(feed, 'connect')
-    await sleep(1100)
+    const isOld = () =>
+      installedGuard()!
+        .sweep({ all: true })
+        .sockets.some(({ sinceMs }) => sinceMs >= 1100)
+    await until(isOld, 'the feed is older than its listeners')
     const port = await serve(
       t,
       http.createServer((_request, response) => void feed.pipe(response)),
@@ -234,7 +239,7 @@ for (const [name, scene] of Object.entries(SCENES)) {
   t.test(name, async (t) => {
     const { guard, blamed } = guardAll(t)
     await scene(t)
-    await sleep(1300)
+    await sweepFor(guard, 1300)
     t.same(blamed(), [])
     t.notMatch(
       guard
@@ -247,7 +252,7 @@ for (const [name, scene] of Object.entries(SCENES)) {
 }
 
 t.test('a client whose upstream has died is served on from elsewhere', async (t) => {
-  const { blamed } = guardAll(t)
+  const { guard, blamed } = guardAll(t)
   const upstream = await target()
   const port = await serve(
     t,
@@ -267,7 +272,7 @@ t.test('a client whose upstream has died is served on from elsewhere', async (t)
   upstream.connection.do({ do: 'write', text: HEAD })
   await client.saw('data')
   upstream.connection.do({ do: 'reset' })
-  await sleep(1300)
+  await sweepFor(guard, 1300)
   t.same(blamed(), [])
 })
 
@@ -275,6 +280,6 @@ t.test('the last client of a tee leaves: now nobody waits any more', async (t) =
   const { blamed } = guardAll(t)
   const { clients } = await tee(t)
   for (const client of clients) client.do({ do: 'reset' })
-  await sleep(1300)
-  t.match(blamed().join('\n'), /leaked: Outgoing HTTP connection/)
+  const isBlamed = () => blamed().some((told) => told.startsWith('leaked: Outgoing HTTP connection'))
+  await until(isBlamed, 'the upstream is leaked')
 })

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { PassThrough } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import httpProxy from 'http-proxy'
 import t, { type Test } from 'tap'
 import { guardServer } from '../../adapters/http/index.js'
@@ -11,6 +10,7 @@ import { install, type Guard, type GuardEvent, type Report } from '../../src/ind
 import { closeAfter } from '../support/close-after.js'
 import { listen, meet, nextEvent } from '../support/events.js'
 import { Peer, type PeerConnection } from '../support/peer.js'
+import { sweepFor } from '../support/report.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
@@ -87,7 +87,7 @@ t.test('http-proxy waits for an upstream whose client has left: shown, and left 
     /^Client 127\.0\.0\.1:\d+ left \d+ s ago, upstream .* is still open.* \(GET \/feed, tied by the request that it serves\)\./,
   )
   t.notMatch(JSON.stringify(pair), 'secret')
-  await sleep(400)
+  await sweepFor(guard, 400)
   t.same(events, [], 'by default nothing follows from it')
   t.match(guard.snapshot({ all: true }).sockets, [
     { verdict: 'none', condition: null, partner: { id: gone.id, state: 'closed', by: 'context' } },
@@ -207,7 +207,7 @@ t.test(
           .sockets.every(({ local }) => local?.port !== (server.address() as net.AddressInfo).port),
       'the client is gone',
     )
-    await sleep(1100)
+    await sweepFor(guard, 1100)
     t.same(pairs(guard), [])
     t.same(events, [])
     t.match(
@@ -330,7 +330,7 @@ t.test('one connection that many are piped into is meant to outlive them', async
   const { client } = await relay(t, (a, b) => void a.pipe(b, { end: false }))
   client.do({ do: 'reset' })
   await until(() => guard.snapshot().totals.tracked === 1, 'the client is gone')
-  await sleep(1100)
+  await sweepFor(guard, 1100)
   t.same(guard.report({ all: true }).pairs, [])
 })
 

@@ -12,6 +12,7 @@ import { CERTIFICATE } from '../support/certificate.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen, meet, nextEvent } from '../support/events.js'
 import { Peer } from '../support/peer.js'
+import { sweepFor } from '../support/report.js'
 
 const LINUX = { skip: process.platform === 'linux' ? false : 'only its kernel tells what waits' }
 const PLENTY = 16_000_000
@@ -86,7 +87,7 @@ t.test('a paused consumer is left alone by every action, and gets all of it in t
     })
     connection.do({ do: 'write', bytes: PLENTY })
     await nextEvent(guard, 'stalled')
-    await looks(guard, 40)
+    await sweepFor(guard, 1000)
     t.match(socket, { destroyed: false, writableEnded: false, readableFlowing: false })
     t.equal(whilePaused, 0)
     t.equal(stalls.length, 1, 'told once')
@@ -99,14 +100,6 @@ t.test('a paused consumer is left alone by every action, and gets all of it in t
     socket.destroy()
   }
 })
-
-/** Looks of the guard's own timer. */
-async function looks(guard: Guard, count: number): Promise<void> {
-  for (let i = 0; i < count; i += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 25))
-    guard.sweep()
-  }
-}
 
 t.test('HTTP: what counts is whether the body was asked for', LINUX, async (t) => {
   const handlers: Readonly<Record<string, readonly ['stalled' | 'leaked', http.RequestListener]>> = {
@@ -198,7 +191,7 @@ t.test('output that a peer does not take is told with its site; one that takes s
   )
   t.equal(socket.owner.site, 'GET /deaf')
   t.ok(socket.unsentBytes > 0)
-  await looks(guard, 40)
+  await sweepFor(guard, 1000)
   t.same(
     guard.snapshot().stalledSites.map(({ site, count }) => [site, count]),
     [['GET /deaf', 1]],
@@ -262,7 +255,7 @@ t.test('the log has one line for a site whose connections stall', async (t) => {
   })
   for (let i = 0; i < 3; i += 1) await meet(peer, server, { paused: true })
   await all
-  await looks(guard, 10)
+  await sweepFor(guard, 250)
   t.equal(lines.length, 1, lines.join('\n'))
   t.match(
     lines[0],

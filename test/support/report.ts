@@ -15,6 +15,15 @@ export async function entryWhere(
   return found!
 }
 
+/** Sweeps for so long: for proofs that nothing happens meanwhile. */
+export async function sweepFor(guard: Guard, ms: number): Promise<void> {
+  const startedMs = performance.now()
+  await until(() => {
+    guard.sweep()
+    return performance.now() - startedMs >= ms
+  }, `${ms} ms are over`)
+}
+
 /** The accepted sockets, healthy ones included; those of clients in this process are not asked about. */
 export function inbound(guard: Guard): SocketReport[] {
   return guard.sweep({ all: true }).sockets.filter(({ direction }) => direction === 'inbound')
