@@ -7,6 +7,7 @@ import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { descriptorOf } from '../socket/fields.js'
 import { letGo, resetSocket, silenceUnheardRequest } from '../socket/closing.js'
+import { isHttp2, sessionOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
 
 export type KernelSettings = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive' | 'setUserTimeout'>
@@ -71,11 +72,11 @@ function carryOut(socket: Socket, deed: Deed): void {
   silenceUnheardRequest(socket)
   switch (deed) {
     case 'end':
-      socket.end()
+      endGently(socket)
       return
     case 'resume-end':
-      socket.resume()
-      socket.end()
+      if (!isHttp2(socket)) socket.resume()
+      endGently(socket)
       return
     case 'let-go':
       letGo(socket)
@@ -87,4 +88,11 @@ function carryOut(socket: Socket, deed: Deed): void {
       if (!resetSocket(socket)) socket.destroy()
       return
   }
+}
+
+/** A session that loses its connection without knowing of it fails, and that may be an `'error'` that nobody listens for. */
+function endGently(socket: Socket): void {
+  const session = sessionOn(socket)
+  if (session === null) socket.end()
+  else session.close()
 }

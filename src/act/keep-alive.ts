@@ -3,7 +3,8 @@
 import { EventEmitter } from 'node:events'
 import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
-import { clientRequestOf, descriptorOf, isHttp2, isKeepAliveOn, writeKeepAlive } from '../socket/fields.js'
+import { clientRequestOf, descriptorOf, isKeepAliveOn, writeKeepAlive } from '../socket/fields.js'
+import { isHttp2 } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
 
 type KernelTimes = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive'>

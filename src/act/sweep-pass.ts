@@ -16,6 +16,7 @@ import {
   readFacts,
 } from '../socket/fields.js'
 import type { Pairs } from '../pairs/pairs.js'
+import type { Http2Streams } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import type { Judge } from './apply.js'
@@ -28,6 +29,7 @@ export interface SweepHooks {
   now(): number
   turn(): number
   readonly pairs: Pairs
+  readonly streams: Http2Streams
   onFirstLook(record: SocketRecord): void
   forget(record: SocketRecord): void
 }
@@ -37,7 +39,7 @@ const SOCKETS_A_STEP = 32
 
 /** @param asksKernel false for a quick look that uses the kernel's last answers */
 export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
-  const { ledger, judge, probe, pairs } = hooks
+  const { ledger, judge, probe, pairs, streams } = hooks
   let cursor = ledger.size - 1
   let asked: SocketRecord[] = []
   let run: ProbeRun | null = null
@@ -72,9 +74,15 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       record.selfConnected = record.direction === 'outbound' && isSelfConnected(socket)
       hooks.onFirstLook(record)
     }
+    const session = streams.look(socket, bytesAccepted, hooks.now)
     const odd = isOdd(socket) || record.selfConnected || pairs.abandonmentOf(record) !== null
     if (!odd && hasBlockedOutput(socket)) {
       lookAtOutput(record)
+      return
+    }
+    if (!odd && session !== null && (session.held !== null || session.isClosed)) {
+      observe(record, null)
+      keepAddresses(record)
       return
     }
     if (!odd) {
@@ -139,6 +147,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
         disconnected,
         believedOf(record, disconnected),
         pairs.abandonmentOf(record),
+        streams.factsOf(socket),
       ),
       endedMs: endedMsOf(record),
       abandonedMs: pairs.leftOf(record)?.sinceMs ?? null,

@@ -9,6 +9,14 @@ export function readField(object: object, key: PropertyKey): unknown {
   }
 }
 
+/** What a library keeps under a symbol that it doesn't export. */
+export function bySymbol(object: object, description: string): unknown {
+  for (const symbol of Object.getOwnPropertySymbols(object)) {
+    if (symbol.description === description) return readField(object, symbol)
+  }
+  return undefined
+}
+
 /** `null` if it is no string, "unreadable" if reading throws. */
 export function readText(object: object, key: PropertyKey): string | null {
   try {

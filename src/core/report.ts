@@ -60,8 +60,11 @@ export interface Evidence {
   readonly probes: number | null
   readonly rttMs: number | null
   readonly keepAlive: 'off' | 'guard' | 'application'
-  /** Why output stays in this process: corked by the application, or an unfinished TLS handshake. */
-  readonly heldBack: 'corked' | 'handshake' | null
+  /**
+   * Why output stays in this process: corked by the application, an unfinished TLS handshake, or the peer's closed HTTP/2
+   * window where the connection would take more.
+   */
+  readonly heldBack: 'corked' | 'handshake' | 'window' | null
   /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
   readonly ifClosed: string | null
 }
@@ -86,9 +89,31 @@ export interface SocketReport {
   readonly owner: Owner
   /** The connection it is piped to or was opened for, if known. */
   readonly partner: PartnerReport | null
+  /** Of an HTTP/2 session that has not ended, else `null`. */
+  readonly streams: StreamsReport | null
   /** One sentence: what happened, since when, whose code, what to do. */
   readonly diagnosis: string
   readonly evidence: Evidence
+}
+
+export interface StreamsReport {
+  readonly open: number
+  /** `session.close()` was called, or the peer has said that it goes: no stream is added. */
+  readonly isClosed: boolean
+  /** 10 at the most. */
+  readonly oldest: readonly StreamReport[]
+}
+
+export interface StreamReport {
+  /** `null` of a stream that is still pending. */
+  readonly id: number | null
+  readonly method: string | null
+  /** Without its query; `null` where it isn't known. */
+  readonly path: string | null
+  /** Milliseconds since a sweep first met it; `null`: none has. */
+  readonly ageMs: number | null
+  readonly unreadBytes: number
+  readonly unsentBytes: number
 }
 
 export interface Usage {

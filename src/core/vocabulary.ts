@@ -75,7 +75,7 @@ export type EventType = (typeof EVENT_TYPES)[number]
 export const TIES = ['pipe', 'context'] as const
 export type Tie = (typeof TIES)[number]
 
-export const KINDS = ['tcp', 'tls', 'http', 'upgrade', 'connect', 'websocket', 'pipe'] as const
+export const KINDS = ['tcp', 'tls', 'http', 'h2', 'upgrade', 'connect', 'websocket', 'pipe'] as const
 export type Kind = (typeof KINDS)[number]
 
 /** `inbound`: accepted by a server here. `outbound`: opened from here. */

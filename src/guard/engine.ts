@@ -22,6 +22,7 @@ import { monotonicMs, setImmediate } from '../base/real-time.js'
 import { ReportSockets } from '../server/report-sockets.js'
 import { isDeath, isGivenUp, hearsErrors } from '../socket/failures.js'
 import { descriptorOf, isKeepAliveOn, isTcp } from '../socket/fields.js'
+import { Http2Streams } from '../socket/http2.js'
 import { applyPatches, serverPatch, serverPrototypes, socketPatches } from '../socket/patches.js'
 import { hintOf, type SocketRecord } from '../socket/record.js'
 import { createTracker, type Tracker } from '../socket/tracker.js'
@@ -49,6 +50,7 @@ export interface Estate {
   readonly announcer: Announcer
   readonly settings: Settings
   readonly routes: ToldRoutes
+  readonly streams: Http2Streams
   now(): number
   turn(): number
   nextId(): number
@@ -70,6 +72,7 @@ export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: So
     announcer: createAnnouncer(),
     settings: keepSettings(ledger, defaults, onPolicy),
     routes: new ToldRoutes(),
+    streams: new Http2Streams(),
     now: () => Math.trunc(monotonicMs() - startedMs) + 1,
     turn: createTurnCounter(),
     nextId: () => (lastId += 1),
@@ -80,10 +83,10 @@ export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: So
 
 /** Throws `SLG_ERR_MISSING_PEER` before anything is patched. */
 export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
-  const { ledger, announcer, settings, now, turn, nextId, runDetached, reportSockets, routes } = estate
+  const { ledger, announcer, settings, now, turn, nextId, runDetached, reportSockets, streams } = estate
   let isActive = true
   // The first step that can throw, before anything is patched.
-  const owners = startOwnerSensors(options, routes, {
+  const owners = startOwnerSensors(options, estate, {
     isActive: () => isActive,
     isActing: () => executor.isActing(),
     runDetached,
@@ -198,6 +201,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
           now,
           turn,
           pairs,
+          streams,
           onFirstLook,
           forget,
         },

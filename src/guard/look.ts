@@ -1,20 +1,25 @@
 /** One look for a report. Each question is asked once, and nothing is changed. */
 import { diagnose } from '../report/diagnose.js'
-import { phaseOf, type Facts } from '../judge/facts.js'
+import type { Socket } from 'node:net'
+import { phaseOf, type Facts, type SessionFacts } from '../judge/facts.js'
 import type { Trouble } from '../judge/lifecycle.js'
 import type { Condition } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
-import type { Evidence, PartnerName, PartnerReport, SocketReport } from '../core/report.js'
+import type { Evidence, PartnerName, PartnerReport, SocketReport, StreamsReport } from '../core/report.js'
+import { nameRequest } from '../owner/request-name.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
 import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
+import { requestOfStream, streamsOn } from '../socket/http2.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
+
+const MOST_STREAMS_SHOWN = 10
 
 type Described = Omit<SocketReport, 'diagnosis'> & { diagnosis: string }
 
@@ -56,7 +61,8 @@ export class Look {
     const disconnected = trouble !== null && trouble.deadTurn !== -1
     const kernel = believedOf(record, disconnected)
     const abandoned = this.pairs.abandonmentOf(record)
-    const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned)
+    const session = this.#sources.streams.factsOf(socket)
+    const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned, session)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
     // The upgrade request moved bytes too.
@@ -80,6 +86,7 @@ export class Look {
       owner,
       evidence: evidenceOf(record, facts, idleMs),
       partner: this.#partnerOf(record),
+      streams: session === null ? null : this.#streamsOf(socket, session),
       diagnosis: '',
     }
     described.diagnosis = diagnose(described, usageOf(record))
@@ -99,6 +106,27 @@ export class Look {
       return null
     const { site } = this.resolve(partner.record).owner
     return isNamed(site) ? site : null
+  }
+
+  #streamsOf(socket: Socket, { isClosed, openStreams: open }: SessionFacts): StreamsReport {
+    const { streams, routes } = this.#sources
+    const oldest = streamsOn(socket).slice(0, MOST_STREAMS_SHOWN)
+    return {
+      open,
+      isClosed,
+      oldest: oldest.map((stream) => {
+        const { method = null, path = null } = nameRequest(requestOfStream(stream), routes) ?? {}
+        const seenMs = streams.firstSeenMs(stream)
+        return {
+          id: stream.id ?? null,
+          method,
+          path,
+          ageMs: seenMs === null ? null : Math.round(this.nowMs - seenMs),
+          unreadBytes: stream.readableLength,
+          unsentBytes: stream.writableLength,
+        }
+      }),
+    }
   }
 
   #partnerOf(record: SocketRecord): PartnerReport | null {

@@ -1,4 +1,4 @@
-import type { Facts } from './facts.js'
+import type { Facts, SessionFacts } from './facts.js'
 import type { Condition, Sensor } from '../core/vocabulary.js'
 
 export interface Classification {
@@ -24,7 +24,19 @@ export function classify(facts: Facts, idle: boolean): Classification | null {
   if (blind?.isStall === false) return blind
   if (facts.reading && facts.selfConnected) return stuck('self-connected')
   // Output first: an application that can't send often pauses its input.
-  return facts.unsentBytes > 0 && idle ? stalled('write-stalled') : blind
+  const { session, kernel } = facts
+  if (facts.unsentBytes > 0 && idle)
+    // HTTP/2 does not read while its output is blocked, and Node up to 24 still says that it does.
+    return session !== null && kernel?.peerEnded === true
+      ? stuck('write-stalled', 'kernel')
+      : stalled('write-stalled')
+  return blind ?? (session !== null && idle ? classifySession(session) : null)
+}
+
+/** Other streams may go on, so this is never more than a stall. */
+function classifySession({ held, isClosed }: SessionFacts): Classification | null {
+  if (held !== null) return stalled('window-closed')
+  return isClosed ? stalled('fin-wait') : null
 }
 
 function stuck(condition: Condition, seenBy: Sensor = 'stream'): Classification {

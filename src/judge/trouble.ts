@@ -54,8 +54,10 @@ export interface Look {
 export function lookAt(previous: Trouble | null, observation: Observation, settleMs: number): Look {
   const { facts, nowMs, turn } = observation
   const state = previous ?? openTrouble(observation)
-  const moved = hasProgressed(state, facts)
-  const progressMs = moved ? nowMs : state.progressMs
+  const held = facts.session?.held ?? null
+  const movedMs = Math.min(held?.movedMs ?? nowMs, nowMs)
+  const moved = held === null ? hasProgressed(state, facts) : movedMs > state.progressMs
+  const progressMs = moved ? movedMs : state.progressMs
   // Idleness takes two looks.
   const isIdle = !moved && previous !== null && nowMs - state.restSinceMs >= settleMs
   const found = classify(facts, isIdle)
@@ -187,6 +189,8 @@ function beginningOf(
       return endedMs ?? nowMs
     case 'fin-wait':
     case 'closed-unread':
+      // A stall: nothing has ended yet.
+      if (facts.session !== null) return progressMs
       if (endedMs === null || (condition === 'closed-unread' && !facts.eofReceived)) return nowMs
       // Our FIN left with the last byte of output, which may have been long after `end()`.
       return isFirst ? endedMs : Math.max(endedMs, progressMs)

@@ -1,5 +1,6 @@
 // Names requests when somebody looks.
 import { readField, readText } from '../core/foreign.js'
+import { headersOf } from '../socket/http2.js'
 import type { RequestName } from '../socket/record.js'
 import { foldPath } from './site.js'
 
@@ -80,7 +81,7 @@ export class ToldRoutes {
 
 // `null` without a method: not an HTTP request.
 export function nameRequest(request: object, routes: ToldRoutes): RequestName | null {
-  const method = readText(request, 'method')
+  const method = readText(request, 'method') ?? readText(headersOf(request) ?? {}, ':method')
   if (method === null || method === '') return null
   return { method, path: pathOf(request), route: routes.of(request) || routeLeftBy(request, routes) }
 }
@@ -101,7 +102,8 @@ export function siteOfUpgrade({ path }: RequestName): string {
 }
 
 function pathOf(request: object): string {
-  return withoutQuery(readText(request, 'originalUrl') ?? readText(request, 'url') ?? '')
+  const path = readText(request, 'originalUrl') ?? readText(request, 'url')
+  return withoutQuery(path ?? readText(headersOf(request) ?? {}, ':path') ?? '')
 }
 
 // The route that Express and the like leave on the request. What lies above it comes from the real path.

@@ -1,15 +1,16 @@
 /** The one place that decides who owns a socket. Runs once for each look and changes nothing. */
-import { readField } from '../core/foreign.js'
+import { readField, readText } from '../core/foreign.js'
 import type { Endpoint, Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
 import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
+import { headersOf, isHttp2, requestOfStream, type Http2Streams } from '../socket/http2.js'
 import type { Addresses, RequestName, SocketRecord } from '../socket/record.js'
 import { isUnanswered } from '../socket/usage.js'
 import { valuesOf } from './context/source.js'
 import { Work } from './context/work.js'
 import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
 import type { PeerPorts } from './peer-ports.js'
-import { nameRequest, siteOfRequest, siteOfUpgrade, type ToldRoutes } from './request-name.js'
+import { nameRequest, siteOfRequest, siteOfUpgrade, withoutUser, type ToldRoutes } from './request-name.js'
 import { foldName } from './site.js'
 import type { StackOf, StackReading } from './stacks/recorder.js'
 
@@ -17,6 +18,7 @@ export interface OwnerSources {
   readonly routes: ToldRoutes
   readonly makers: Makers
   readonly ports: PeerPorts
+  readonly streams: Http2Streams
   readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
 
@@ -46,6 +48,7 @@ export function resolveOwner(
 function kindOf(record: SocketRecord): Kind {
   const { socket, direction, hint, addresses } = record
   if (hint !== null && hint.kind !== null) return hint.kind
+  if (isHttp2(socket)) return 'h2'
   if (direction === 'outbound' ? isInHttpUse(record) : isServedByHttp(socket)) return 'http'
   if (isTls(socket)) return 'tls'
   return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'
@@ -53,7 +56,7 @@ function kindOf(record: SocketRecord): Kind {
 
 function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sources: OwnerSources): Owner {
   const { label } = record
-  const request = requestHolding(record, sources.routes)
+  const request = requestHolding(record, sources)
   const isWaiting = record.hint !== null && isUnanswered(record.socket, record.hint)
   const stacks =
     sources.readStacks?.(record, request === null || isWaiting ? 'accepted' : 'touched') ?? NO_STACKS
@@ -67,9 +70,13 @@ function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sour
   }
 }
 
-export function requestHolding({ socket, hint }: SocketRecord, routes: ToldRoutes): RequestName | null {
+function requestHolding(
+  { socket, hint }: SocketRecord,
+  { routes, streams }: OwnerSources,
+): RequestName | null {
   if (hint !== null && hint.request !== null) return hint.request
-  const request = requestOn(socket)
+  const stream = streams.chief(socket)
+  const request = stream === null ? requestOn(socket) : requestOfStream(stream)
   return request === null ? null : nameRequest(request, routes)
 }
 
@@ -101,10 +108,20 @@ function ownOutbound(
           ? opener
           : `${opener} → ${peer}`,
     label: record.label,
-    request: request === null ? use.request : infoOf(request),
+    request: request === null ? (requestOverHttp2(record, sources) ?? use.request) : infoOf(request),
     context,
     ...shown(stacks),
   }
+}
+
+/** The request that an outgoing session is about. */
+function requestOverHttp2({ socket }: SocketRecord, { streams, routes }: OwnerSources): RequestInfo | null {
+  const stream = streams.chief(socket)
+  const request = stream === null ? null : nameRequest(stream, routes)
+  if (stream === null || request === null) return null
+  const headers = headersOf(stream) ?? {}
+  const origin = `${readText(headers, ':scheme') ?? ''}://${readText(headers, ':authority') ?? ''}`
+  return { ...infoOf(request), origin: withoutUser(origin) }
 }
 
 function tunnelOf(request: RequestInfo | null): string | null {

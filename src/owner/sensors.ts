@@ -22,7 +22,7 @@ import { Work } from './context/work.js'
 import { Openings } from './openings.js'
 import { Opener, type Maker } from './outgoing.js'
 import { PeerPorts } from './peer-ports.js'
-import { nameRequest, type ToldRoutes } from './request-name.js'
+import { nameRequest } from './request-name.js'
 import type { OwnerSources } from './resolve.js'
 import { Stacks } from './stacks/recorder.js'
 
@@ -50,7 +50,7 @@ export interface OwnerSensors {
 
 export function startOwnerSensors(
   options: Pick<ResolvedOptions, 'context' | 'stacks'>,
-  routes: ToldRoutes,
+  { routes, streams }: Pick<OwnerSources, 'routes' | 'streams'>,
   hooks: SensorHooks,
 ): OwnerSensors {
   const makers = new WeakMap<object, Maker>()
@@ -127,6 +127,7 @@ export function startOwnerSensors(
   return {
     sources: {
       routes,
+      streams,
       makers,
       ports,
       readStacks: stacks === null ? null : (record, which) => stacks.describe(record, which),

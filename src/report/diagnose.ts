@@ -3,7 +3,7 @@ import type { Owner, Usage, SocketReport } from '../core/report.js'
 import type { Condition, Kind, Verdict } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
-import { formatRequest } from './phrases.js'
+import { countStreams, formatRequest } from './phrases.js'
 import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
@@ -88,6 +88,7 @@ const NOUNS: Readonly<Record<Kind, string>> = {
   tcp: 'connection',
   tls: 'TLS connection',
   http: 'HTTP connection',
+  h2: 'HTTP/2 session',
   upgrade: 'upgraded connection',
   connect: 'tunnel',
   websocket: 'WebSocket',
@@ -128,10 +129,13 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
     case 'fin-unseen':
       return `the peer ended (seen ${since} ago), but nobody has read for ${idle}${unread === null ? '' : `: ${unread} wait before the end`}`
     case 'window-closed':
+      if (socket.streams !== null) return `nobody has read a stream for ${idle}: ${unread} of it wait here`
       return `nobody has read for ${idle}: ${waits('wait', 'what came waits')} in the receive buffer and may hold the peer up`
     case 'reset-unseen':
       return `the connection died (seen ${since} ago) and Node was not told: ${waits('are unread', 'only the descriptor is left')}`
     case 'fin-wait':
+      if (socket.streams !== null)
+        return `the application has closed the session, and nothing has moved for ${idle}: it waits for the end of ${countStreams(socket.streams.open)}`
       return `the application ended its side ${since} ago, and the end of the peer has not been seen`
     case 'write-stalled':
       return describeOutput(socket, idle, unsent)
@@ -146,16 +150,24 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
   }
 }
 
-function describeUnfinishedHandshake({ phase, kernelState }: Undiagnosed, unsent: string | null): string {
-  const hasPeerEnded = phase === 'closing' || phase === 'peer-ended' || kernelState === 'CLOSE_WAIT'
-  const who = hasPeerEnded ? 'the peer has ended, and the' : 'the'
+function hasPeerEnded({ phase, kernelState }: Undiagnosed): boolean {
+  return phase === 'closing' || phase === 'peer-ended' || kernelState === 'CLOSE_WAIT'
+}
+
+function describeUnfinishedHandshake(socket: Undiagnosed, unsent: string | null): string {
+  const who = hasPeerEnded(socket) ? 'the peer has ended, and the' : 'the'
   return `${who} TLS handshake was never finished: ${unsent ?? 'the output'} can't leave before that`
 }
 
 function describeOutput(socket: Undiagnosed, idle: string, unsent: string | null): string {
   const { phase, evidence } = socket
   if (evidence.heldBack === 'handshake') return describeUnfinishedHandshake(socket, unsent)
-  const ends = phase === 'open' ? 'the connection is open both ways' : 'the connection is ending'
+  if (evidence.heldBack === 'window')
+    return `for ${idle} the peer's HTTP/2 window has taken nothing: ${unsent ?? 'output'} of a stream is waiting`
+  const ends =
+    phase === 'open' && !hasPeerEnded(socket)
+      ? 'the connection is open both ways'
+      : 'the connection is ending'
   return evidence.heldBack === 'corked'
     ? `${ends}, but the application holds ${unsent ?? 'output'} back: socket.cork() and for ${idle} no socket.uncork()`
     : `${ends}, but no output has left for ${idle}${unsent === null ? '' : `: ${unsent} are waiting`}`
@@ -170,6 +182,7 @@ function describePeer({ condition, evidence }: Undiagnosed): string {
 }
 
 function remedyForStall(condition: Condition, socket: Undiagnosed): string {
+  if (socket.kind === 'h2') return remedyFor(condition, socket, UNUSED)
   if (condition !== 'window-closed') return remedyForOutput(socket)
   return 'Nothing to do if it is meant; else look for who has paused it, or at what it is piped to.'
 }
@@ -187,6 +200,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
   const { kind, owner } = socket
   if (isUnanswered(owner))
     return `Answer or destroy the socket in the '${kind}' listener also where nobody serves the target.`
+  if (kind === 'h2' && socket.evidence.heldBack !== 'handshake') return remedyForSession(condition, socket)
   switch (condition) {
     case 'eof-ignored':
       return remedyForIgnoredEnd(socket)
@@ -213,6 +227,24 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
     case 'abandoned':
       return 'Destroy both ends of a pair together: use stream.pipeline().'
   }
+}
+
+/**
+ * The methods of `session.socket` throw (ERR_HTTP2_NO_SOCKET_MANIPULATION). Both `close()` and `destroy()` end the connection, and
+ * wait for its output; only `destroy()`, and only of a session that was not closed before, then destroys it (lib/internal/http2/core.js
+ * `finishSessionClose`).
+ */
+function remedyForSession(condition: Condition, { direction, evidence, streams }: Undiagnosed): string {
+  if (condition === 'window-closed')
+    return 'Read the stream (stream.resume()) or give it up (stream.close(http2.constants.NGHTTP2_CANCEL)).'
+  if (condition === 'write-stalled' && evidence.heldBack !== 'window') {
+    const where =
+      direction === 'inbound' ? "the server's 'connection' event gave" : 'createConnection() returned'
+    return `Destroy the socket that ${where}: session.destroy() waits for the output too, and session.socket throws.`
+  }
+  return condition === 'write-stalled' && streams?.isClosed === false
+    ? 'Bound the wait: session.setTimeout(ms, () => session.destroy()).'
+    : 'Give the peer a limit: session.destroy(), or session.goaway() and session.destroy() some time later. What session.close() has closed waits for its peer for ever.'
 }
 
 const READ_ALL =

@@ -101,6 +101,10 @@ export function countSockets(count: number): string {
   return `${count === 0 ? 'no' : count} socket${count === 1 ? '' : 's'}`
 }
 
+export function countStreams(count: number): string {
+  return `${count === 0 ? 'no' : count} open stream${count === 1 ? '' : 's'}`
+}
+
 const NOTABLE_SHARE = 0.01
 const NOTABLE_USAGE = 0.5
 

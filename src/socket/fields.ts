@@ -16,11 +16,12 @@
 // - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true even if `'end'` is still to come
 import { Socket, type Server } from 'node:net'
 import { readField } from '../core/foreign.js'
-import type { Facts } from '../judge/facts.js'
+import type { Facts, SessionFacts } from '../judge/facts.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { Addresses, SocketRecord } from './record.js'
+import { isHttp2 } from './http2.js'
 import { pipeAt } from './target.js'
 import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
@@ -203,14 +204,6 @@ export function tcpHandleOf(socket: Socket): Handle | null | undefined {
   return isTls(socket) ? handle?._parent : handle
 }
 
-// Does an HTTP/2 session hold the socket (lib/internal/http2/core.js `Http2Session`)? It sits under a symbol,
-// or under the name "undefined": on Node 20.20 to 26.10 that file imports a symbol that is not exported.
-export function isHttp2(socket: Socket): boolean {
-  return (
-    'undefined' in socket || (symbolOf(socket, 'kBoundSession') ?? symbolOf(socket, 'session')) !== undefined
-  )
-}
-
 export function isKeepAliveKnownOff(socket: Socket): boolean {
   return keptKeepAlive(socket) === false
 }
@@ -312,9 +305,10 @@ export function readFacts(
   disconnected: boolean | null,
   kernel: KernelFacts | null,
   abandoned: Facts['abandoned'] = null,
+  session: SessionFacts | null = null,
 ): Facts {
   try {
-    return fieldFacts(socket, selfConnected, disconnected, kernel, abandoned)
+    return fieldFacts(socket, selfConnected, disconnected, kernel, abandoned, session)
   } catch {
     return { ...UNREADABLE, selfConnected, abandoned }
   }
@@ -337,6 +331,7 @@ const UNREADABLE: Facts = {
   bytesAccepted: 0,
   selfConnected: false,
   abandoned: null,
+  session: null,
   disconnected: null,
   kernel: null,
 }
@@ -348,6 +343,7 @@ function fieldFacts(
   disconnected: boolean | null,
   kernel: KernelFacts | null,
   abandoned: Facts['abandoned'],
+  session: SessionFacts | null,
 ): Facts {
   const fields = fieldsOf(socket)
   const handle = fields._handle ?? null
@@ -356,6 +352,8 @@ function fieldFacts(
   const writable = fields._writableState?.writable !== false
   const eofReceived = fields._readableState?.ended === true
   const reading = handle?.reading !== false
+  const held = session?.held ?? null
+  const unsentBytes = unsentIn(socket, queued) || (held?.unsentBytes ?? 0)
   return {
     connecting: socket.connecting,
     destroyed: socket.destroyed,
@@ -363,19 +361,25 @@ function fieldFacts(
     writable: writable && (socket.writable || socket.writableEnded),
     eofReceived: readable && eofReceived,
     eofConsumed: readable && socket.readableEnded,
-    localEnded: writable && socket.writableEnded,
+    localEnded: writable && (socket.writableEnded || isEnding(session, unsentBytes)),
     localFinished: writable && socket.writableFinished,
     reading,
     asked: reading || isAskedFor(socket),
-    unreadBytes: socket.readableLength,
-    unsentBytes: unsentIn(socket, queued),
+    unreadBytes: socket.readableLength + (held?.unreadBytes ?? 0),
+    unsentBytes,
     bytesRead: handle?.bytesRead ?? 0,
     bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
     selfConnected,
     abandoned,
+    session,
     disconnected,
     kernel,
   }
+}
+
+/** The application has closed the session, and nobody is served any more, or output keeps it from its end. */
+function isEnding(session: SessionFacts | null, unsentBytes: number): boolean {
+  return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
 }
 
 // Bytes still in this process. A stream counts a chunk as unsent until all of it is written, though the

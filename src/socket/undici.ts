@@ -1,7 +1,7 @@
 // What undici, and `fetch()` with it, keeps on a socket under symbols (lib/core/symbols.js,
 // lib/core/request.js, lib/dispatcher/client.js, as bundled in Node 20.20 to 26.10).
 import type { Socket } from 'node:net'
-import { readField } from '../core/foreign.js'
+import { bySymbol, readField } from '../core/foreign.js'
 
 export function undiciRequestOn(socket: Socket): object | null {
   const client = bySymbol(socket, 'client')
@@ -24,11 +24,4 @@ export function undiciBodyOn(socket: Socket): object | null {
   if (typeof handler !== 'object' || handler === null) return null
   const body = readField(handler, 'body') ?? readField(handler, 'res')
   return typeof body === 'object' ? body : null
-}
-
-function bySymbol(object: object, description: string): unknown {
-  for (const symbol of Object.getOwnPropertySymbols(object)) {
-    if (symbol.description === description) return (object as Record<symbol, unknown>)[symbol]
-  }
-  return undefined
 }

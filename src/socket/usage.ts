@@ -2,7 +2,8 @@ import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
-import { pipesOf, serverOf } from './fields.js'
+import { hasBlockedOutput, pipesOf, serverOf } from './fields.js'
+import { streamsOn } from './http2.js'
 import type { Hint, SocketRecord } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
@@ -30,7 +31,9 @@ const MOST_LISTENERS = 5
 /** Why output stays here. `secureConnecting` is true during the handshake (lib/internal/tls/wrap.js). */
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {
   if (Number(readField(socket, 'writableCorked')) > 0) return 'corked'
-  return readField(socket, 'secureConnecting') === true ? 'handshake' : null
+  if (readField(socket, 'secureConnecting') === true) return 'handshake'
+  const isWindow = !hasBlockedOutput(socket) && streamsOn(socket).some((stream) => stream.writableLength > 0)
+  return isWindow ? 'window' : null
 }
 
 /** `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */

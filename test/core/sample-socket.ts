@@ -36,6 +36,7 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
       ifClosed: null,
     },
     partner: null,
+    streams: null,
   } satisfies SocketReport
   return { ...socket, ...overrides } as SocketReport
 }

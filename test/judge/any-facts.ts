@@ -39,4 +39,11 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
   abandoned: fc.option(fc.constantFrom('for-nobody', 'waiting')),
   disconnected: fc.option(fc.boolean()),
   kernel: fc.option(anyKernel),
+  session: fc.option(
+    fc.record({
+      isClosed: fc.boolean(),
+      openStreams: fc.nat(3),
+      held: fc.option(fc.record({ unreadBytes: bytes, unsentBytes: bytes, movedMs: fc.nat(1e6) })),
+    }),
+  ),
 })

@@ -249,6 +249,7 @@ t.test('what is open and being read is no leak, whatever waits in the buffers', 
         disconnected: false,
         selfConnected: false,
         abandoned: null,
+        session: null,
       }
       return classify(facts, idle)?.isStall !== false
     }),

@@ -275,6 +275,8 @@ t.test('no age is in the future, and idle time is never more than was watched', 
         facts.unreadBytes < last.unreadBytes
       if (before === null || (hasMoved && !before.isClosed)) movedMs = nowMs
       last = facts
+      // A stream may stand still while its session moves bytes.
+      if (facts.session?.held) movedMs = Math.min(movedMs, facts.session.held.movedMs)
       return (
         after === null || (after.sinceMs <= nowMs && after.progressMs <= nowMs && after.progressMs >= movedMs)
       )

@@ -31,6 +31,7 @@ export const HEALTHY: Facts = Object.freeze({
   abandoned: null,
   disconnected: false,
   kernel: null,
+  session: null,
 })
 
 export const POLICY: JudgementPolicy = Object.freeze({

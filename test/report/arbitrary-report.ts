@@ -63,7 +63,7 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   probes: fc.option(count),
   rttMs: ageOrNull,
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
-  heldBack: fc.constantFrom('corked', 'handshake', null),
+  heldBack: fc.constantFrom('corked', 'handshake', 'window', null),
   ifClosed: fc.option(hostileText),
 })
 
@@ -107,6 +107,23 @@ export const arbitrarySocket: fc.Arbitrary<SocketReport> = fc.record({
   }),
   diagnosis: hostileText,
   evidence,
+  streams: fc.option(
+    fc.record({
+      open: count,
+      isClosed: fc.boolean(),
+      oldest: fc.array(
+        fc.record({
+          id: fc.option(count),
+          method: fc.option(hostileText),
+          path: fc.option(hostileText),
+          ageMs: ageOrNull,
+          unreadBytes: count,
+          unsentBytes: count,
+        }),
+        { maxLength: 2 },
+      ),
+    }),
+  ),
   partner: fc.option(
     fc.record({ ...partnerName, by: fc.constantFrom(...TIES), state: partnerState, sinceMs: ageOrNull }),
   ),

@@ -138,6 +138,7 @@ t.test('whose it is: kind, label, site and peer', async (t) => {
     tcp: 'Connection',
     tls: 'TLS connection',
     http: 'HTTP connection',
+    h2: 'HTTP/2 session',
     upgrade: 'Upgraded connection',
     connect: 'Tunnel',
     websocket: 'WebSocket',
@@ -294,7 +295,7 @@ t.test('every diagnosis says since when, whose and what to do, in words for peop
       }
     }
   }
-  t.equal(count, 11 * 7 * 2 * 8 * 3)
+  t.equal(count, (CONDITIONS.length + 1) * KINDS.length * 2 * VERDICTS.length * 3)
 })
 
 t.test('endpoints', async (t) => {

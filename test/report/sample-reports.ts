@@ -46,6 +46,7 @@ export function sampleSocket(
       "never ended its own side: call socket.end() when 'end' is emitted.",
     ...changes,
     partner: changes.partner ?? null,
+    streams: changes.streams ?? null,
     owner: { ...OWNER, ...changes.owner },
     evidence: { ...EVIDENCE, ...changes.evidence },
   }

@@ -1,0 +1,149 @@
+/**
+ * What `node:http2` keeps on a socket (lib/internal/http2/core.js, Node 20.20, 22.23, 24.21 and 26.10).
+ *
+ * `Http2Session` puts itself on its socket under the name "undefined", because that file imports a symbol that is not exported. When
+ * a session has come to its end, by `close()` or `destroy()`, the name stays and holds nothing: from then on the
+ * session can do nothing about the socket. Under `state` a session keeps its `streams` and `pendingStreams`, and
+ * a stream of the compatibility API has its Http2ServerRequest under `request`.
+ */
+import type { Socket } from 'node:net'
+import { bySymbol, readField } from '../core/foreign.js'
+import type { SessionFacts } from '../judge/facts.js'
+
+/** A socket of HTTP/2, also when its session has let go of it. */
+export function isHttp2(socket: Socket): boolean {
+  return (
+    'undefined' in socket || (bySymbol(socket, 'kBoundSession') ?? bySymbol(socket, 'session')) !== undefined
+  )
+}
+
+/** @returns `null` also where the session has let go of its socket */
+export function sessionOn(socket: Socket): Session | null {
+  const { undefined: session } = socket as { undefined?: Session | null }
+  return typeof session === 'object' ? session : null
+}
+
+export interface Session {
+  readonly closed: boolean
+  close(): void
+}
+
+export interface Http2Stream {
+  readonly id?: number
+  readonly closed: boolean
+  readonly readableLength: number
+  readonly writableLength: number
+}
+
+/** Of more streams on one session the oldest are looked at. */
+const MOST_STREAMS = 1000
+
+/** The oldest first. */
+export function streamsOn(socket: Socket): Http2Stream[] {
+  const session = sessionOn(socket)
+  const state = session === null ? undefined : bySymbol(session, 'state')
+  if (state === undefined) return []
+  const { streams, pendingStreams } = state as {
+    streams: Map<number, Http2Stream>
+    pendingStreams: Set<Http2Stream>
+  }
+  return [...streams.values(), ...pendingStreams].slice(0, MOST_STREAMS)
+}
+
+/** The request that an accepted stream carries, as the application has it: the stream itself where it listens for `'stream'`. */
+export function requestOfStream(stream: Http2Stream): object {
+  return (bySymbol(stream, 'request') as object | null | undefined) ?? stream
+}
+
+/** The headers with which a stream was opened from here; `null` for what is no such stream. */
+export function headersOf(stream: object): object | null {
+  const headers = readField(stream, 'sentHeaders')
+  return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
+}
+
+/** What the looks at a stream have seen. */
+interface Note {
+  readonly firstSeenMs: number
+  movedMs: number
+  unread: number
+  unsent: number
+  received: number
+  sent: number
+}
+
+/** Between two looks so many bytes may be frames that control the session: pings, window updates. */
+const CONTROL_BYTES = 128
+
+/** What is known of the streams of each session: a session may be busy while one of its streams stands still. */
+export class Http2Streams {
+  readonly #notes = new WeakMap<object, Note>()
+
+  /**
+   * To be called at each sweep.
+   *
+   * @param bytesAccepted what the kernel has accepted on a connection
+   */
+  look(socket: Socket, bytesAccepted: (socket: Socket) => number, now: () => number): SessionFacts | null {
+    const session = sessionOn(socket)
+    if (session === null) return null
+    const sent = bytesAccepted(socket)
+    const nowMs = now()
+    for (const stream of streamsOn(socket)) this.#lookAt(stream, sent, nowMs)
+    return this.factsOf(socket)
+  }
+
+  #lookAt(stream: Http2Stream, sent: number, nowMs: number): void {
+    const { readableLength: unread, writableLength: unsent } = stream
+    const received =
+      Number(readField((bySymbol(stream, 'kHandle') as object | undefined) ?? {}, 'bytesRead')) || 0
+    const note = this.#notes.get(stream)
+    if (note === undefined) {
+      this.#notes.set(stream, { firstSeenMs: nowMs, movedMs: nowMs, unread, unsent, received, sent })
+      return
+    }
+    const hasRead = received > note.received || unread < note.unread
+    const hasSent = unsent !== note.unsent || (unsent > 0 && sent - note.sent > CONTROL_BYTES)
+    Object.assign(note, { unread, unsent, received, sent })
+    if (hasRead || hasSent) note.movedMs = nowMs
+  }
+
+  /** As of the last look. */
+  factsOf(socket: Socket): SessionFacts | null {
+    const session = sessionOn(socket)
+    if (session === null) return null
+    const streams = streamsOn(socket)
+    const held = this.#heldLongest(streams)
+    const note = held === null ? undefined : this.#notes.get(held)
+    return {
+      isClosed: session.closed,
+      openStreams: streams.filter(({ closed }) => !closed).length,
+      held:
+        held === null || note === undefined
+          ? null
+          : { unreadBytes: held.readableLength, unsentBytes: held.writableLength, movedMs: note.movedMs },
+    }
+  }
+
+  #heldLongest(streams: readonly Http2Stream[]): Http2Stream | null {
+    let longest: Http2Stream | null = null
+    let sinceMs = Infinity
+    for (const stream of streams) {
+      const movedMs = this.#notes.get(stream)?.movedMs ?? Infinity
+      if (stream.readableLength + stream.writableLength === 0 || movedMs >= sinceMs) continue
+      longest = stream
+      sinceMs = movedMs
+    }
+    return longest
+  }
+
+  /** The stream that the connection is about: the one that has waited longest, or the only one. */
+  chief(socket: Socket): Http2Stream | null {
+    const streams = streamsOn(socket)
+    return this.#heldLongest(streams) ?? (streams.length === 1 ? streams[0]! : null)
+  }
+
+  /** @returns `null` for a stream that no sweep has met yet */
+  firstSeenMs(stream: Http2Stream): number | null {
+    return this.#notes.get(stream)?.firstSeenMs ?? null
+  }
+}

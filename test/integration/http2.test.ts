@@ -1,0 +1,257 @@
+/** HTTP/2: what the session keeps from Node's socket is told all the same, with a remedy that it allows; and each deed frees it. */
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import net from 'node:net'
+import t, { type Test } from 'tap'
+import { install, type Action, type Guard, type SocketReport } from '../../src/index.js'
+import { closeAfter } from '../support/close-after.js'
+import { listen, nextEvent } from '../support/events.js'
+import { until } from '../support/until.js'
+import { get, HELLO, HELLO_WIDE, SETTINGS, WIDE } from '../support/http2-frames.js'
+
+const QUICK = { graceMs: 400, sweepMs: 50, escalateMs: 50 } as const
+const BIG = Buffer.alloc(20_000_000)
+
+interface Scene {
+  /** The one that is to be told. */
+  readonly socket: net.Socket
+  readonly session: http2.Http2Session
+  /** What the application may be doing with it. */
+  readonly stream?: http2.Http2Stream
+}
+
+/** A peer that connects, says what it is to say, and takes what comes, or nothing. */
+async function clientOf(
+  t: Test,
+  guard: Guard,
+  port: number,
+  says: Buffer,
+  reads = true,
+): Promise<net.Socket> {
+  const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  t.teardown(() => client.destroy())
+  client.on('error', () => {})
+  if (reads) client.resume()
+  guard.exempt(client)
+  client.write(says)
+  return client
+}
+
+/** A server that greets, and takes what comes, or nothing. It never ends. */
+async function peerServer(t: Test, guard: Guard, says: Buffer, reads = true): Promise<number> {
+  const server = closeAfter(
+    t,
+    net.createServer({ allowHalfOpen: true }, (socket) => {
+      guard.exempt(socket)
+      socket.on('error', () => {}).write(says)
+      if (reads) socket.resume()
+    }),
+  )
+  return await listen(server)
+}
+
+/** What the server knows of one client. */
+async function accept(
+  t: Test,
+  guard: Guard,
+  says: Buffer,
+  options: {
+    reads?: boolean
+    listener?: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void
+  },
+): Promise<Scene & { readonly client: net.Socket }> {
+  const server = closeAfter(t, http2.createServer(options.listener))
+  const events = ['connection', 'session', ...(options.listener === undefined ? [] : ['stream'])]
+  const seen = Promise.all(events.map((event) => once(server, event)))
+  const client = await clientOf(t, guard, await listen(server), says, options.reads)
+  const [[socket], [session]] = (await seen) as unknown as [[net.Socket], [http2.ServerHttp2Session]]
+  return { socket, session, client }
+}
+
+async function open(t: Test, port: number): Promise<Scene & { readonly session: http2.ClientHttp2Session }> {
+  const socket = net.connect({ port, host: '127.0.0.1' })
+  const session = http2.connect(`http://127.0.0.1:${port}`, { createConnection: () => socket })
+  t.teardown(() => socket.destroy())
+  await once(session, 'remoteSettings')
+  return { socket, session }
+}
+
+const bigAnswer = (_request: unknown, response: http2.Http2ServerResponse): void => {
+  response.stream.on('error', () => {})
+  response.end(BIG)
+}
+
+interface Kind {
+  readonly make: (t: Test, guard: Guard) => Promise<Scene>
+  readonly told: Partial<SocketReport>
+  readonly says: RegExp
+  /** What the advice says, done. @returns what the verdict becomes; `undefined`: the connection is closed */
+  readonly advice?: (scene: Scene) => unknown
+  readonly skip?: string | false
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  'a session that the server has closed, of a client that stays': {
+    async make(t, guard) {
+      const scene = await accept(t, guard, HELLO, {})
+      scene.session.close()
+      return scene
+    },
+    told: { verdict: 'leaked', condition: 'fin-wait', direction: 'inbound', streams: null },
+    says: /session\.destroy\(\), or session\.goaway\(\) and session\.destroy\(\) some time later/,
+  },
+  'a session that the client has closed, of a server that stays': {
+    async make(t, guard) {
+      const scene = await open(t, await peerServer(t, guard, SETTINGS))
+      scene.session.close()
+      return scene
+    },
+    told: { verdict: 'leaked', condition: 'fin-wait', direction: 'outbound', streams: null },
+    says: /session\.destroy\(\), or session\.goaway\(\) and session\.destroy\(\) some time later/,
+  },
+  'a closed session whose stream nobody answers': {
+    async make(t, guard) {
+      const scene = await accept(t, guard, Buffer.concat([HELLO, get('/never?token=secret')]), {
+        listener() {},
+      })
+      scene.session.close()
+      return scene
+    },
+    told: { verdict: 'stalled', condition: 'fin-wait', direction: 'inbound' },
+    says: /GET \/never .*closed the session, and nothing has moved for .*: it waits for the end of 1 open stream\b/,
+  },
+  'output that the window of the peer does not take': {
+    make: (t, guard) => accept(t, guard, Buffer.concat([HELLO, get('/export')]), { listener: bigAnswer }),
+    told: { verdict: 'stalled', condition: 'write-stalled', phase: 'open' },
+    says: /GET \/export .*HTTP\/2 window .*19 MB .*session\.setTimeout\(ms, \(\) => session\.destroy\(\)\)/,
+    advice: ({ session }) => session.setTimeout(20, () => session.destroy()),
+  },
+  'output that the kernel of the peer does not take': {
+    make: (t, guard) =>
+      accept(t, guard, Buffer.concat([HELLO_WIDE, get('/export')]), { listener: bigAnswer, reads: false }),
+    told: { verdict: 'stalled', condition: 'write-stalled', phase: 'open' },
+    says: /GET \/export .*no output has left .*Destroy the socket that the server's 'connection' event gave/,
+    advice: ({ socket }) => socket.destroy(),
+  },
+  'output of a peer that has ended': {
+    async make(t, guard) {
+      const says = Buffer.concat([HELLO_WIDE, get('/export')])
+      const scene = await accept(t, guard, says, { listener: bigAnswer, reads: false })
+      scene.client.end()
+      return scene
+    },
+    told: { verdict: 'leaked', condition: 'write-stalled' },
+    says: /the connection is ending, but no output has left/,
+    advice: ({ socket }) => socket.destroy(),
+    skip: process.platform === 'linux' ? false : 'up to Node 24 only the kernel tells',
+  },
+  'a closed session whose upload nobody takes': {
+    async make(t, guard) {
+      const scene = await open(t, await peerServer(t, guard, WIDE, false))
+      const stream = scene.session.request({ ':method': 'POST', ':path': '/upload' })
+      stream.on('error', () => {}).write(BIG)
+      await until(() => scene.socket.bytesWritten > 10_000_000, 'the upload is under way')
+      stream.close()
+      scene.session.close()
+      return scene
+    },
+    told: { verdict: 'leaked', condition: 'write-stalled', direction: 'outbound' },
+    says: /\(POST http:\/\/127\.0\.0\.1:\d+\/upload\).*Destroy the socket that createConnection\(\) returned/,
+    advice: ({ socket }) => socket.destroy(),
+  },
+  'an answer that nobody reads': {
+    async make(t, guard) {
+      const server = closeAfter(t, http2.createServer(bigAnswer))
+      server.on('connection', (socket) => guard.exempt(socket))
+      const scene = await open(t, await listen(server))
+      const stream = scene.session.request({ ':path': '/export?key=secret' })
+      await once(stream, 'response')
+      return { ...scene, stream }
+    },
+    told: { verdict: 'stalled', condition: 'window-closed', direction: 'outbound', phase: 'open' },
+    says: /\(GET http:\/\/127\.0\.0\.1:\d+\/export\): nobody has read a stream for .*: 64 KB .*stream\.resume\(\)/,
+    advice: ({ stream }) => stream!.close(http2.constants.NGHTTP2_CANCEL),
+  },
+  'a request body that nobody reads': {
+    async make(t, guard) {
+      const server = closeAfter(
+        t,
+        http2.createServer(() => {}),
+      )
+      const seen = Promise.all([once(server, 'connection'), once(server, 'session'), once(server, 'stream')])
+      const { socket: client, session: peer } = await open(t, await listen(server))
+      guard.exempt(client)
+      peer.on('error', () => {})
+      const upload = peer.request({ ':method': 'POST', ':path': '/upload' })
+      upload.on('error', () => {}).write(BIG)
+      const [[socket], [session], [stream]] = (await seen) as [
+        [net.Socket],
+        [http2.ServerHttp2Session],
+        [http2.ServerHttp2Stream],
+      ]
+      return { socket, session, stream }
+    },
+    told: { verdict: 'stalled', condition: 'window-closed', direction: 'inbound', phase: 'open' },
+    says: /of POST \/upload from .*nobody has read a stream for /,
+    advice: ({ stream }) => stream!.resume(),
+  },
+}
+
+/** What a session's own socket answers with an error. */
+const THROWS = /session\.socket\.|socket\.(?:destroy|end|resume|pause|read|write|setKeepAlive|reset\w*)\(/
+
+async function tellOf(guard: Guard, verdict: SocketReport['verdict'] | undefined): Promise<SocketReport> {
+  return (await nextEvent(guard, verdict === 'leaked' ? 'leaked' : 'stalled')).socket
+}
+
+for (const [name, { make, told, says, advice, skip = false }] of Object.entries(KINDS)) {
+  t.test(name, { skip }, async (t) => {
+    using guard = install({ ...QUICK })
+    const next = tellOf(guard, told.verdict)
+    const scene = await make(t, guard)
+    const entry = await next
+    t.match(entry, { kind: 'h2', ...told })
+    t.match(entry.diagnosis, /HTTP\/2 session/)
+    t.match(entry.diagnosis, says)
+    t.notMatch(entry.diagnosis, THROWS)
+    t.notMatch(JSON.stringify(guard.snapshot()), /secret/, 'no query')
+    const { totals } = guard.snapshot()
+    t.equal(totals.leaked + totals.stalled, 1, 'and nothing else is')
+    if (advice === undefined) return
+    advice(scene)
+    await until(() => {
+      const { leaked, stalled } = guard.snapshot().totals
+      return scene.socket.destroyed || leaked + stalled === 0
+    }, 'the advice works')
+  })
+
+  for (const action of ['end', 'destroy', 'reset'] as const) {
+    t.test(`${name}: ${action} frees it, and raises no error`, { skip }, async (t) => {
+      using guard = install({ ...QUICK, action, stalled: { action } })
+      const { socket } = await make(t, guard)
+      if (!socket.destroyed) await once(socket, 'close')
+      t.equal((socket as { _handle?: unknown })._handle, null)
+      t.match(guard.snapshot().totals, { reclaimed: 1 })
+    })
+  }
+}
+
+t.test('what the sessions that closed by themselves leave behind is nothing', async (t) => {
+  using guard = install(QUICK)
+  const events: Action[] = []
+  guard.subscribe(({ type }) => events.push(type as Action))
+  const server = closeAfter(
+    t,
+    http2.createServer((_request, response) => response.end('hello')),
+  )
+  const { session, socket } = await open(t, await listen(server))
+  const stream = session.request({ ':path': '/hello' }).resume()
+  await once(stream, 'close')
+  guard.sweep()
+  const [entry] = guard.snapshot({ all: true }).sockets.filter(({ direction }) => direction === 'outbound')
+  t.match(entry, { kind: 'h2', verdict: 'none', streams: { open: 0, isClosed: false, oldest: [] } })
+  session.close()
+  await once(socket, 'close')
+  guard.sweep()
+  t.same(events, [])
+})
