@@ -12,6 +12,16 @@ export interface Pass {
   step(): boolean
 }
 
+export function inTurn(first: Pass, second: Pass): Pass {
+  let isFirst = true
+  return {
+    step() {
+      if (isFirst && !first.step()) isFirst = false
+      return isFirst || second.step()
+    },
+  }
+}
+
 export interface SweeperHooks {
   readonly runDetached: RunDetached
   begin(asksKernel: boolean): Pass

@@ -67,6 +67,22 @@ export interface Evidence {
   readonly heldBack: 'corked' | 'handshake' | 'window' | null
   /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
   readonly ifClosed: string | null
+  /** What a connection that is open both ways waits for; `null` where that is nothing, or not known. */
+  readonly waits: Waits | null
+}
+
+/**
+ * `answer`: for the answer to a request. `end`: for the application to end the request that it makes. `reader`: what has come for
+ * a request is read by nobody. `use`: no byte has ever moved.
+ */
+export type WaitsFor = 'answer' | 'end' | 'reader' | 'use'
+
+export interface Waits {
+  readonly for: WaitsFor
+  /** For so long at least: what is not heard is known from the first sweep that saw it. */
+  readonly ms: number
+  /** Bytes of the body that have come and are unread. */
+  readonly unreadBytes: number
 }
 
 export interface SocketReport {
@@ -165,6 +181,75 @@ export interface HealedSite {
   readonly healedMs: number
 }
 
+/** Who has waited for a grace or longer. A suspect, leaked, stalled or exempt socket counts in `count` alone. */
+export interface CensusCounts {
+  /** Open connections, whatever their verdict. */
+  readonly count: number
+  /** Requests without a byte of an answer, or that were never ended. */
+  readonly unanswered: number
+  readonly longestUnansweredMs: number
+  /** Answers that nobody reads. */
+  readonly unread: number
+  readonly longestUnreadMs: number
+  /** No byte has ever moved. */
+  readonly unused: number
+  readonly longestUnusedMs: number
+}
+
+/** The open connections of one site and direction. */
+export interface CensusSite extends CensusCounts {
+  readonly site: string
+  readonly direction: Direction
+  /** Age of the oldest. */
+  readonly oldestMs: number
+  /** Milliseconds since a byte moved on any of them, as far as was observed. */
+  readonly idleMs: number
+  /** Over the last 15 minutes, and the last day; `null` until watched for long enough. */
+  readonly growthPerMinute: number | null
+  readonly growthPerHour: number | null
+  /** The outgoing requests that wait, most first, 3 at most. */
+  readonly requests: readonly RequestCount[]
+  /** Only grew, over all of that time. */
+  readonly growing: boolean
+  /** Milliseconds to the descriptor limit at that growth; `null` if not in sight. */
+  readonly limitReachedInMs: number | null
+  /** What is known of them, and what to do: one line. */
+  readonly line: string
+}
+
+/** Requests without their ids: `GET /item/:id`. */
+export interface RequestCount {
+  readonly site: string
+  readonly count: number
+}
+
+/** HTTP clients of one origin that have no connection for the requests that queue. */
+export interface HttpClientReport {
+  readonly origin: string
+  readonly library: 'node:http' | 'undici'
+  readonly busy: number
+  readonly free: number
+  /** Requests that wait for a connection. */
+  readonly queued: number
+  readonly longestQueuedMs: number
+  /** The requests that keep the connections busy, most first, 3 at most. */
+  readonly busyWith: readonly RequestCount[]
+  /** What is known of them, and what to do: one line. */
+  readonly line: string
+}
+
+export interface CensusReport {
+  /** `null` until the first one. */
+  readonly ageMs: number | null
+  readonly inbound: CensusCounts
+  readonly outbound: CensusCounts
+  readonly growingSites: number
+  /** Sites that grow or wait; all of them if asked for. */
+  readonly sites: readonly CensusSite[]
+  /** Those with requests that have queued for a grace or longer. */
+  readonly clients: readonly HttpClientReport[]
+}
+
 /** `tracked`, `suspect`, `leaked`, `stalled` and `exempt` are current; the others count since the start. */
 export interface Totals {
   readonly tracked: number
@@ -199,6 +284,8 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets the guard does not track; `null` if unknown or not counted yet. */
   readonly orphans: OrphansReport | null
+  /** Connections that are open both ways and perhaps forgotten. */
+  readonly census: CensusReport
   readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`, without empty ones. */
   readonly conditions: readonly ConditionCount[]

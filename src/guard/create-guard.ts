@@ -105,6 +105,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         kernel: { probe: engine.probe.name, reason: engine.probe.reason },
         // It may arm a timer.
         gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
+        census: engine.census.report(at),
         lint: lintForReport(),
         tracked: ledger.size,
         counts: ledger.counts,
@@ -134,7 +135,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     },
     snapshot,
     sweep(query) {
-      if (installed) estate.runDetached(engine.sweeper.sweepNow)
+      if (installed) estate.runDetached(engine.sweep)
       return snapshot(query, installed)
     },
     report(query) {

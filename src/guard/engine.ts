@@ -5,8 +5,9 @@ import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createExecutor } from '../act/executor.js'
 import { createJudge } from '../act/apply.js'
 import { beginSweepPass } from '../act/sweep-pass.js'
-import { startSweeper, type Sweeper } from '../act/sweeper.js'
+import { inTurn, startSweeper, type Sweeper } from '../act/sweeper.js'
 import { keepBooks, type Bookkeeping } from './bookkeeping.js'
+import { createCensus, type CensusTaker } from './census.js'
 import { Ledger } from '../core/ledger.js'
 import type { Action } from '../core/vocabulary.js'
 import { createDetached, type RunDetached } from '../base/detached.js'
@@ -26,6 +27,7 @@ import { Http2Streams } from '../socket/http2.js'
 import { applyPatches, serverPatch, serverPrototypes, socketPatches } from '../socket/patches.js'
 import { hintOf, type SocketRecord } from '../socket/record.js'
 import { createTracker, type Tracker } from '../socket/tracker.js'
+import { WaitClock } from '../socket/waits.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import { Look } from './look.js'
 import { keepSettings, type Settings } from './settings.js'
@@ -35,8 +37,11 @@ export interface Engine {
   readonly tracker: Tracker
   readonly sweeper: Sweeper
   readonly books: Bookkeeping
+  readonly census: CensusTaker
   readonly owners: OwnerSensors
   look(): Look
+  /** Looks at every socket and takes a census, in one go. */
+  sweep(): void
   reclaim(record: SocketRecord, action: Action): void
   onPolicy(policy: SocketPolicy): void
   /** The sockets stay in the ledger. */
@@ -107,6 +112,9 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     onFailure: (error) => fail('observing a pipe', error),
   })
   pairs.onPolicy(options)
+  const waits = new WaitClock()
+  const census = createCensus(ledger, options.graceMs, waits)
+  let isCensusWanted = false
   let shortestGraceMs = shortestGrace(options)
   let urgentMs = Infinity
 
@@ -115,7 +123,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   }
 
   function look(): Look {
-    return new Look(now(), owners.sources, pairs)
+    return new Look(now(), owners.sources, pairs, waits)
   }
 
   const judge = createJudge({
@@ -192,21 +200,12 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   })
   const sweeper = startSweeper({
     runDetached,
-    begin: (asksKernel) =>
-      beginSweepPass(
-        {
-          ledger,
-          judge,
-          probe,
-          now,
-          turn,
-          pairs,
-          streams,
-          onFirstLook,
-          forget,
-        },
-        asksKernel,
-      ),
+    begin(asksKernel) {
+      const hooks = { ledger, judge, probe, now, turn, pairs, streams, onFirstLook, forget }
+      const sweep = beginSweepPass(hooks, asksKernel)
+      const counts = asksKernel && (isCensusWanted || census.isDue(now()))
+      return counts ? inTurn(sweep, census.begin(look())) : sweep
+    },
     nextDelayMs: takeSweepDelayMs,
     onStall(blockedMs) {
       books.onStall(blockedMs)
@@ -259,8 +258,14 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     tracker,
     sweeper,
     books,
+    census,
     owners,
     look,
+    sweep() {
+      isCensusWanted = true
+      sweeper.sweepNow()
+      isCensusWanted = false
+    },
     reclaim,
     onPolicy(policy) {
       pairs.onPolicy(policy)

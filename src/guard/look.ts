@@ -7,17 +7,25 @@ import type { Condition } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
-import type { Evidence, PartnerName, PartnerReport, SocketReport, StreamsReport } from '../core/report.js'
+import type {
+  Evidence,
+  PartnerName,
+  PartnerReport,
+  SocketReport,
+  StreamsReport,
+  Waits,
+} from '../core/report.js'
 import { nameRequest } from '../owner/request-name.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
-import { addressesOf, isKeepAliveOn, readFacts } from '../socket/fields.js'
+import { addressesOf, bytesMoved, isKeepAliveOn, readFacts } from '../socket/fields.js'
 import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
 import { requestOfStream, streamsOn } from '../socket/http2.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { SocketRecord } from '../socket/record.js'
+import { waitOf, type WaitClock } from '../socket/waits.js'
 
 const MOST_STREAMS_SHOWN = 10
 
@@ -27,13 +35,15 @@ export class Look {
   readonly nowMs: number
   readonly pairs: Pairs
   readonly #sources: OwnerSources
+  readonly #waits: WaitClock
   readonly #resolved = new Map<SocketRecord, Resolved>()
   #ties: Ties | null = null
 
-  constructor(nowMs: number, sources: OwnerSources, pairs: Pairs) {
+  constructor(nowMs: number, sources: OwnerSources, pairs: Pairs, waits: WaitClock) {
     this.nowMs = nowMs
     this.#sources = sources
     this.pairs = pairs
+    this.#waits = waits
   }
 
   ties(): Ties {
@@ -43,10 +53,15 @@ export class Look {
   resolve(record: SocketRecord): Resolved {
     let resolved = this.#resolved.get(record)
     if (resolved === undefined) {
-      resolved = resolveOwner(record, addressesOf(record), this.#sources, () => this.#siteServed(record))
+      resolved = resolveOwner(record, this.#sources, () => this.#siteServed(record))
       this.#resolved.set(record, resolved)
     }
     return resolved
+  }
+
+  /** The site without its partner's name, which would take a look at all the others. */
+  siteAlone(record: SocketRecord): string {
+    return resolveOwner(record, this.#sources, () => null).owner.site
   }
 
   /** The partner's name, which outlives its record. */
@@ -65,9 +80,7 @@ export class Look {
     const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned, session)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
-    // The upgrade request moved bytes too.
-    const movedMs = trouble?.progressMs ?? Math.max(record.firstSeenMs, record.hint?.handedOverMs ?? 0)
-    const idleMs = Math.round(nowMs - movedMs)
+    const idleMs = Math.round(nowMs - (trouble?.progressMs ?? lastMovedMs(record, nowMs)))
     const described: Described = {
       id: record.id,
       direction: record.direction,
@@ -84,13 +97,19 @@ export class Look {
       unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
       unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
       owner,
-      evidence: evidenceOf(record, facts, idleMs),
+      evidence: evidenceOf(record, facts, idleMs, this.#waitsOf(record)),
       partner: this.#partnerOf(record),
       streams: session === null ? null : this.#streamsOf(socket, session),
       diagnosis: '',
     }
     described.diagnosis = diagnose(described, usageOf(record))
     return described
+  }
+
+  #waitsOf(record: SocketRecord): Waits | null {
+    const wait = waitOf(record)
+    if (wait === null) return null
+    return { for: wait.for, ms: this.#waits.msOf(wait, this.nowMs), unreadBytes: wait.unreadBytes }
   }
 
   /** The request or upgrade an outgoing connection is piped to or from; `null` for a shared one. */
@@ -160,7 +179,7 @@ export function conditionOf(trouble: Trouble | null, unsettled: boolean): Condit
   return trouble.condition
 }
 
-function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidence {
+function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: Waits | null): Evidence {
   const { disconnected } = facts
   const kernel = withoutStart(facts)
   const keepAlive = isKeepAliveOn(record.socket) ? 'application' : record.probes === null ? 'off' : 'guard'
@@ -177,7 +196,18 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number): Evidenc
     keepAlive,
     heldBack: heldBackBy(record.socket),
     ifClosed: describeClosing(record.socket),
+    waits,
   }
+}
+
+/** Of a healthy connection: what has moved since the last census counts as now. */
+function lastMovedMs(
+  { socket, bytesMoved: before, movedMs, firstSeenMs, hint }: SocketRecord,
+  nowMs: number,
+): number {
+  const isStill = (bytesMoved(socket) | 0) === before
+  // The upgrade request moved bytes too.
+  return isStill ? Math.max(movedMs, firstSeenMs, hint?.handedOverMs ?? 0) : nowMs
 }
 
 /** The kernel counts both ages from the handshake, also if no byte moved. */

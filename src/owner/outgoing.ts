@@ -2,7 +2,7 @@
 import { readField, readText } from '../core/foreign.js'
 import type { RequestInfo } from '../core/report.js'
 import { bytesMoved, clientRequestOf, isHeldByAgent, isTls } from '../socket/fields.js'
-import { isHeldByUndici, undiciRequestOn } from '../socket/undici.js'
+import { requestRunningOn, undiciClientOn, undiciRequestOn } from '../socket/undici.js'
 import type { SocketRecord } from '../socket/record.js'
 import type { Context } from './context/source.js'
 import { Work } from './context/work.js'
@@ -48,9 +48,10 @@ export function outgoingUseOf(record: SocketRecord, makers: Makers): OutgoingUse
     const origin = `${isTls(socket) ? 'https' : 'http'}://${hostOf(message)}`
     return useOf(message, origin, makers, isFirst ? openerOf(record) : null)
   }
-  const fetched = undiciRequestOn(socket)
+  const client = undiciClientOn(socket)
+  const fetched = client === null ? null : requestRunningOn(client)
   if (fetched !== null) return useOf(fetched, originOf(fetched), makers, null)
-  if (isHeldByAgent(socket) || isHeldByUndici(socket)) return IDLE
+  if (isHeldByAgent(socket) || client !== null) return IDLE
   return { message: null, request: null, context: openerOf(record), stack: 'created' }
 }
 
@@ -62,7 +63,7 @@ function useOf(message: object, origin: string, makers: Makers, opener: Context 
   return { message, request, ...maker }
 }
 
-function nameOutgoing(message: object, origin: string): RequestInfo | null {
+export function nameOutgoing(message: object, origin: string): RequestInfo | null {
   const method = readText(message, 'method')
   const path = readText(message, 'path')
   if (method === null || path === null) return null
@@ -74,7 +75,7 @@ function nameOutgoing(message: object, origin: string): RequestInfo | null {
 }
 
 /** The Host header, which has the port unless it is the default one. */
-function hostOf(message: object): string {
+export function hostOf(message: object): string {
   try {
     const header = (message as { getHeader?(name: string): unknown }).getHeader?.('host')
     if (typeof header === 'string') return header

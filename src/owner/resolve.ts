@@ -1,10 +1,17 @@
 /** The one place that decides who owns a socket. Runs once for each look and changes nothing. */
 import { readField, readText } from '../core/foreign.js'
-import type { Endpoint, Owner, RequestInfo } from '../core/report.js'
+import type { Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
-import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
+import {
+  addressOf,
+  isServedByHttp,
+  isTcp,
+  isTls,
+  listeningDescriptorOf,
+  requestOn,
+} from '../socket/fields.js'
 import { headersOf, isHttp2, requestOfStream, type Http2Streams } from '../socket/http2.js'
-import type { Addresses, RequestName, SocketRecord } from '../socket/record.js'
+import type { RequestName, SocketRecord } from '../socket/record.js'
 import { isUnanswered } from '../socket/usage.js'
 import { valuesOf } from './context/source.js'
 import { Work } from './context/work.js'
@@ -33,15 +40,12 @@ const NO_STACKS: StackReading = { stack: null, site: null }
 /** `served`: the site of an accepted connection piped to or from this outgoing one, or `null`. */
 export function resolveOwner(
   record: SocketRecord,
-  addresses: Addresses,
   sources: OwnerSources,
   served: () => string | null,
 ): Resolved {
   const kind = kindOf(record)
   const owner =
-    record.direction === 'inbound'
-      ? ownInbound(record, kind, addresses, sources)
-      : ownOutbound(record, addresses, sources, served)
+    record.direction === 'inbound' ? ownInbound(record, kind, sources) : ownOutbound(record, sources, served)
   return { kind, owner }
 }
 
@@ -54,15 +58,15 @@ function kindOf(record: SocketRecord): Kind {
   return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'
 }
 
-function ownInbound(record: SocketRecord, kind: Kind, { local }: Addresses, sources: OwnerSources): Owner {
+function ownInbound(record: SocketRecord, kind: Kind, sources: OwnerSources): Owner {
   const { label } = record
   const request = requestHolding(record, sources)
   const isWaiting = record.hint !== null && isUnanswered(record.socket, record.hint)
   const stacks =
     sources.readStacks?.(record, request === null || isWaiting ? 'accepted' : 'touched') ?? NO_STACKS
-  const place = nameListener(record, local, sources.ports)
   return {
-    site: request === null ? (stacks.site ?? place) : siteOfInbound(kind, request),
+    site:
+      request === null ? (stacks.site ?? nameListener(record, sources.ports)) : siteOfInbound(kind, request),
     label,
     request: request === null ? null : infoOf(request),
     context: contextOf(record),
@@ -84,12 +88,7 @@ function siteOfInbound(kind: Kind, request: RequestName): string {
   return kind === 'upgrade' || kind === 'websocket' ? siteOfUpgrade(request) : siteOfRequest(request)
 }
 
-function ownOutbound(
-  record: SocketRecord,
-  { remote }: Addresses,
-  sources: OwnerSources,
-  served: () => string | null,
-): Owner {
+function ownOutbound(record: SocketRecord, sources: OwnerSources, served: () => string | null): Owner {
   const use = outgoingUseOf(record, sources.makers)
   const stacks = sources.readStacks?.(record, use.stack) ?? NO_STACKS
   const context = { ...valuesOf(use.context), ...contextOf(record) }
@@ -97,6 +96,7 @@ function ownOutbound(
   const worker = use.context instanceof Work ? use.context.site() : foldName(context['request'] ?? '')
   const opener =
     request === null ? worker || served() || tunnelOf(use.request) || stacks.site : siteOfRequest(request)
+  const remote = addressOf(record, 'remote')
   const peer = remote === null ? null : sources.ports.name(remote)
   return {
     site:
@@ -128,7 +128,8 @@ function tunnelOf(request: RequestInfo | null): string | null {
   return request?.method === 'CONNECT' ? `CONNECT ${request.path}` : null
 }
 
-function nameListener(record: SocketRecord, local: Endpoint | null, ports: PeerPorts): string {
+function nameListener(record: SocketRecord, ports: PeerPorts): string {
+  const local = addressOf(record, 'local')
   if (local !== null)
     return `listener ${local.port === null ? local.address : ports.name({ ...local, address: '' })}`
   // It listens on an inherited descriptor, as under systemd.

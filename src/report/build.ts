@@ -12,6 +12,7 @@ import {
   type SnapshotQuery,
   type SocketReport,
 } from '../core/report.js'
+import { buildCensus, type Census } from './census.js'
 import { portsHeld } from './ports.js'
 import { CONDITIONS, type Condition, type Direction, type EventType } from '../core/vocabulary.js'
 import type { Verdict } from '../core/vocabulary.js'
@@ -46,6 +47,7 @@ export interface SnapshotParts {
   readonly process: Report['process']
   readonly kernel: Report['kernel']
   readonly gathered: Gathered
+  readonly census: Census
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
@@ -78,6 +80,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
       exempt: sumOf(conditions, 'exempt'),
     },
     ...kept,
+    census: buildCensus(parts.census, kept.descriptors, query, limit),
     ...(parts.lint === null ? {} : { lint: parts.lint }),
     ports: portsHeld(parts.rows),
     conditions,

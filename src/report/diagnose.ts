@@ -1,5 +1,5 @@
 /** One sentence for each socket: what happened, since when, whose code, what to do. */
-import type { Owner, Usage, SocketReport } from '../core/report.js'
+import type { Owner, Usage, SocketReport, Waits } from '../core/report.js'
 import type { Condition, Kind, Verdict } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import { formatEndpoint } from '../core/endpoint.js'
@@ -30,10 +30,33 @@ const CALM: Readonly<Partial<Record<Verdict, string>>> = {
 }
 
 function describeCalm(socket: Undiagnosed, usage: Usage): string {
-  const { verdict, phase, owner, idleMs } = socket
-  if (CALM[verdict] === undefined && isUnanswered(owner))
+  const { verdict, phase, owner, idleMs, evidence } = socket
+  const calm = CALM[verdict]
+  if (calm !== undefined) return `${calm}. Nothing to do.`
+  if (isUnanswered(owner))
     return `${phase}, and ${describeUnanswered(socket, ` for ${formatDuration(idleMs)}`, usage)}.`
-  return `${CALM[verdict] ?? `healthy (${phase})`}. Nothing to do.`
+  if (evidence.waits !== null) return `open on both sides; ${describeWaits(socket, evidence.waits)}`
+  if (phase !== 'open') return `healthy (${phase}). Nothing to do.`
+  const idle = idleMs < 1000 ? 'in use' : `no byte has moved for ${formatDuration(idleMs)}`
+  return `open on both sides, ${idle}. Nothing to do.`
+}
+
+/** Not yet a fault: what helps, should it last. */
+function describeWaits(socket: Undiagnosed, { for: what, ms, unreadBytes }: Waits): string {
+  const time = formatDuration(ms)
+  const unread = unreadBytes > 0 ? formatBytes(unreadBytes) : null
+  switch (what) {
+    case 'answer':
+      return socket.direction === 'inbound'
+        ? `nobody has answered its request for ${time}${unread === null ? '' : `, and ${unread} of its body are unread`}. If that lasts, look for a way through the handler that never answers.`
+        : `its request has waited ${time} for an answer. Bound the wait: request.setTimeout(), or signal: AbortSignal.timeout().`
+    case 'end':
+      return `its request was not ended, and has not moved for ${time}. Call request.end().`
+    case 'reader':
+      return `nobody has read the ${unread ?? 'end'} of its answer for ${time}, which keeps the connection busy. ${remedyForUnread({ ...socket, kind: 'http' }, UNUSED)}`
+    case 'use':
+      return `no byte has ever moved on it, for ${time}. Close what nobody uses.`
+  }
 }
 
 /** Who should have answered: an upstream that is asked for it, or the listeners of the server. */

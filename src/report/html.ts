@@ -2,6 +2,7 @@
 // and script by hash. The script only announces changes.
 import { formatDuration } from '../core/format.js'
 import type {
+  CensusReport,
   HealedSite,
   PairReport,
   PortsReport,
@@ -29,6 +30,7 @@ import {
   formatRequest,
   formatWaiting,
   isRecovered,
+  MOST_CENSUS_LINES,
   MOST_PAIRS,
   MOST_PEERS,
   nameEndpoint,
@@ -66,6 +68,7 @@ ${renderBanner(shown, query)}
 ${renderHeadline(shown, mood)}
 ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
+${renderCensus(shown.census)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
 `.source
   if (report.sockets.length === 0) {
@@ -240,6 +243,18 @@ function renderPairs(pairs: readonly PairReport[]): Markup {
 <p class="intro">A client and the upstream that is asked for it, of which one has gone or is stuck.</p>
 <ul class="pairs">${pairs.slice(0, MOST_PAIRS).map(({ line }) => markup`<li>${line}</li>`)}</ul>
 ${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'pair' : 'pairs'}.</p>`}
+</section>`
+}
+
+function renderCensus({ clients, sites }: CensusReport): Markup | false {
+  const lines = [...clients, ...sites].map(({ line }) => line)
+  if (lines.length === 0) return false
+  const rest = lines.length - MOST_CENSUS_LINES
+  return markup`<section aria-labelledby="census">
+<h2 id="census">Open both ways</h2>
+<p class="intro">No leaks, but perhaps forgotten: who waits, and what grows.</p>
+<ul class="pairs">${lines.slice(0, MOST_CENSUS_LINES).map((line) => markup`<li>${line}</li>`)}</ul>
+${rest > 0 && markup`<p class="intro">And ${rest} more.</p>`}
 </section>`
 }
 

@@ -11,6 +11,7 @@ import type {
 } from '../core/report.js'
 import { CONDITIONS, type Condition } from '../core/vocabulary.js'
 
+export const MOST_CENSUS_LINES = 20
 export const MOST_PAIRS = 20
 export const MOST_PEERS = 10
 

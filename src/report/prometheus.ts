@@ -1,13 +1,14 @@
 // Prometheus text exposition, version 0.0.4. Labels are closed sets of words (and the probe's name), because a time
 // series for each address, path or site would outlive it.
 import type { ConditionCount, Report } from '../core/report.js'
-import { CONDITIONS, type Condition, type Verdict } from '../core/vocabulary.js'
+import { CONDITIONS, type Condition, type Direction, type Verdict } from '../core/vocabulary.js'
 import { STANDING } from './build.js'
 import { makePrintable } from './printable.js'
 
 export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 const PREFIX = 'socket_leak_guard_'
+const DIRECTIONS = ['inbound', 'outbound'] as const satisfies readonly Direction[]
 const OUTCOMES = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Verdict[]
 
 /** Without a view of the kernel these are unknown: no series, because 0 would lie. */
@@ -39,8 +40,15 @@ const CONDITION =
 const FORECAST =
   'Until the limit is reached if leaks go on as in the last hour; absent while that is not in sight.'
 
+const WAITING =
+  'Connections that have waited for a grace or longer for an answer, for somebody to read one, or for any use.'
+const QUEUED =
+  'HTTP requests that queue for a connection, at clients that have let one wait for a grace or longer.'
+
 function familiesOf(report: Report): Family[] {
-  const { totals, kernel, descriptors, stalls, ports } = report
+  const { totals, kernel, descriptors, stalls, ports, census } = report
+  const open = DIRECTIONS.map((direction): Sample => [{ direction }, census[direction].count])
+  const queued = census.clients.reduce((sum, client) => sum + client.queued, 0)
   const heldPorts = ports.reduce((sum, peer) => sum + peer.heldPorts, 0)
   const oldest = byVerdict(report, (longest, { oldestMs }) => Math.max(longest, oldestMs / 1000))
   const unread = byVerdict(report, (sum, { unreadBytes }) => sum + unreadBytes)
@@ -63,10 +71,28 @@ function familiesOf(report: Report): Family[] {
     gauge('descriptor_limit_reached_seconds', FORECAST, forecast && forecast / 1000),
     gauge('held_ports', 'Ports of peers that half-closed sockets of ours hold.', heldPorts),
     gauge('parted_pairs', PARTED, partedPairs),
+    ['open_connections', 'gauge', 'Open connections at the last census.', open],
+    ['waiting_connections', 'gauge', WAITING, waitsIn(report, 0)],
+    ['longest_wait_seconds', 'gauge', 'How long the longest of them has waited.', waitsIn(report, 1)],
+    gauge('growing_sites', 'Sites whose open connections have done nothing but grow.', census.growingSites),
+    gauge('queued_requests', QUEUED, queued),
     ['event_loop_stalls_total', 'counter', STALLS, [[{}, stalls.count]]],
     gauge('event_loop_stall_longest_seconds', LONGEST_STALL, stalls.longestMs / 1000),
     ['kernel_probe_info', 'gauge', PROBE, [[{ probe: kernel.probe }, 1]]],
   ]
+}
+
+/** @param which 0: how many, 1: for how long */
+function waitsIn({ census }: Report, which: 0 | 1): Sample[] {
+  return DIRECTIONS.flatMap((direction) => {
+    const counts = census[direction]
+    const waits = {
+      answer: [counts.unanswered, counts.longestUnansweredMs / 1000],
+      reader: [counts.unread, counts.longestUnreadMs / 1000],
+      use: [counts.unused, counts.longestUnusedMs / 1000],
+    } as const
+    return Object.entries(waits).map(([what, numbers]): Sample => [{ direction, for: what }, numbers[which]])
+  })
 }
 
 function countConditions({ conditions, kernel }: Report): Sample[] {

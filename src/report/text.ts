@@ -1,5 +1,6 @@
 import { formatDuration } from '../core/format.js'
 import type {
+  CensusReport,
   HealedSite,
   PairReport,
   PortsReport,
@@ -25,6 +26,7 @@ import {
   formatRequest,
   formatWaiting,
   isRecovered,
+  MOST_CENSUS_LINES,
   MOST_PAIRS,
   MOST_PEERS,
 } from './phrases.js'
@@ -46,6 +48,7 @@ export function* writeText(report: Report): Generator<string> {
     renderHeader(shown),
     shown.sites.length === 0 ? [] : renderSites(shown.sites),
     shown.stalledSites.flatMap(renderStalled),
+    renderCensus(shown.census),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
     shown.healedSites.flatMap(renderHealed),
     shown.ports.length === 0 ? [] : renderPorts(shown.ports),
@@ -133,6 +136,17 @@ function renderPairs(pairs: readonly PairReport[]): string[] {
 function renderStalled({ site, count, oldestMs }: SiteCount): string[] {
   const age = formatDuration(oldestMs)
   return paragraph(`stalled: ${makePrintable(site, 200)}, ${countSockets(count)}, for up to ${age}`)
+}
+
+function renderCensus({ clients, sites }: CensusReport): string[] {
+  const lines = [...clients, ...sites].map(({ line }) => line)
+  if (lines.length === 0) return []
+  const rest = lines.length - MOST_CENSUS_LINES
+  return [
+    'OPEN both ways, and no leaks: who waits, and what grows',
+    ...lines.slice(0, MOST_CENSUS_LINES).flatMap(paragraph),
+    ...(rest > 0 ? [`and ${rest} more`] : []),
+  ]
 }
 
 function renderHealed(site: HealedSite): string[] {

@@ -77,6 +77,11 @@ export function isOdd(socket: Socket): boolean {
   return fields._readableState?.ended === true || socket.writableEnded || fields._handle?.reading === false
 }
 
+export function isOpenBothWays(socket: Socket): boolean {
+  if (socket.connecting || socket.destroyed || socket.writableEnded) return false
+  return fieldsOf(socket)._readableState?.ended !== true
+}
+
 /** Not connected yet, or sent to another process by `child.send`, after which no `'close'` comes. */
 export function hasNoHandle(socket: Socket): boolean {
   return handleOf(socket) === null && !socket.destroyed && !socket.connecting
@@ -215,14 +220,16 @@ export function readAddresses(socket: Socket): Addresses {
 }
 
 /** As read when the socket became odd; a connecting socket shows its target, a pipe its listener's path. */
-export function addressesOf({
-  addresses,
-  target,
-  socket,
-}: Pick<SocketRecord, 'addresses' | 'target' | 'socket'>): Addresses {
-  const { local, remote } = addresses ?? readAddresses(socket)
-  if (remote !== null) return { local, remote }
-  return { local: local ?? pathOf(serverOf(socket)), remote: target }
+export function addressesOf(record: SocketRecord): Addresses {
+  return { local: addressOf(record, 'local'), remote: addressOf(record, 'remote') }
+}
+
+/** One of them: each costs a system call. */
+export function addressOf(record: SocketRecord, end: keyof Addresses): Endpoint | null {
+  const { addresses, target, socket } = record
+  const question = end === 'local' ? 'getsockname' : 'getpeername'
+  const known = addresses === null ? readAddress(handleOf(socket), question) : addresses[end]
+  return known ?? (end === 'remote' ? target : pathOf(serverOf(socket)))
 }
 
 function pathOf(server: Server | null): Endpoint | null {

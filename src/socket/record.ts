@@ -69,6 +69,9 @@ export class SocketRecord {
   kernel: KernelView | null = null
   /** Read once something is odd, because a dead connection has no addresses. */
   addresses: Addresses | null = null
+  /** Bytes moved at the last census, modulo 2^32, and when one first found as many. */
+  bytesMoved = 0
+  movedMs = 0
   selfConnected: boolean | null = null
 
   constructor(id: number, socket: Socket, direction: Direction, firstSeenMs: number, policy: SocketPolicy) {

@@ -10,6 +10,8 @@ import {
   VERDICTS,
 } from '../../src/core/vocabulary.js'
 import {
+  type CensusCounts,
+  type CensusReport,
   type PairSide,
   type Evidence,
   type Report,
@@ -65,6 +67,9 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
   heldBack: fc.constantFrom('corked', 'handshake', 'window', null),
   ifClosed: fc.option(hostileText),
+  waits: fc.option(
+    fc.record({ for: fc.constantFrom('answer', 'end', 'reader', 'use'), ms, unreadBytes: count }),
+  ),
 })
 
 const partnerName = {
@@ -126,6 +131,56 @@ export const arbitrarySocket: fc.Arbitrary<SocketReport> = fc.record({
   ),
   partner: fc.option(
     fc.record({ ...partnerName, by: fc.constantFrom(...TIES), state: partnerState, sinceMs: ageOrNull }),
+  ),
+})
+
+const censusCounts: fc.Arbitrary<CensusCounts> = fc.record({
+  count,
+  unanswered: count,
+  longestUnansweredMs: ms,
+  unread: count,
+  longestUnreadMs: ms,
+  unused: count,
+  longestUnusedMs: ms,
+})
+
+const census: fc.Arbitrary<CensusReport> = fc.record({
+  ageMs: ageOrNull,
+  inbound: censusCounts,
+  outbound: censusCounts,
+  growingSites: count,
+  sites: fc.array(
+    fc
+      .tuple(
+        censusCounts,
+        fc.record({
+          site: hostileText,
+          direction: fc.constantFrom('inbound' as const, 'outbound' as const),
+          oldestMs: ms,
+          idleMs: ms,
+          growthPerMinute: fc.option(count),
+          growthPerHour: fc.option(count),
+          requests: fc.array(fc.record({ site: hostileText, count }), { maxLength: 3 }),
+          growing: fc.boolean(),
+          limitReachedInMs: ageOrNull,
+          line: hostileText,
+        }),
+      )
+      .map(([counts, rest]) => ({ ...counts, ...rest })),
+    { maxLength: 3 },
+  ),
+  clients: fc.array(
+    fc.record({
+      origin: hostileText,
+      library: fc.constantFrom('node:http' as const, 'undici' as const),
+      busy: count,
+      free: count,
+      queued: count,
+      longestQueuedMs: ms,
+      busyWith: fc.array(fc.record({ site: hostileText, count }), { maxLength: 3 }),
+      line: hostileText,
+    }),
+    { maxLength: 2 },
   ),
 })
 
@@ -216,6 +271,7 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     }),
     { selector: ({ condition, verdict }) => `${condition} ${verdict}` },
   ),
+  census,
   partedPairs: count,
   pairs: fc.array(
     fc.record({

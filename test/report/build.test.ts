@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Report, SnapshotQuery, SocketReport } from '../../src/core/report.js'
 import { buildReport, DEFAULT_LIMIT, MAX_LIMIT, sitesOf, type SnapshotParts } from '../../src/report/build.js'
 import { CONDITIONS, VERDICTS } from '../../src/core/vocabulary.js'
-import { KEPT } from './sample-reports.js'
+import { KEPT, NO_CENSUS } from './sample-reports.js'
 import { ownedBy, rowOf, sampleSocket } from '../core/sample-socket.js'
 
 function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
@@ -12,6 +12,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
     gathered: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
+    census: NO_CENSUS,
     lint: null,
     tracked: 99,
     partedPairs: 0,

@@ -226,7 +226,12 @@ t.test('who keeps output back is said', async (t) => {
 t.test('verdicts that ask for nothing say so', async (t) => {
   const subject = `Connection of listener :3000 from ${REMOTE}`
   const table: readonly [Parameters<typeof stuck>, string][] = [
-    [[null, { verdict: 'none', phase: 'open' }], 'healthy (open). Nothing to do.'],
+    [
+      [null, { verdict: 'none', phase: 'open', idleMs: 90_000 }],
+      'open on both sides, no byte has moved for 1 min 30 s. Nothing to do.',
+    ],
+    [[null, { verdict: 'none', phase: 'open', idleMs: 0 }], 'open on both sides, in use. Nothing to do.'],
+    [[null, { verdict: 'none', phase: 'closing' }], 'healthy (closing). Nothing to do.'],
     [[null, { verdict: 'recovered', phase: 'closing' }], 'has recovered; it was leaked. Nothing to do.'],
     [[null, { verdict: 'exempt' }], 'exempt, the application keeps it on purpose. Nothing to do.'],
     [[null, { verdict: 'reclaimed' }], 'closed by the guard. Nothing to do.'],

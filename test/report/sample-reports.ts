@@ -1,5 +1,6 @@
+import { buildCensus, type Census } from '../../src/report/census.js'
 import { pairUp } from '../../src/report/pair-lines.js'
-import type { Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
+import type { CensusCounts, Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
 import { formatDuration } from '../../src/core/format.js'
 
@@ -17,6 +18,7 @@ const EVIDENCE: Evidence = {
   keepAlive: 'off',
   heldBack: null,
   ifClosed: null,
+  waits: null,
 }
 
 export function sampleSocket(
@@ -61,6 +63,24 @@ export const KEPT = {
   orphans: null,
 } satisfies Partial<Report>
 
+export const NO_COUNTS: CensusCounts = {
+  count: 0,
+  unanswered: 0,
+  longestUnansweredMs: 0,
+  unread: 0,
+  longestUnreadMs: 0,
+  unused: 0,
+  longestUnusedMs: 0,
+}
+
+export const NO_CENSUS: Census = {
+  ageMs: null,
+  inbound: NO_COUNTS,
+  outbound: NO_COUNTS,
+  sites: [],
+  clients: [],
+}
+
 const NO_TREND = { leakedTotal: 0, growthPerHour: 0, descriptorShare: null }
 
 export function sampleReport(changes: Partial<Report> = {}): Report {
@@ -80,6 +100,7 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
       exempt: 0,
     },
     ...KEPT,
+    census: { ...NO_CENSUS, growingSites: 0, sites: [], clients: [] },
     ports: [],
     conditions: [],
     partedPairs: 0,
@@ -141,6 +162,62 @@ export const LEAKY: Report = sampleReport({
     { ...counted(1, 1536), condition: 'reset-unseen', verdict: 'leaked', oldestMs: 200_000 },
     { ...counted(1), condition: 'fin-wait', verdict: 'suspect', oldestMs: 21_000 },
   ],
+  census: buildCensus(
+    {
+      ageMs: 3000,
+      inbound: { ...NO_COUNTS, count: 1200, unanswered: 6, longestUnansweredMs: 400_000 },
+      outbound: {
+        ...NO_COUNTS,
+        count: 84,
+        unread: 2,
+        longestUnreadMs: 90_000,
+        unused: 60,
+        longestUnusedMs: 700_000,
+      },
+      sites: [
+        {
+          ...NO_COUNTS,
+          ...{
+            site: 'GET /forgotten/:id',
+            direction: 'inbound',
+            count: 6,
+            oldestMs: 500_000,
+            idleMs: 400_000,
+          },
+          ...{ unanswered: 6, longestUnansweredMs: 400_000 },
+          ...{ growthPerMinute: null, growthPerHour: null, requests: [], growing: false },
+        },
+        {
+          ...NO_COUNTS,
+          ...{
+            site: 'to 10.0.0.5:443',
+            direction: 'outbound',
+            count: 60,
+            oldestMs: 700_000,
+            idleMs: 700_000,
+          },
+          ...{ unused: 60, longestUnusedMs: 700_000 },
+          ...{ growthPerMinute: 4.2, growthPerHour: null, requests: [], growing: true },
+        },
+      ],
+      clients: [
+        {
+          ...{
+            origin: 'http://10.0.0.9',
+            library: 'node:http',
+            busy: 2,
+            free: 0,
+            queued: 3,
+            longestQueuedMs: 90_000,
+          },
+          busyWith: [{ site: 'GET /status/:id', count: 2 }],
+        },
+      ],
+    },
+    { openDescriptors: 930, descriptorLimit: 1024, pressure: 0.5, reclaimed: 3 },
+    {},
+    1000,
+  ),
   partedPairs: 1,
   pairs: [
     pairUp(

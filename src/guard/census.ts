@@ -1,0 +1,250 @@
+// Counts open connections by site and direction, every few sweeps: who waits, since when, and which sites grow.
+// Walks in small steps, keeps a few numbers for each site, closes nothing.
+import type { Pass } from '../act/sweeper.js'
+import { monotonicMs } from '../base/real-time.js'
+import { messageOf, warnOnce } from '../base/warnings.js'
+import type { Ledger } from '../core/ledger.js'
+import type { CensusCounts, WaitsFor } from '../core/report.js'
+import type { Direction } from '../core/vocabulary.js'
+import { CpuShare } from '../kernel/cpu-share.js'
+import { ClientFinder, countRequests } from '../owner/clients.js'
+import type { Census, CountedClient, CountedSite } from '../report/census.js'
+import { bytesMoved } from '../socket/fields.js'
+import type { SocketRecord } from '../socket/record.js'
+import type { ClientLoad } from '../socket/undici.js'
+import { WaitClock, waitOf, watched } from '../socket/waits.js'
+import { Levels } from './levels.js'
+import type { Look } from './look.js'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+const LONGEST_INTERVAL_MS = 15_000
+const SOCKETS_A_STEP = 16
+const MOST_SITES = 1000
+/** Connections of a site that is watched for growth. */
+const LEAST_FOLLOWED = 2
+const MOST_IN_QUEUE = 1000
+
+export interface CensusTaker {
+  /** All of them together stay within a hundredth of one CPU. */
+  isDue(nowMs: number): boolean
+  begin(look: Look): Pass
+  report(nowMs: number): Census
+}
+
+type Counts = { -readonly [Name in keyof CensusCounts]: CensusCounts[Name] }
+
+const NONE: CensusCounts = {
+  count: 0,
+  unanswered: 0,
+  longestUnansweredMs: 0,
+  unread: 0,
+  longestUnreadMs: 0,
+  unused: 0,
+  longestUnusedMs: 0,
+}
+
+interface Group extends Counts {
+  readonly site: string
+  readonly direction: Direction
+  firstSeenMs: number
+  movedMs: number
+  /** The outgoing requests that wait. */
+  readonly waiting: object[]
+}
+
+interface Trend {
+  readonly minutes: Levels
+  readonly hours: Levels
+}
+
+export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, waits: WaitClock): CensusTaker {
+  const intervalMs = Math.min(LONGEST_INTERVAL_MS, graceMs / 4)
+  const share = new CpuShare(monotonicMs)
+  const queues = new WaitClock()
+  let trends: ReadonlyMap<string, Trend> = new Map()
+  let nextMs = 0
+  let latest: Omit<Census, 'ageMs'> & { readonly atMs: number | null } = {
+    atMs: null,
+    inbound: NONE,
+    outbound: NONE,
+    sites: [],
+    clients: [],
+  }
+
+  function begin(look: Look): Pass {
+    const { nowMs } = look
+    const groups = new Map<string, Group>()
+    const clients = new ClientFinder()
+    let records: SocketRecord[] | null = null
+    nextMs = nowMs + intervalMs
+
+    function add(record: SocketRecord): void {
+      const group = groupOf(record)
+      noteMoved(record, nowMs)
+      group.count += 1
+      group.firstSeenMs = Math.min(group.firstSeenMs, record.firstSeenMs)
+      group.movedMs = Math.max(group.movedMs, record.movedMs, record.firstSeenMs)
+      if (record.direction === 'outbound') clients.add(record)
+      const wait = waitOf(record)
+      if (wait === null) return
+      waits.note(wait, nowMs)
+      const ms = waits.msOf(wait, nowMs)
+      const { stalled, graceMs: longEnoughMs } = record.policy
+      if (isToldOtherwise(record) || ms < (stalled.graceMs ?? longEnoughMs)) return
+      count(group, wait.for, ms)
+      if (record.direction === 'outbound') group.waiting.push(wait.subject)
+    }
+
+    function groupOf(record: SocketRecord): Group {
+      const { direction } = record
+      const site = look.siteAlone(record)
+      const key = `${direction} ${site}`
+      let group = groups.get(key)
+      if (group === undefined)
+        groups.set(key, (group = { site, direction, ...NONE, firstSeenMs: nowMs, movedMs: 0, waiting: [] }))
+      return group
+    }
+
+    function finish(): void {
+      trends = followed(groups, trends, Math.min(MINUTE_MS, graceMs), nowMs)
+      const sites = [...groups].map(([key, group]) => siteOf(group, trends.get(key), nowMs))
+      const loads = clients.loads().map((load) => clientOf(load, longestIn(load.queue, nowMs)))
+      latest = {
+        atMs: nowMs,
+        inbound: sumOf(sites, 'inbound'),
+        outbound: sumOf(sites, 'outbound'),
+        sites,
+        clients: loads.filter(({ longestQueuedMs }) => longestQueuedMs >= graceMs),
+      }
+    }
+
+    return {
+      step() {
+        const startedMs = monotonicMs()
+        records ??= [...ledger]
+        const some = records.splice(-SOCKETS_A_STEP)
+        for (const record of some) if (record.index !== -1) shielded(() => add(record))
+        if (some.length === 0) shielded(finish)
+        share.spend(startedMs)
+        return some.length > 0
+      },
+    }
+  }
+
+  function longestIn(queue: readonly object[], nowMs: number): number {
+    let longestMs = 0
+    for (const subject of queue.slice(0, MOST_IN_QUEUE)) {
+      const wait = watched('answer', subject, 0)
+      queues.note(wait, nowMs)
+      longestMs = Math.max(longestMs, queues.msOf(wait, nowMs))
+    }
+    return longestMs
+  }
+
+  return {
+    isDue: (nowMs) => nowMs >= nextMs && share.restMs() === 0,
+    begin(look) {
+      share.begin()
+      return begin(look)
+    },
+    report: (nowMs) => {
+      const { atMs, ...rest } = latest
+      return { ageMs: atMs === null ? null : nowMs - atMs, ...rest }
+    },
+  }
+}
+
+function noteMoved(record: SocketRecord, nowMs: number): void {
+  const moved = bytesMoved(record.socket) | 0
+  if (moved === record.bytesMoved) return
+  record.bytesMoved = moved
+  record.movedMs = nowMs
+}
+
+function isToldOtherwise({ isExempt, trouble }: SocketRecord): boolean {
+  return isExempt || (trouble !== null && trouble.verdict !== 'none')
+}
+
+function count(group: Group, what: WaitsFor, ms: number): void {
+  switch (what) {
+    case 'answer':
+    case 'end':
+      group.unanswered += 1
+      group.longestUnansweredMs = Math.max(group.longestUnansweredMs, ms)
+      return
+    case 'reader':
+      group.unread += 1
+      group.longestUnreadMs = Math.max(group.longestUnreadMs, ms)
+      return
+    case 'use':
+      group.unused += 1
+      group.longestUnusedMs = Math.max(group.longestUnusedMs, ms)
+  }
+}
+
+/** What is not open any more is forgotten. */
+function followed(
+  groups: ReadonlyMap<string, Group>,
+  before: ReadonlyMap<string, Trend>,
+  slotMs: number,
+  nowMs: number,
+): Map<string, Trend> {
+  const trends = new Map<string, Trend>()
+  for (const [key, { count: level }] of groups) {
+    const known = before.get(key)
+    if (level < LEAST_FOLLOWED || (known === undefined && before.size >= MOST_SITES)) continue
+    known?.minutes.note(level, nowMs)
+    known?.hours.note(level, nowMs)
+    trends.set(key, known ?? newTrend(slotMs, level, nowMs))
+  }
+  return trends
+}
+
+function newTrend(slotMs: number, level: number, nowMs: number): Trend {
+  return {
+    minutes: new Levels(slotMs, 16, 10, level, nowMs),
+    hours: new Levels(HOUR_MS, 25, 3, level, nowMs),
+  }
+}
+
+function siteOf(group: Group, trend: Trend | undefined, nowMs: number): CountedSite {
+  const { firstSeenMs, movedMs, waiting, ...rest } = group
+  return {
+    ...rest,
+    requests: countRequests(waiting),
+    oldestMs: nowMs - firstSeenMs,
+    idleMs: nowMs - movedMs,
+    growthPerMinute: trend?.minutes.growthPer(MINUTE_MS) ?? null,
+    growthPerHour: trend?.hours.growthPer(HOUR_MS) ?? null,
+    growing: trend !== undefined && (trend.minutes.isOnlyGrowing() || trend.hours.isOnlyGrowing()),
+  }
+}
+
+function sumOf(sites: readonly CountedSite[], direction: Direction): CensusCounts {
+  const sum: Counts = { ...NONE }
+  for (const site of sites) {
+    if (site.direction !== direction) continue
+    sum.count += site.count
+    sum.unanswered += site.unanswered
+    sum.unread += site.unread
+    sum.unused += site.unused
+    sum.longestUnansweredMs = Math.max(sum.longestUnansweredMs, site.longestUnansweredMs)
+    sum.longestUnreadMs = Math.max(sum.longestUnreadMs, site.longestUnreadMs)
+    sum.longestUnusedMs = Math.max(sum.longestUnusedMs, site.longestUnusedMs)
+  }
+  return sum
+}
+
+function clientOf({ running, queue: _, ...load }: ClientLoad, longestQueuedMs: number): CountedClient {
+  return { ...load, longestQueuedMs, busyWith: countRequests(running) }
+}
+
+/** A socket that can't be read must not keep the others from being counted. */
+function shielded(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    warnOnce('SLG_WARN_INTERNAL', `counting sockets failed: ${messageOf(error)}`)
+  }
+}

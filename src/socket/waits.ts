@@ -1,0 +1,103 @@
+// What a connection that is open both ways waits for. Messages of HTTP say it by public properties, but not since when:
+// `WaitClock` notes when a census first found them so.
+import type { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
+import type { WaitsFor } from '../core/report.js'
+import {
+  bytesMoved,
+  clientRequestOf,
+  incomingOn,
+  isOpenBothWays,
+  requestOn,
+  responseOn,
+  responseTo,
+} from './fields.js'
+import { isHttp2, streamsOn } from './http2.js'
+import type { SocketRecord } from './record.js'
+import { isAnsweredByUndici, undiciBodyOn, undiciRequestOn } from './undici.js'
+import { heldBackBy, isUnanswered } from './usage.js'
+
+export interface Wait {
+  readonly for: WaitsFor
+  /** The message that waits, or the record. */
+  readonly subject: object
+  /** It is another wait once this has changed. */
+  readonly mark: number
+  /** When it began; `null` where only watching tells. */
+  readonly sinceMs: number | null
+  readonly unreadBytes: number
+}
+
+export function waitOf(record: SocketRecord): Wait | null {
+  const { socket, hint, direction, firstSeenMs } = record
+  if (!isOpenBothWays(socket)) return null
+  if (hint !== null && hint.handedOverMs !== 0)
+    return isUnanswered(socket, hint) ? known('answer', record, hint.handedOverMs) : null
+  const wait = direction === 'inbound' ? waitOfServed(socket) : waitOfAsking(socket)
+  if (wait !== null) return wait
+  const isUnused = bytesMoved(socket) === 0 && heldBackBy(socket) === null && !isHttp2(socket)
+  return isUnused ? known('use', record, firstSeenMs) : null
+}
+
+function known(what: WaitsFor, subject: object, sinceMs: number): Wait {
+  return { for: what, subject, mark: 0, sinceMs, unreadBytes: 0 }
+}
+
+export function watched(what: WaitsFor, subject: object, mark: number, unreadBytes = 0): Wait {
+  return { for: what, subject, mark, sinceMs: null, unreadBytes }
+}
+
+function waitOfServed(socket: Socket): Wait | null {
+  const stream = streamsOn(socket).find((one) => readField(one, 'headersSent') === false)
+  if (stream !== undefined) return watched('answer', stream, 0)
+  const response = responseOn(socket)
+  if (response === null || readField(response, 'headersSent') !== false) return null
+  const incoming = incomingOn(socket)
+  // A handler that reads on waits for the client.
+  if (incoming !== null && readField(incoming, 'readableFlowing') !== null) return null
+  const request = requestOn(socket)
+  return watched('answer', response, bytesMoved(socket), request === null ? 0 : unreadIn(request))
+}
+
+function waitOfAsking(socket: Socket): Wait | null {
+  const request = clientRequestOf(socket)
+  if (request !== null) {
+    const answer = responseTo(request)
+    if (answer !== null) return waitForReader(request, answer)
+    const isEnded = readField(request, 'writableEnded') !== false
+    return watched(isEnded ? 'answer' : 'end', request, bytesMoved(socket))
+  }
+  const fetched = undiciRequestOn(socket)
+  if (fetched === null) return null
+  const body = undiciBodyOn(socket)
+  if (body !== null) return waitForReader(fetched, body)
+  return isAnsweredByUndici(socket) ? null : watched('answer', fetched, bytesMoved(socket))
+}
+
+/** An answer without a body keeps its connection busy too, until its end is read. */
+function waitForReader(subject: object, answer: object): Wait | null {
+  const unreadBytes = unreadIn(answer)
+  const isThere = unreadBytes > 0 || readField(answer, 'complete') === true
+  const isRead = readField(answer, 'readableFlowing') === true || readField(answer, 'readableEnded') === true
+  return isThere && !isRead ? watched('reader', subject, unreadBytes, unreadBytes) : null
+}
+
+function unreadIn(message: object): number {
+  return Number(readField(message, 'readableLength')) || 0
+}
+
+export class WaitClock {
+  readonly #began = new WeakMap<object, Pick<Wait, 'for' | 'mark'> & { readonly sinceMs: number }>()
+
+  note({ subject, for: what, mark, sinceMs }: Wait, nowMs: number): void {
+    const known = this.#began.get(subject)
+    if (sinceMs !== null || (known?.for === what && known.mark === mark)) return
+    this.#began.set(subject, { for: what, mark, sinceMs: nowMs })
+  }
+
+  msOf({ subject, for: what, mark, sinceMs }: Wait, nowMs: number): number {
+    const known = this.#began.get(subject)
+    if (sinceMs !== null) return nowMs - sinceMs
+    return known?.for === what && known.mark === mark ? nowMs - known.sinceMs : 0
+  }
+}
