@@ -75,7 +75,7 @@ function refuse(reason: string): Refusal {
   return {
     status: 403,
     message:
-      `Without a token this report is only for this machine, asked by a loopback address or name, and this request is refused because ${reason}. ` +
+      `Without a token this report is only for this machine, by a loopback address or name. This request is refused: ${reason}. ` +
       'To read it from elsewhere, set a token (option reportToken).',
   }
 }
