@@ -48,7 +48,6 @@ const OTHERS: readonly (readonly [is: (value: unknown) => boolean, what: string,
   [(value) => value instanceof NetServer, 'a net.Server', 'net'],
 ]
 
-/** The error names the adapter that fits. */
 export function refuseServer(expected: string, got: unknown): SocketLeakGuardError {
   if (isKoa(got) || (typeof got === 'function' && hasMethods(got, ['handle', 'listen']))) {
     const what = 'an application, which has no sockets'

@@ -24,14 +24,12 @@ import {
 } from '../src/adapter.js'
 import { webSocketOn } from './ws/internals.js'
 
-// RFC 6455, section 7.4.1.
 export const GOING_AWAY = 1001
 const CLOSE_TIMEOUT_MS = 30_000
 const CLOSING = 2
 const SHORTEST_LOOK_MS = 10
 const LONGEST_LOOK_MS = 5000
 
-// Kept on the server, so that it goes with the server.
 const RELEASE = Symbol.for('socket-leak-guard/release')
 
 // The socket under each WebSocket.
@@ -70,7 +68,6 @@ export function guardWebSockets<W extends WebSocketLike>(
   guarded[RELEASE]?.()
   Object.defineProperty(server, RELEASE, { value: release, configurable: true })
 
-  // Engine.IO emits this for polling requests too.
   function onHeaders(_headers: unknown, request: IncomingMessage): void {
     const { socket } = request
     if (request.headers.upgrade === undefined || installedGuard() !== guard) return
@@ -161,7 +158,6 @@ function readCloseTimeout(value: unknown): number | null {
 
 // `run` returns the milliseconds to the next call; ends with the guard.
 export function repeat(guard: Guard, firstMs: number, run: () => number): () => void {
-  // Detached from the caller's async context.
   const runDetached = createDetached()
   let timer = arm(firstMs)
 

@@ -33,11 +33,9 @@ interface App {
 interface Place {
   readonly pattern: string
   readonly rest: string
-  /** The mounted router's layers; empty for other handlers. */
   readonly stack: Stack
 }
 
-/** Routers can be mounted inside themselves. */
 const DEEPEST_MOUNT = 16
 
 export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
@@ -82,7 +80,6 @@ function* walkDown(
   for (const layer of stack) {
     const match = layer.route === undefined ? matchLayer(layer, rest) : null
     if (match === null) continue
-    // A mount takes whole segments.
     const taken = match.path.replace(/\/$/, '')
     const left = rest.slice(taken.length)
     if (!rest.startsWith(taken) || !/^(?:\/|$)/.test(left)) continue

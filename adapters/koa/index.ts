@@ -91,7 +91,6 @@ function isBelow(base: string, target: string): boolean {
 /** The end of a route: `/*rest`, `{/*rest}`, `/:rest*`, `/(.*)`. */
 const WILDCARD = /\*(?<named>\w+)\}?$|:(?<repeated>\w+)\*$|\(\.\*\)$/
 
-/** Below a router's route the path is still whole. */
 function targetOf({ req, params, captures }: KoaContextLike, route: string): IncomingMessage {
   if (route === '') return req
   const { groups } = WILDCARD.exec(route) ?? {}

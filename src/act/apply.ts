@@ -33,7 +33,6 @@ export interface JudgeHooks {
   urge(delayMs: number): void
 }
 
-/** A proven death is confirmed by a second look, soon. */
 const CONFIRM_DEATH_MS = 50
 
 export interface Judge {
@@ -50,7 +49,6 @@ export function createJudge(hooks: JudgeHooks): Judge {
     // Before the effects, because a deed calls the patched methods at once.
     record.trouble = state
     for (const effect of effects) {
-      // A listener may have closed the socket.
       if (record.trouble?.isClosed === true && event.type !== 'closed') break
       try {
         // Listeners must not run in the async context of the code that closes a socket.

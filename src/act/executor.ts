@@ -90,7 +90,7 @@ function carryOut(socket: Socket, deed: Deed): void {
   }
 }
 
-/** A session that loses its connection without knowing of it fails, and that may be an `'error'` that nobody listens for. */
+/** An HTTP/2 session that loses its connection unprepared emits `'error'`, which may have no listener. */
 function endGently(socket: Socket): void {
   const session = sessionOn(socket)
   if (session === null) socket.end()

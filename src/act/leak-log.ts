@@ -7,7 +7,6 @@ import { messageOf, warnOnce } from '../base/warnings.js'
 export interface LeakLog {
   hear(event: GuardEvent): void
   hearParted(site: string, line: string): void
-  /** The socket was exempted or handed to another process. */
   forget(id: number): void
   /** Writes the lines that came too soon after the previous one. Call after each sweep. */
   tellRest(): void

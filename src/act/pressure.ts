@@ -76,7 +76,6 @@ export interface PressureHooks {
   hurry(delayMs: number): void
 }
 
-/** A graceful end would keep the descriptor too long. */
 const REMEDY_AT_THE_TOP: Action = 'destroy'
 
 const LOOK_SOON_MS = 50

@@ -95,7 +95,6 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     keepAddresses(record)
   }
 
-  /** Open both ways with waiting output: the kernel is asked if none of it leaves. */
   function lookAtOutput(record: SocketRecord): void {
     const { socket, trouble } = record
     const isStill = trouble !== null && bytesAccepted(socket) === trouble.bytesAccepted
@@ -173,7 +172,6 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   }
 }
 
-/** One unreadable socket must not stop the sweep. */
 function shielded(look: (record: SocketRecord) => void, record: SocketRecord): void {
   try {
     look(record)

@@ -26,13 +26,11 @@ export interface SweeperHooks {
   readonly runDetached: RunDetached
   begin(asksKernel: boolean): Pass
   nextDelayMs(): number
-  /** The event loop was blocked. Called before the pass begins. */
   onStall(blockedMs: number): void
   onFailure(error: unknown): void
 }
 
 export interface Sweeper {
-  /** Runs a whole pass synchronously, in place of one in progress. */
   sweepNow(): void
   /** Looks at JavaScript fields for `GLANCE_MS`, for a report. */
   glance(): void

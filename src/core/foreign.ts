@@ -9,7 +9,7 @@ export function readField(object: object, key: PropertyKey): unknown {
   }
 }
 
-/** What a library keeps under a symbol that it doesn't export. */
+/** Finds a library's value under a symbol that is not exported. */
 export function bySymbol(object: object, description: string): unknown {
   for (const symbol of Object.getOwnPropertySymbols(object)) {
     if (symbol.description === description) return readField(object, symbol)

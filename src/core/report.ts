@@ -60,28 +60,25 @@ export interface Evidence {
   readonly probes: number | null
   readonly rttMs: number | null
   readonly keepAlive: 'off' | 'guard' | 'application'
-  /**
-   * Why output stays in this process: corked by the application, an unfinished TLS handshake, or the peer's closed HTTP/2
-   * window where the connection would take more.
-   */
+  /** Why output stays in this process: corked, an unfinished TLS handshake, or the peer's closed HTTP/2 window. */
   readonly heldBack: 'corked' | 'handshake' | 'window' | null
   /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
   readonly ifClosed: string | null
-  /** What a connection that is open both ways waits for; `null` where that is nothing, or not known. */
+  /** What a connection that is open both ways waits for, if known. */
   readonly waits: Waits | null
 }
 
 /**
- * `answer`: for the answer to a request. `end`: for the application to end the request that it makes. `reader`: what has come for
- * a request is read by nobody. `use`: no byte has ever moved.
+ * `answer`: for the answer to a request. `end`: for the application to end its request. `reader`: for somebody to read
+ * an answer. `use`: for its first byte.
  */
 export type WaitsFor = 'answer' | 'end' | 'reader' | 'use'
 
 export interface Waits {
   readonly for: WaitsFor
-  /** For so long at least: what is not heard is known from the first sweep that saw it. */
+  /** At least so long: counted from the first sweep that saw it. */
   readonly ms: number
-  /** Bytes of the body that have come and are unread. */
+  /** Received bytes of the body. */
   readonly unreadBytes: number
 }
 
@@ -105,7 +102,7 @@ export interface SocketReport {
   readonly owner: Owner
   /** The connection it is piped to or was opened for, if known. */
   readonly partner: PartnerReport | null
-  /** Of an HTTP/2 session that has not ended, else `null`. */
+  /** Of an open HTTP/2 session. */
   readonly streams: StreamsReport | null
   /** One sentence: what happened, since when, whose code, what to do. */
   readonly diagnosis: string
@@ -114,19 +111,19 @@ export interface SocketReport {
 
 export interface StreamsReport {
   readonly open: number
-  /** `session.close()` was called, or the peer has said that it goes: no stream is added. */
+  /** Closed to new streams, by `session.close()` or the peer. */
   readonly isClosed: boolean
-  /** 10 at the most. */
+  /** At most 10. */
   readonly oldest: readonly StreamReport[]
 }
 
 export interface StreamReport {
-  /** `null` of a stream that is still pending. */
+  /** `null` for a pending stream. */
   readonly id: number | null
   readonly method: string | null
-  /** Without its query; `null` where it isn't known. */
+  /** Without its query. */
   readonly path: string | null
-  /** Milliseconds since a sweep first met it; `null`: none has. */
+  /** Milliseconds since a sweep first met it. */
   readonly ageMs: number | null
   readonly unreadBytes: number
   readonly unsentBytes: number
@@ -135,7 +132,7 @@ export interface StreamReport {
 export interface Usage {
   readonly hasReadableListener: boolean
   readonly isPiped: boolean
-  /** The listeners that were to answer an upgrade or a CONNECT that nobody has answered; empty otherwise. */
+  /** The listeners of an unanswered upgrade or CONNECT, or an empty string. */
   readonly answerers: string
 }
 
@@ -181,17 +178,14 @@ export interface HealedSite {
   readonly healedMs: number
 }
 
-/** Who has waited for a grace or longer. A suspect, leaked, stalled or exempt socket counts in `count` alone. */
+/** Waits of a grace or longer. A suspect, leaked, stalled or exempt socket counts in `count` alone. */
 export interface CensusCounts {
-  /** Open connections, whatever their verdict. */
   readonly count: number
-  /** Requests without a byte of an answer, or that were never ended. */
+  /** Requests without an answer, or that were not ended. */
   readonly unanswered: number
   readonly longestUnansweredMs: number
-  /** Answers that nobody reads. */
   readonly unread: number
   readonly longestUnreadMs: number
-  /** No byte has ever moved. */
   readonly unused: number
   readonly longestUnusedMs: number
 }
@@ -200,53 +194,50 @@ export interface CensusCounts {
 export interface CensusSite extends CensusCounts {
   readonly site: string
   readonly direction: Direction
-  /** Age of the oldest. */
   readonly oldestMs: number
-  /** Milliseconds since a byte moved on any of them, as far as was observed. */
+  /** Milliseconds since a byte was seen to move on any of them. */
   readonly idleMs: number
-  /** Over the last 15 minutes, and the last day; `null` until watched for long enough. */
+  /** Over the last 15 minutes and the last day; `null` until watched long enough. */
   readonly growthPerMinute: number | null
   readonly growthPerHour: number | null
-  /** The outgoing requests that wait, most first, 3 at most. */
+  /** The outgoing requests that wait, most frequent first, at most 3. */
   readonly requests: readonly RequestCount[]
-  /** Only grew, over all of that time. */
+  /** Grew and never shrank in that time. */
   readonly growing: boolean
   /** Milliseconds to the descriptor limit at that growth; `null` if not in sight. */
   readonly limitReachedInMs: number | null
-  /** What is known of them, and what to do: one line. */
+  /** What is known, and what to do. */
   readonly line: string
 }
 
-/** Requests without their ids: `GET /item/:id`. */
+/** Named without ids: `GET /item/:id`. */
 export interface RequestCount {
   readonly site: string
   readonly count: number
 }
 
-/** HTTP clients of one origin that have no connection for the requests that queue. */
+/** An HTTP client of one origin whose requests wait for a connection. */
 export interface HttpClientReport {
   readonly origin: string
   readonly library: 'node:http' | 'undici'
   readonly busy: number
   readonly free: number
-  /** Requests that wait for a connection. */
   readonly queued: number
   readonly longestQueuedMs: number
-  /** The requests that keep the connections busy, most first, 3 at most. */
+  /** The requests that occupy the connections, most frequent first, at most 3. */
   readonly busyWith: readonly RequestCount[]
-  /** What is known of them, and what to do: one line. */
   readonly line: string
 }
 
 export interface CensusReport {
-  /** `null` until the first one. */
+  /** `null` before the first census. */
   readonly ageMs: number | null
   readonly inbound: CensusCounts
   readonly outbound: CensusCounts
   readonly growingSites: number
-  /** Sites that grow or wait; all of them if asked for. */
+  /** Sites that grow or wait; all on request. */
   readonly sites: readonly CensusSite[]
-  /** Those with requests that have queued for a grace or longer. */
+  /** Clients with requests that have queued for a grace or longer. */
   readonly clients: readonly HttpClientReport[]
 }
 
@@ -284,7 +275,7 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets the guard does not track; `null` if unknown or not counted yet. */
   readonly orphans: OrphansReport | null
-  /** Connections that are open both ways and perhaps forgotten. */
+  /** Connections that are open both ways and may be forgotten. */
   readonly census: CensusReport
   readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`, without empty ones. */

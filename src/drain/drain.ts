@@ -14,7 +14,6 @@ export interface DrainOptions {
 }
 
 export interface DrainResult {
-  /** Sockets that closed within the time. */
   readonly ended: number
   /** Sockets closed by force: by RST if their output was blocked. */
   readonly destroyed: number
@@ -71,7 +70,6 @@ export async function drain(
     server?.listening === true ? new Promise<void>((resolve) => server.once('close', resolve)) : null
   const seen = new SeenSockets()
   try {
-    // Before the stop, which closes idle sockets.
     let fresh = seen.add(plan.sockets())
     plan.stop(function meet(socket) {
       for (const late of seen.add([socket])) ask(plan, late)

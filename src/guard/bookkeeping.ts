@@ -30,7 +30,7 @@ export interface BookkeepingHooks {
 
 export interface Bookkeeping {
   onVerdict(type: EventType, id: number, site: () => string): void
-  /** One of a pair was left behind, and is in no trouble by itself. */
+  /** A connection lost its partner and has no trouble of its own. */
   onParted(pair: PairReport): void
   onExempt(record: SocketRecord): void
   onReleased(record: SocketRecord): void

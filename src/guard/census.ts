@@ -1,5 +1,4 @@
-// Counts open connections by site and direction, every few sweeps: who waits, since when, and which sites grow.
-// Walks in small steps, keeps a few numbers for each site, closes nothing.
+// Counts open connections by site and direction, every few sweeps: which wait, since when, and which sites grow.
 import type { Pass } from '../act/sweeper.js'
 import { monotonicMs } from '../base/real-time.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
@@ -21,12 +20,12 @@ const HOUR_MS = 3_600_000
 const LONGEST_INTERVAL_MS = 15_000
 const SOCKETS_A_STEP = 16
 const MOST_SITES = 1000
-/** Connections of a site that is watched for growth. */
+/** Smaller sites are not watched for growth. */
 const LEAST_FOLLOWED = 2
 const MOST_IN_QUEUE = 1000
 
 export interface CensusTaker {
-  /** All of them together stay within a hundredth of one CPU. */
+  /** Keeps all censuses together within a hundredth of one CPU. */
   isDue(nowMs: number): boolean
   begin(look: Look): Pass
   report(nowMs: number): Census
@@ -49,7 +48,6 @@ interface Group extends Counts {
   readonly direction: Direction
   firstSeenMs: number
   movedMs: number
-  /** The outgoing requests that wait. */
   readonly waiting: object[]
 }
 
@@ -183,7 +181,7 @@ function count(group: Group, what: WaitsFor, ms: number): void {
   }
 }
 
-/** What is not open any more is forgotten. */
+/** Drops connections that have closed. */
 function followed(
   groups: ReadonlyMap<string, Group>,
   before: ReadonlyMap<string, Trend>,
@@ -240,7 +238,7 @@ function clientOf({ running, queue: _, ...load }: ClientLoad, longestQueuedMs: n
   return { ...load, longestQueuedMs, busyWith: countRequests(running) }
 }
 
-/** A socket that can't be read must not keep the others from being counted. */
+/** One unreadable socket must not stop the census. */
 function shielded(work: () => void): void {
   try {
     work()

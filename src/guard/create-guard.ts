@@ -103,7 +103,6 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
           uptimeSeconds: Math.round(process.uptime()),
         },
         kernel: { probe: engine.probe.name, reason: engine.probe.reason },
-        // It may arm a timer.
         gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
         census: engine.census.report(at),
         lint: lintForReport(),

@@ -40,11 +40,9 @@ export interface Engine {
   readonly census: CensusTaker
   readonly owners: OwnerSensors
   look(): Look
-  /** Looks at every socket and takes a census, in one go. */
   sweep(): void
   reclaim(record: SocketRecord, action: Action): void
   onPolicy(policy: SocketPolicy): void
-  /** The sockets stay in the ledger. */
   stop(): void
 }
 

@@ -1,6 +1,6 @@
-// The lowest value of a number in each of the last slots of time: what comes and goes does not count.
+// The lowest value of a number in each of the last slots of time, so that what comes and goes does not count.
 
-/** So much in all, in so many steps, one of them lately, and never less: that does nothing but grow. */
+/** Growth is this much in all, in so many steps, the last one lately, and without a decrease. */
 const LEAST_GAIN = 10
 const LEAST_STEPS = 4
 const LATELY = 5
@@ -13,7 +13,6 @@ export class Levels {
   #slot: number
   #level: number
 
-  /** @param leastSlots nothing is said before it has been watched for as many */
   constructor(slotMs: number, slots: number, leastSlots: number, level: number, nowMs: number) {
     this.#lows = new Int32Array(slots)
     this.#slotMs = slotMs
@@ -31,7 +30,7 @@ export class Levels {
     this.#level = level
   }
 
-  /** What it has gained in so many milliseconds, on average; `null` before it has been watched for long enough. */
+  /** Average gain in `ms`; `null` before `leastSlots` slots. */
   growthPer(ms: number): number | null {
     const lows = this.#watched()
     if (lows === null) return null
@@ -47,7 +46,6 @@ export class Levels {
     return steps.every((step) => step >= 0) && ups >= Math.min(LEAST_STEPS, steps.length) && isRecent
   }
 
-  /** The oldest first. */
   #watched(): number[] | null {
     const slots = Math.min(this.#lows.length, this.#slot - this.#firstSlot + 1)
     if (slots <= this.#leastSlots) return null

@@ -59,12 +59,11 @@ export class Look {
     return resolved
   }
 
-  /** The site without its partner's name, which would take a look at all the others. */
+  /** Without the partner's name, which would take a look at all other connections. */
   siteAlone(record: SocketRecord): string {
     return resolveOwner(record, this.#sources, () => null).owner.site
   }
 
-  /** The partner's name, which outlives its record. */
   identify(record: SocketRecord): PartnerName {
     const { id, direction } = record
     return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).owner.site }
@@ -200,7 +199,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
   }
 }
 
-/** Of a healthy connection: what has moved since the last census counts as now. */
+/** Movement since the last census counts as now. */
 function lastMovedMs(
   { socket, bytesMoved: before, movedMs, firstSeenMs, hint }: SocketRecord,
   nowMs: number,

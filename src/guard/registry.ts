@@ -10,7 +10,6 @@ export function installedGuard(): Guard | null {
 /** Gives a preloaded guard to the application, whose options win over those of the environment. */
 export type TakeOver = (options: unknown) => void
 
-/** `null` if none was preloaded, or the application has taken it over. */
 export function preloadedGuard(): TakeOver | null {
   return (readProcessWide('take-over') as TakeOver | undefined) ?? null
 }

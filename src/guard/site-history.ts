@@ -4,7 +4,6 @@ import type { HealedSite, SiteTrend } from '../core/report.js'
 export interface SiteHistory {
   leaked(id: number, site: string, nowMs: number): void
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
-  /** Asked at each close. */
   hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
   growthPerHour(nowMs: number): number

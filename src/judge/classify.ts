@@ -26,14 +26,14 @@ export function classify(facts: Facts, idle: boolean): Classification | null {
   // Output first: an application that can't send often pauses its input.
   const { session, kernel } = facts
   if (facts.unsentBytes > 0 && idle)
-    // HTTP/2 does not read while its output is blocked, and Node up to 24 still says that it does.
+    // HTTP/2 stops reading while its output is blocked, and up to Node 24 the handle still claims to read.
     return session !== null && kernel?.peerEnded === true
       ? stuck('write-stalled', 'kernel')
       : stalled('write-stalled')
   return blind ?? (session !== null && idle ? classifySession(session) : null)
 }
 
-/** Other streams may go on, so this is never more than a stall. */
+/** At most a stall, because other streams may go on. */
 function classifySession({ held, isClosed }: SessionFacts): Classification | null {
   if (held !== null) return stalled('window-closed')
   return isClosed ? stalled('fin-wait') : null

@@ -30,16 +30,16 @@ export interface Facts {
   /** The kernel has no connection for this descriptor; `null` if not asked. */
   readonly disconnected: boolean | null
   readonly kernel: KernelFacts | null
-  /** Of a connection of HTTP/2 whose session has not ended. */
+  /** `null` unless the connection has an HTTP/2 session that has not ended. */
   readonly session: SessionFacts | null
 }
 
-/** An HTTP/2 session stands between the connection and its streams, and keeps what waits in them out of the kernel. */
+/** An HTTP/2 session keeps unread data of its streams out of the kernel. */
 export interface SessionFacts {
-  /** `session.close()` was called: no stream is added, and those that are open may go on. */
+  /** `session.close()` was called: open streams go on. */
   readonly isClosed: boolean
   readonly openStreams: number
-  /** What waits in the stream that has stood still longest, and since when; `null`: nothing waits in any. */
+  /** The stream that has stood still longest with waiting data, or `null`. */
   readonly held: {
     readonly unreadBytes: number
     readonly unsentBytes: number

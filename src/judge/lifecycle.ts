@@ -15,7 +15,6 @@ export interface JudgementPolicy {
   readonly escalateMs: number
   readonly reclaimDead: boolean
   readonly stallGraceMs: number
-  /** The half-close is meant: only a proven death is acted on. */
   readonly exempt: boolean
 }
 
@@ -192,7 +191,6 @@ function closed(state: Trouble | null): Step {
   return { state: { ...state, verdict: event, isClosed: true }, effects: [{ type: 'announce', event }] }
 }
 
-/** Node got the error and closed the connection itself. */
 function died(state: Trouble): Step {
   if (state.acted !== 'no') return closed(state)
   const deadTurn = Math.max(state.deadTurn, 0)

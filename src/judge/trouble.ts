@@ -46,11 +46,9 @@ export interface Look {
   readonly found: Classification | null
   /** A byte has moved since the previous look, and somebody waits for it. */
   readonly progressed: boolean
-  /** How much of the grace has passed; -1 if a byte has just moved. */
   readonly restMs: number
 }
 
-/** @param settleMs idle time before the socket counts as idle */
 export function lookAt(previous: Trouble | null, observation: Observation, settleMs: number): Look {
   const { facts, nowMs, turn } = observation
   const state = previous ?? openTrouble(observation)
@@ -168,7 +166,6 @@ function startOf(found: Classification, state: Trouble, observation: Observation
   return isSame ? sinceMs : beginningOf(found.condition, state, observation, isFirst)
 }
 
-/** All three are the same half-close. */
 const PEER_ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen'])
 
 /** A condition that a better sensor renames keeps its start. */

@@ -63,7 +63,6 @@ interface KoffiLibrary {
 /** Machines with asm-generic numbers for socket options, ioctl and poll. mips and ppc64 differ. */
 const GENERIC_MACHINES: readonly string[] = ['x64', 'arm64', 'arm', 'ia32', 'riscv64', 'loong64', 's390x']
 
-/** Checked without loading native code; `null` if ffi may work. */
 export function whyNoFfi(options: LoadOptions = {}): string | null {
   const arch = options.arch ?? process.arch
   if (!GENERIC_MACHINES.includes(arch)) return `unavailable on ${arch}`

@@ -9,9 +9,7 @@ import { readTable, TCP_TABLE, UNIX_TABLE, type TableFormat } from './proc-table
 import { workFor, type Steps } from './sliced.js'
 
 export interface OrphanWatch {
-  /** Renews an old count: at once if that is quick, else in the background. */
   refresh(): void
-  /** The last count; `null` if there is none. */
   report(): OrphansReport | null
   stop(): void
 }

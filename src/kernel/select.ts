@@ -4,7 +4,6 @@ import { loadLibc, whyNoFfi, type LoadOptions } from './libc.js'
 import { answerNothing, noProbe, type KernelProbe, type ProbeRun, type ProbeTarget } from './probe.js'
 import { createProcProbe, whyNoProc, type ProcProbeOptions } from './proc.js'
 
-/** Called when a view that worked breaks. */
 export type OnFallback = (reason: string) => void
 
 export interface SelectOptions {
@@ -15,7 +14,6 @@ export interface SelectOptions {
 
 interface View {
   readonly name: string
-  /** A cheap check: why the view can't work here, or `null`. */
   whyNot(): string | null
   open(): KernelProbe
 }

@@ -17,7 +17,6 @@ export interface ServerFacts {
   readonly idleTimeoutMs: number
   readonly keepAliveTimeoutMs: number | null
   readonly unheardEnds: Unheard
-  /** Among upgraded and CONNECT sockets. */
   readonly unheldUpgrades: Unheard
 }
 

@@ -25,7 +25,6 @@ export function watchServers(): (adapter: AdapterGuard | null) => ServerFacts[] 
 
   subscribe('tracing:net.server.listen:asyncStart', function onListen(message) {
     const { server } = message as { server: unknown }
-    // The application may publish on this channel.
     if (!(server instanceof Server) || listened.has(server)) return
     listened.set(server, places.capture())
     for (const ref of heard) if (ref.deref() === undefined) heard.delete(ref)

@@ -13,7 +13,6 @@ export interface EnvironmentReading {
 
 const PREFIX = 'SOCKET_LEAK_GUARD_'
 
-/** `off` prevents the installation. */
 const SWITCH = `${PREFIX}ENABLED`
 const SWITCH_RULE = flag()
 
@@ -25,7 +24,6 @@ export function variableOf(option: string): string {
   return PREFIX + option.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
 }
 
-/** Ignores empty variables, surrounding blanks and the case of words. */
 export function readEnvironment(env: Environment): EnvironmentReading {
   const options: Record<string, unknown> = {}
   const problems: SocketLeakGuardError[] = []

@@ -5,7 +5,6 @@ import { nearestName } from './nearest-name.js'
 export type Hint = (key: string) => string | null
 
 export interface Rule<T> {
-  /** Completes "graceMs must be ...". */
   readonly expects: string
   /** Completes "SOCKET_LEAK_GUARD_GRACE_MS must be ...". */
   readonly envExpects: string

@@ -1,5 +1,5 @@
-// HTTP clients with requests that queue, as their own tables tell it: the documented `sockets`, `freeSockets` and `requests`
-// of an agent of node:http, and the pools of undici.
+// HTTP clients with queued requests, from the documented `sockets`, `freeSockets` and `requests` of node:http's agents
+// and from undici's pools.
 import type { Socket } from 'node:net'
 import { readField, readText } from '../core/foreign.js'
 import type { RequestCount } from '../core/report.js'
@@ -47,7 +47,6 @@ function loadsOfAgent(agent: object): ClientLoad[] {
 
 const MOST_SITES = 3
 
-/** Most first. What is no request is left out. */
 export function countRequests(requests: readonly object[]): RequestCount[] {
   const counts = new Map<string, number>()
   for (const request of requests) {

@@ -74,7 +74,6 @@ export function nameOutgoing(message: object, origin: string): RequestInfo | nul
   }
 }
 
-/** The Host header, which has the port unless it is the default one. */
 export function hostOf(message: object): string {
   try {
     const header = (message as { getHeader?(name: string): unknown }).getHeader?.('host')

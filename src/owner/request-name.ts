@@ -8,7 +8,6 @@ import { foldPath } from './site.js'
 export interface RequestLike {
   readonly method?: string | undefined
   readonly url?: string | undefined
-  /** The whole path, while Express or Connect shortens `url`. */
   readonly originalUrl?: unknown
   readonly baseUrl?: unknown
   readonly route?: unknown

@@ -114,7 +114,6 @@ function ownOutbound(record: SocketRecord, sources: OwnerSources, served: () => 
   }
 }
 
-/** The request that an outgoing session is about. */
 function requestOverHttp2({ socket }: SocketRecord, { streams, routes }: OwnerSources): RequestInfo | null {
   const stream = streams.chief(socket)
   const request = stream === null ? null : nameRequest(stream, routes)

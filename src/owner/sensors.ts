@@ -36,7 +36,6 @@ export interface SensorHooks {
 
 export interface OwnerSensors {
   readonly sources: OwnerSources
-  /** How to run a request's handlers; `null` to leave them alone. */
   readonly scope: RequestScope | RequestRunner | null
   readonly patches: readonly Patch[]
   onAdopted(record: SocketRecord): void

@@ -11,7 +11,6 @@ export function foldPath(path: string): string {
   return authority + path.slice(authority.length).split('/').map(foldSegment).join('/')
 }
 
-/** `GET /item/7` -> `GET /item/:id`; other names stay. */
 export function foldName(name: string): string {
   const [, method, path] = /^([A-Z]+) (\/.*)$/s.exec(name) ?? []
   return path === undefined ? name : `${method} ${foldPath(path)}`

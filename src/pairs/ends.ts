@@ -39,7 +39,6 @@ export function isOn(end: End, { socket, direction }: SocketRecord): boolean {
     : requestOn(socket) === end
 }
 
-/** The exchange was incomplete when its connection closed. */
 export function isUnfinished(end: End): boolean {
   const response = isClientRequest(end) ? responseTo(end) : null
   return response === null || readField(response, 'complete') !== true

@@ -1,6 +1,6 @@
-// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a
-// client waits for an upstream that died. It may be meant, so it is reported and logged. It starts a grace where
-// the guard itself closed the one, or with `propagateAbort`.
+// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a client
+// waits for an upstream that died. It may be meant, so it is reported and logged. A grace starts if the guard closed
+// the first, or with `propagateAbort`.
 import type { Facts } from '../judge/facts.js'
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { PartnerName } from '../core/report.js'
@@ -20,14 +20,12 @@ export interface Left {
   readonly who: PartnerName
   readonly by: Tie
   readonly sinceMs: number
-  /** The partner if only its peer has ended; `null` if it is closed. */
   readonly partner: SocketRecord | null
   readonly end: End
-  /** How it starts a grace on this connection; `null`: it doesn't. */
+  /** How it starts a grace here; `null` for none. */
   readonly abandoned: Facts['abandoned']
   /** The partner's policy, if this connection has none of its own. */
   readonly policy: SocketPolicy | null
-  /** `onParted` was called. */
   isTold: boolean
 }
 
@@ -37,7 +35,7 @@ export interface PairHooks {
   now(): number
   identify(record: SocketRecord): PartnerName
   readonly defaults: SocketPolicy
-  /** A connection was left behind a whole grace ago, and has no verdict. */
+  /** Called for a connection that lost its partner a grace ago and has no verdict. */
   onParted(record: SocketRecord, left: Left): void
   onFailure(error: unknown): void
 }
@@ -210,17 +208,14 @@ function mayBeTied({ socket, direction, hint, opener }: SocketRecord): boolean {
   return message !== null && isUnfinished(message)
 }
 
-/**
- * Bytes for a client that is closed are no progress. They are for one that waits, and where only the request ties the
- * two, because its handler may use them otherwise.
- */
+// Bytes for a closed client are no progress. Bytes for a waiting one are, and so are bytes of a pair tied by its
+// request alone, because the handler may use them otherwise.
 function abandonedBy(record: SocketRecord, partner: Partner, isReclaimed: boolean): Facts['abandoned'] {
   const isToldTo = doesPropagate(record, partner)
   if (!isToldTo && !isReclaimed) return null
   return record.direction === 'inbound' && (isToldTo || isConduit(partner)) ? 'for-nobody' : 'waiting'
 }
 
-/** What comes from one goes to the other. */
 function isConduit({ by, isEnded }: Partner): boolean {
   return by === 'pipe' || isEnded
 }
@@ -250,7 +245,7 @@ function wasCutShort(record: SocketRecord, partner: Partner, isReclaimed: boolea
 
 const ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen', 'reset-unseen'])
 
-/** Its own line in the log tells it, or it is exempt. */
+/** It has a line of its own in the log, or is exempt. */
 function hasVerdict({ trouble, isExempt }: SocketRecord): boolean {
   return isExempt || (trouble !== null && trouble.verdict !== 'none' && trouble.verdict !== 'recovered')
 }

@@ -99,14 +99,14 @@ export class Ties {
   }
 }
 
-/** What waits for this work on the accepted connection: the request, or the socket of an unanswered upgrade. */
+/** The end of the accepted connection that this work serves: the request, or the socket of an unanswered upgrade. */
 function servedBy(work: Work, { socket, hint }: SocketRecord): End | null {
   if (work.isHandedOver) return hint !== null && isUnanswered(socket, hint) ? socket : null
   const request = requestOn(socket)
   return request !== null && work.serves(request) ? request : null
 }
 
-/** The outgoing connection leads to the target of the CONNECT, itself or through another proxy. */
+/** The outgoing connection leads to the CONNECT's target, directly or through another proxy. */
 function isTunnel({ hint: asked }: SocketRecord, { target, hint }: SocketRecord): boolean {
   if (asked === null || asked.kind !== 'connect' || asked.request === null) return false
   const { path } = asked.request

@@ -103,13 +103,11 @@ function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]):
   return [...healedSites].filter(({ site }) => !inTrouble.has(site)).slice(0, MOST_HEALED_SITES)
 }
 
-/** Empty if the last page's socket is gone. */
 function pageOf(
   rows: readonly SocketRow[],
   { all = false, unsettled = false, after = 0 }: SnapshotQuery,
   limit: number,
 ): { page: readonly SocketRow[]; isLast: boolean } {
-  // Ids begin at 1.
   const last = after === 0 ? null : rows.find(({ id }) => id === after)
   if (last === undefined) return { page: [], isLast: true }
   const asked = all || unsettled ? rows : rows.filter(({ verdict }) => verdict !== 'none')

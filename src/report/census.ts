@@ -1,4 +1,4 @@
-// A line for each site that grows or waits, and for each HTTP client that starves.
+// One line for each site that grows or waits, and for each HTTP client whose requests queue.
 import { formatDuration } from '../core/format.js'
 import type {
   CensusReport,
@@ -9,7 +9,6 @@ import type {
   SnapshotQuery,
 } from '../core/report.js'
 
-/** Before it is put into words. */
 export type CountedSite = Omit<CensusSite, 'limitReachedInMs' | 'line'>
 export type CountedClient = Omit<HttpClientReport, 'line'>
 

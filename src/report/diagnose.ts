@@ -17,7 +17,6 @@ export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   return `${subject.slice(0, 1).toUpperCase()}${subject.slice(1)}: ${what}`
 }
 
-/** No byte was written since the HTTP server gave the socket away. */
 function isUnanswered({ context }: Owner): boolean {
   return context['upgrade'] === 'unanswered' || context['connect'] === 'unanswered'
 }
@@ -41,7 +40,7 @@ function describeCalm(socket: Undiagnosed, usage: Usage): string {
   return `open on both sides, ${idle}. Nothing to do.`
 }
 
-/** Not yet a fault: what helps, should it last. */
+/** A wait is no fault: advice in case it lasts. */
 function describeWaits(socket: Undiagnosed, { for: what, ms, unreadBytes }: Waits): string {
   const time = formatDuration(ms)
   const unread = unreadBytes > 0 ? formatBytes(unreadBytes) : null
@@ -59,7 +58,7 @@ function describeWaits(socket: Undiagnosed, { for: what, ms, unreadBytes }: Wait
   }
 }
 
-/** Who should have answered: an upstream that is asked for it, or the listeners of the server. */
+/** An upstream that was asked, or the server's listeners. */
 function describeUnanswered({ kind, partner }: Undiagnosed, more: string, { answerers }: Usage): string {
   const who =
     partner !== null && partner.state === 'open' && partner.remote !== null
@@ -130,7 +129,6 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
     `${isUnanswered(owner) ? 'connection' : NOUNS[kind]}${label}`,
     isNamedByPeer ? '' : `of ${isUnanswered(owner) ? owner.site : owner.site.replace(/^upgrade (?=\/)/, '')}`,
     isPeerNamed ? '' : peer,
-    // Tells requests to the same host apart.
     owner.request?.origin === undefined ? '' : `(${formatRequest(owner.request)})`,
   ]
   return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
@@ -252,11 +250,8 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
   }
 }
 
-/**
- * The methods of `session.socket` throw (ERR_HTTP2_NO_SOCKET_MANIPULATION). Both `close()` and `destroy()` end the connection, and
- * wait for its output; only `destroy()`, and only of a session that was not closed before, then destroys it (lib/internal/http2/core.js
- * `finishSessionClose`).
- */
+// `session.socket` throws ERR_HTTP2_NO_SOCKET_MANIPULATION. `close()` and `destroy()` end the connection and wait for
+// its output; only `destroy()` of an open session then destroys it (lib/internal/http2/core.js `finishSessionClose`).
 function remedyForSession(condition: Condition, { direction, evidence, streams }: Undiagnosed): string {
   if (condition === 'window-closed')
     return 'Read the stream (stream.resume()) or give it up (stream.close(http2.constants.NGHTTP2_CANCEL)).'

@@ -10,7 +10,7 @@ export function pairUp(a: PairSide, b: PairSide, by: Tie, isShared = false): Pai
   return { by, sides, line: describePair(sides, by, isShared) }
 }
 
-/** Whose code it is: of the two, the name that says more. */
+/** The more specific site of the two. */
 export function siteOfPair({ sides: [a, b] }: Pick<PairReport, 'sides'>): string {
   return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
 }
@@ -61,7 +61,7 @@ export function isNamed(site: string): boolean {
   return !/^(?:listener |to |outgoing$|unknown )/.test(site)
 }
 
-/** There is no response to listen to. */
+/** These have no response to listen to. */
 const HANDED_OVER = /^(?:upgrade|CONNECT) /
 
 export function remedyForPair({ direction, site }: Pick<PairSide, 'direction' | 'site'>, by: Tie): string {

@@ -82,7 +82,6 @@ function familiesOf(report: Report): Family[] {
   ]
 }
 
-/** @param which 0: how many, 1: for how long */
 function waitsIn({ census }: Report, which: 0 | 1): Sample[] {
   return DIRECTIONS.flatMap((direction) => {
     const counts = census[direction]

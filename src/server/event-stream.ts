@@ -78,7 +78,6 @@ export function createEventStream(subscribe: Subscribe, options: EventStreamOpti
     try {
       response.write(text)
     } catch {
-      // Middleware's write() may throw.
       drop(client)
     }
   }

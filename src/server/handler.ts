@@ -15,7 +15,6 @@ import type { EventStreamOptions, Subscribe } from './event-stream.js'
 import { describeBadParameter, isBadParameter, parseReportQuery } from './query.js'
 
 export interface ReportSource {
-  /** Takes a quick look first. */
   report(query: SnapshotQuery): Report
   snapshot(query: SnapshotQuery): Report
   readonly subscribe: Subscribe

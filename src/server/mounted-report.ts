@@ -42,7 +42,6 @@ export function reportHandler(
   const mayFollow = token === undefined && present === null
   if (!mayFollow && !isProtected(tokenFor(present)))
     throw new SocketLeakGuardError('SLG_ERR_REPORT_NEEDS_TOKEN', UNPROTECTED)
-  // A bad token is an error of this call.
   createAccessCheck({ token })
   const loaded = import('./handler.js')
   loaded.catch(ignoreFailure)

@@ -14,7 +14,6 @@ export function checkReportAddress(report: string | null, token: string | null):
   )
 }
 
-/** @param previous closed first, because it may have the same address */
 export function openReportEndpoint(
   report: string | null,
   token: string | null,

@@ -27,7 +27,6 @@ export function removeSocketFile(file: SocketFile): void {
   unlinkIfOurs(file)
 }
 
-/** Removes a socket without a listener. True if listening is worth another try. */
 export async function isStaleSocketFile(path: string, sockets: ReportSockets): Promise<boolean> {
   try {
     const before = lstatSync(path)

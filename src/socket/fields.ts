@@ -92,12 +92,10 @@ export function activeHandles(): readonly unknown[] {
   return (process as { _getActiveHandles?(): readonly unknown[] })._getActiveHandles?.() ?? []
 }
 
-/** -1 if there is none; Windows shows none. */
 export function descriptorOf(socket: Socket): number {
   return handleOf(socket)?.fd ?? -1
 }
 
-/** TCP, or TLS over TCP; not a pipe or a terminal. */
 export function isTcp(socket: Socket): boolean {
   return typeof tcpHandleOf(socket)?.getpeername === 'function'
 }
@@ -106,7 +104,6 @@ export function rawSocketOf(socket: Socket): Socket | null {
   return fieldsOf(socket)._parent ?? null
 }
 
-/** The server that accepted the socket (lib/net.js `onconnection`); `null` for an outgoing one. */
 export function serverOf(socket: Socket): Server | null {
   return (socket as { server?: Server | null }).server ?? null
 }
@@ -138,7 +135,6 @@ export function isHeldByAgent(socket: Socket): boolean {
   return socket.listenerCount('agentRemove') > 0
 }
 
-/** The name the application connected to; `null` if it gave an address. */
 export function hostNameOf(socket: Socket): string | null {
   const name = fieldsOf(socket)._host
   return typeof name === 'string' ? name : null
@@ -224,7 +220,7 @@ export function addressesOf(record: SocketRecord): Addresses {
   return { local: addressOf(record, 'local'), remote: addressOf(record, 'remote') }
 }
 
-/** One of them: each costs a system call. */
+/** Reads one address, because each costs a system call. */
 export function addressOf(record: SocketRecord, end: keyof Addresses): Endpoint | null {
   const { addresses, target, socket } = record
   const question = end === 'local' ? 'getsockname' : 'getpeername'
@@ -305,7 +301,6 @@ export function bytesAccepted(socket: Socket): number {
   return Math.max(0, (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0))
 }
 
-/** A socket whose properties throw looks healthy. */
 export function readFacts(
   socket: Socket,
   selfConnected: boolean,
@@ -384,7 +379,7 @@ function fieldFacts(
   }
 }
 
-/** The application has closed the session, and nobody is served any more, or output keeps it from its end. */
+/** The application closed the session, and either no stream is open or output holds up its end. */
 function isEnding(session: SessionFacts | null, unsentBytes: number): boolean {
   return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
 }

@@ -1,23 +1,18 @@
-/**
- * What `node:http2` keeps on a socket (lib/internal/http2/core.js, Node 20.20, 22.23, 24.21 and 26.10).
- *
- * `Http2Session` puts itself on its socket under the name "undefined", because that file imports a symbol that is not exported. When
- * a session has come to its end, by `close()` or `destroy()`, the name stays and holds nothing: from then on the
- * session can do nothing about the socket. Under `state` a session keeps its `streams` and `pendingStreams`, and
- * a stream of the compatibility API has its Http2ServerRequest under `request`.
- */
+// What `node:http2` keeps on a socket (lib/internal/http2/core.js, Node 20.20, 22.23, 24.21 and 26.10). `Http2Session`
+// sits under the name "undefined", because that file imports a symbol that is not exported. Once a session has ended,
+// the name stays and holds nothing. Its `state` has `streams` and `pendingStreams`; a stream of the compatibility API
+// has its Http2ServerRequest under `request`.
 import type { Socket } from 'node:net'
 import { bySymbol, readField } from '../core/foreign.js'
 import type { SessionFacts } from '../judge/facts.js'
 
-/** A socket of HTTP/2, also when its session has let go of it. */
+/** True even if the session has let go of the socket. */
 export function isHttp2(socket: Socket): boolean {
   return (
     'undefined' in socket || (bySymbol(socket, 'kBoundSession') ?? bySymbol(socket, 'session')) !== undefined
   )
 }
 
-/** @returns `null` also where the session has let go of its socket */
 export function sessionOn(socket: Socket): Session | null {
   const { undefined: session } = socket as { undefined?: Session | null }
   return typeof session === 'object' ? session : null
@@ -35,10 +30,9 @@ export interface Http2Stream {
   readonly writableLength: number
 }
 
-/** Of more streams on one session the oldest are looked at. */
+/** The oldest of more streams are looked at. */
 const MOST_STREAMS = 1000
 
-/** The oldest first. */
 export function streamsOn(socket: Socket): Http2Stream[] {
   const session = sessionOn(socket)
   const state = session === null ? undefined : bySymbol(session, 'state')
@@ -50,18 +44,17 @@ export function streamsOn(socket: Socket): Http2Stream[] {
   return [...streams.values(), ...pendingStreams].slice(0, MOST_STREAMS)
 }
 
-/** The request that an accepted stream carries, as the application has it: the stream itself where it listens for `'stream'`. */
+/** The request as the application has it: the stream itself if it listens for `'stream'`. */
 export function requestOfStream(stream: Http2Stream): object {
   return (bySymbol(stream, 'request') as object | null | undefined) ?? stream
 }
 
-/** The headers with which a stream was opened from here; `null` for what is no such stream. */
+/** The headers of a stream opened here, else `null`. */
 export function headersOf(stream: object): object | null {
   const headers = readField(stream, 'sentHeaders')
   return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
 }
 
-/** What the looks at a stream have seen. */
 interface Note {
   readonly firstSeenMs: number
   movedMs: number
@@ -71,18 +64,14 @@ interface Note {
   sent: number
 }
 
-/** Between two looks so many bytes may be frames that control the session: pings, window updates. */
+/** Up to so many bytes between two looks may be control frames: pings, window updates. */
 const CONTROL_BYTES = 128
 
-/** What is known of the streams of each session: a session may be busy while one of its streams stands still. */
+/** A session may be busy while one of its streams stands still, so each stream is noted. */
 export class Http2Streams {
   readonly #notes = new WeakMap<object, Note>()
 
-  /**
-   * To be called at each sweep.
-   *
-   * @param bytesAccepted what the kernel has accepted on a connection
-   */
+  /** Call at each sweep. */
   look(socket: Socket, bytesAccepted: (socket: Socket) => number, now: () => number): SessionFacts | null {
     const session = sessionOn(socket)
     if (session === null) return null
@@ -107,7 +96,6 @@ export class Http2Streams {
     if (hasRead || hasSent) note.movedMs = nowMs
   }
 
-  /** As of the last look. */
   factsOf(socket: Socket): SessionFacts | null {
     const session = sessionOn(socket)
     if (session === null) return null
@@ -136,13 +124,13 @@ export class Http2Streams {
     return longest
   }
 
-  /** The stream that the connection is about: the one that has waited longest, or the only one. */
+  /** The stream the connection is about: the one that has waited longest, or the only one. */
   chief(socket: Socket): Http2Stream | null {
     const streams = streamsOn(socket)
     return this.#heldLongest(streams) ?? (streams.length === 1 ? streams[0]! : null)
   }
 
-  /** @returns `null` for a stream that no sweep has met yet */
+  /** `null` if no sweep has met the stream. */
   firstSeenMs(stream: Http2Stream): number | null {
     return this.#notes.get(stream)?.firstSeenMs ?? null
   }

@@ -47,7 +47,6 @@ export interface RequestName {
 // started (V8 stores small integers unboxed), 0 for "not yet".
 export class SocketRecord {
   readonly id: number
-  /** The TLSSocket, not the raw socket under it. */
   socket: Socket
   direction: Direction
   readonly firstSeenMs: number
@@ -55,7 +54,6 @@ export class SocketRecord {
   localEndedMs = 0
   policy: SocketPolicy
   index = -1
-  /** `null` for a healthy socket. */
   trouble: Trouble | null = null
   isExempt = false
   label: string | null = null

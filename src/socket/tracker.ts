@@ -17,7 +17,6 @@ export interface TrackerHooks {
   nextId(): number
   /** Milliseconds since the guard started, never 0. */
   now(): number
-  /** The report's own sockets. */
   isForeign(socket: Socket): boolean
   /** Resolves the policy of a new record, or of one whose server has changed. */
   settle(record: SocketRecord): void
@@ -109,7 +108,6 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     if (event === 'connection') {
       if (!(first instanceof Socket)) return
       const record = adopt(first, 'inbound')
-      // Another server, or none, accepted it.
       if (record === null || serverOf(first) === server) return
       record.direction = 'inbound'
       hintOf(record).server = server

@@ -16,7 +16,7 @@ export function requestRunningOn(client: object): object | null {
   return (queue[running] as object | null | undefined) ?? null
 }
 
-/** `statusCode` of lib/dispatcher/client-h1.js `Parser` is 0 or `null` until the head of the answer has come. */
+/** `statusCode` is 0 or `null` before the head of the answer (lib/dispatcher/client-h1.js `Parser`). */
 export function isAnsweredByUndici(socket: Socket): boolean {
   const parser = bySymbol(socket, 'parser')
   return typeof parser !== 'object' || parser === null || Number(readField(parser, 'statusCode')) > 0
@@ -41,22 +41,20 @@ export interface ClientLoad {
   readonly busy: number
   readonly free: number
   readonly queued: number
-  /** Oldest first; the first alone if no more can be seen. */
+  /** Oldest first; the first one alone if the others can't be seen. */
   readonly queue: readonly object[]
   readonly running: readonly object[]
 }
 
 export function undiciClientOn(socket: Socket): object | null {
-  // An agent of node:http has it, which is quicker to tell.
+  // An agent of node:http holds it.
   if (socket.listenerCount('agentRemove') > 0) return null
   const client = bySymbol(socket, 'client')
   return typeof client === 'object' ? client : null
 }
 
-/**
- * The pools of the global dispatcher, and those of these clients that are in none of them. Nothing leads from a client to a pool
- * that an application made. Fields `clients`, `queued` and `queue` of lib/dispatcher/{agent,pool-base,fixed-queue}.js.
- */
+// The pools of the global dispatcher, and found clients outside of them; a client does not lead to a pool that an
+// application made. Fields `clients`, `queued` and `queue` of lib/dispatcher/{agent,pool-base,fixed-queue}.js.
 export function undiciLoads(found: ReadonlySet<object>): ClientLoad[] {
   const alone = new Set(found)
   const agents = new Set(

@@ -15,7 +15,7 @@ export function usageOf({ socket, hint }: SocketRecord): Usage {
   }
 }
 
-/** The HTTP server let go of it, for an upgrade or a CONNECT, and nobody has written to it or ended it since. */
+/** The HTTP server gave the socket away for an upgrade or CONNECT, and nobody has written to it or ended it. */
 export function isUnanswered(socket: Socket, { handedOverMs, bytesWrittenBefore }: Hint): boolean {
   return handedOverMs !== 0 && socket.bytesWritten === bytesWrittenBefore && !socket.writableEnded
 }

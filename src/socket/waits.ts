@@ -1,5 +1,5 @@
-// What a connection that is open both ways waits for. Messages of HTTP say it by public properties, but not since when:
-// `WaitClock` notes when a census first found them so.
+// What a connection that is open both ways waits for. HTTP messages tell that by public properties, but not since when,
+// so `WaitClock` notes when a census first found them waiting.
 import type { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { WaitsFor } from '../core/report.js'
@@ -21,9 +21,9 @@ export interface Wait {
   readonly for: WaitsFor
   /** The message that waits, or the record. */
   readonly subject: object
-  /** It is another wait once this has changed. */
+  /** A change means a new wait. */
   readonly mark: number
-  /** When it began; `null` where only watching tells. */
+  /** When it began; `null` if nothing but watching can tell. */
   readonly sinceMs: number | null
   readonly unreadBytes: number
 }
@@ -53,7 +53,7 @@ function waitOfServed(socket: Socket): Wait | null {
   const response = responseOn(socket)
   if (response === null || readField(response, 'headersSent') !== false) return null
   const incoming = incomingOn(socket)
-  // A handler that reads on waits for the client.
+  // The handler reads on, so it waits for the client.
   if (incoming !== null && readField(incoming, 'readableFlowing') !== null) return null
   const request = requestOn(socket)
   return watched('answer', response, bytesMoved(socket), request === null ? 0 : unreadIn(request))
@@ -74,7 +74,7 @@ function waitOfAsking(socket: Socket): Wait | null {
   return isAnsweredByUndici(socket) ? null : watched('answer', fetched, bytesMoved(socket))
 }
 
-/** An answer without a body keeps its connection busy too, until its end is read. */
+/** An answer without a body occupies its connection too, until its end is read. */
 function waitForReader(subject: object, answer: object): Wait | null {
   const unreadBytes = unreadIn(answer)
   const isThere = unreadBytes > 0 || readField(answer, 'complete') === true

@@ -33,7 +33,6 @@ export function borrowGuard(given: Guard | null): BorrowedGuard {
   }
 }
 
-/** Observes only: the test's sockets are left alone, and no packet is sent. */
 function installForTest(): Guard {
   return install({
     graceMs: 200,

@@ -74,7 +74,6 @@ export function startLeakCheck(
       if (given.length > 0 || isOver) {
         const found = [...given, ...bad.filter(({ id }) => timesSeen.get(id)! >= ENOUGH_LOOKS)]
         if (found.length > 0) throw leaksFound(found)
-        // A late condition gets its looks too.
         if (bad.length === 0 || ++lateLooks >= ENOUGH_LOOKS) return
       }
       cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1

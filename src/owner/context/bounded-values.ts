@@ -3,7 +3,6 @@ import { readField, readText } from '../../core/foreign.js'
 const MOST_VALUES = 16
 const LONGEST_VALUE = 200
 
-/** The strings, numbers and booleans among `values`, shortened; `null` if there are none. */
 export function boundedValues(values: unknown): Readonly<Record<string, string>> | null {
   if (typeof values !== 'object' || values === null) return null
   const copied: [string, string][] = []

@@ -115,7 +115,6 @@ function fromProvider(
   }
 }
 
-/** The path, because no router has run yet. */
 function describeRequest(request: object): string {
   return `${readText(request, 'method') ?? ''} ${withoutQuery(readText(request, 'url') ?? '')}`
 }

@@ -21,7 +21,6 @@ export class Work {
     this.#handedOver = socket instanceof Socket ? new WeakRef(socket) : null
   }
 
-  /** Keeps the name for what is opened now and may outlive the request. */
   note(): void {
     this.#name = this.#nameNow()
   }
@@ -34,7 +33,6 @@ export class Work {
     return this.#request.deref() === request
   }
 
-  /** The accepted connection, while the request exists. */
   connection(): Socket | null {
     const request = this.#request.deref()
     const socket = this.#handedOver?.deref() ?? (request === undefined ? null : readField(request, 'socket'))

@@ -12,7 +12,6 @@ const MOST_FRAMES = 10
 /** Node's own frames of a `fetch()` alone are about forty. */
 const DEEPEST = 100
 
-/** Ignores the application's `Error.stackTraceLimit`. */
 export function captureError(): Error {
   const before = Error.stackTraceLimit
   try {
@@ -68,7 +67,6 @@ export function selectFrames<Frame extends Place>(frames: readonly Frame[]): Fra
   return upToApplication.slice(start, start + MOST_FRAMES)
 }
 
-/** The innermost frame of the application; without one, the outermost call into a package. */
 export function indexOfSite(frames: readonly Place[]): number {
   const own = frames.findIndex((frame) => !isDependency(frame))
   if (own !== -1) return own

@@ -3,9 +3,7 @@ import { dirname, join, sep } from 'node:path'
 import { captureError, frameOf, linesOf } from './frames.js'
 
 const NAME = 'socket-leak-guard'
-/** An installed package, or its source in a bundle with a source map. */
 const INSTALLED = /[\\/]node_modules[\\/]socket-leak-guard[\\/]/
-/** A checkout, or a link to one. */
 const OUR_FOLDERS =
   /^(?:(?:build|dist)[\\/])?(?:src|adapters)[\\/]|^dist[\\/](?!(?:test|bench|examples)[\\/])/
 
@@ -30,7 +28,6 @@ export function recogniseOwnFrames(): OwnFrames {
   }
 }
 
-/** `null` if the file lies in another package. */
 function rootOf(file: string): string | null {
   for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
     const name = packageNameIn(folder)

@@ -73,7 +73,6 @@ export class Places {
   #originalOf(frame: Place): ShownPlace | null {
     // The stack has original positions already (lib/internal/source_map/prepare_stack_trace.js).
     if (process.sourceMapsEnabled) return null
-    // A dependency's map may name sources that would look like the application's.
     if (isDependency(frame) || !isAbsolute(frame.file)) return null
     const original = this.#maps.originalPlaceOf(frame)
     if (original === null) return null
@@ -101,7 +100,6 @@ function nameOf(file: string): string {
     const short = relative(process.cwd(), file)
     return short.startsWith('..') || isAbsolute(short) ? file : short
   } catch {
-    // The working directory is gone.
     return file
   }
 }

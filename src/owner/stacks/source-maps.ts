@@ -104,12 +104,10 @@ function parseMap(json: string, url: URL): TraceMap {
   // Some servers put a line before the JSON, which the specification allows.
   const map = JSON.parse(json.replace(/^\)\]\}'.*\n/, '')) as EncodedSourceMap | SectionedSourceMap
   const { mappings, sources } = { mappings: '', sources: [], ...map }
-  // The decoder reads an invalid character as zero.
   if (map.version !== 3 || !/^[A-Za-z\d+/,;]*$/.test(mappings)) throw new SyntaxError('not a source map')
   return AnyMap({ ...map, sources: sources.map(escapePath) }, url.href)
 }
 
-/** Some compilers escape paths, most don't. */
 function escapePath(source: string | null): string | null {
   const isUrl = source === null || /^[a-z][a-z\d+.-]+:/i.test(source)
   return isUrl ? source : source.replaceAll(/[#?]/g, encodeURIComponent)
