@@ -75,7 +75,11 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       hooks.onFirstLook(record)
     }
     const session = streams.look(socket, bytesAccepted, hooks.now)
-    const odd = isOdd(socket) || record.selfConnected || pairs.abandonmentOf(record) !== null
+    const odd =
+      isOdd(socket) ||
+      record.hint?.isUnderTls === true ||
+      record.selfConnected ||
+      pairs.abandonmentOf(record) !== null
     if (!odd && hasBlockedOutput(socket)) {
       lookAtOutput(record)
       return
@@ -135,18 +139,16 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   }
 
   function observe(record: SocketRecord, disconnected: boolean | null): void {
-    const { socket } = record
     judge.apply(record, {
       type: 'observed',
       nowMs: hooks.now(),
       turn: hooks.turn(),
       facts: readFacts(
-        socket,
-        record.selfConnected === true,
+        record,
         disconnected,
         believedOf(record, disconnected),
         pairs.abandonmentOf(record),
-        streams.factsOf(socket),
+        streams.factsOf(record.socket),
       ),
       endedMs: endedMsOf(record),
       abandonedMs: pairs.leftOf(record)?.sinceMs ?? null,

@@ -100,6 +100,8 @@ export interface SocketReport {
   readonly unreadBytes: number
   readonly unsentBytes: number
   readonly owner: Owner
+  /** It was open when the guard was installed, so its times begin there. */
+  readonly bornBeforeGuard?: true
   /** The connection it is piped to or was opened for, if known. */
   readonly partner: PartnerReport | null
   /** Of an open HTTP/2 session. */

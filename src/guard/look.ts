@@ -76,7 +76,7 @@ export class Look {
     const kernel = believedOf(record, disconnected)
     const abandoned = this.pairs.abandonmentOf(record)
     const session = this.#sources.streams.factsOf(socket)
-    const facts = readFacts(socket, record.selfConnected === true, disconnected, kernel, abandoned, session)
+    const facts = readFacts(record, disconnected, kernel, abandoned, session)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
     const idleMs = Math.round(nowMs - (trouble?.progressMs ?? lastMovedMs(record, nowMs)))
@@ -90,12 +90,13 @@ export class Look {
       condition: conditionOf(trouble, unsettled),
       verdict: record.isExempt ? ('exempt' as const) : (trouble?.verdict ?? 'none'),
       kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
-      seenBy: trouble?.seenBy ?? 'stream',
+      seenBy: record.hint?.isUnderTls === true ? 'kernel' : (trouble?.seenBy ?? 'stream'),
       sinceMs: Math.round(nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs)),
       idleMs,
       unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
       unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
       owner,
+      ...(record.hint?.isBornBefore === true ? { bornBeforeGuard: true } : undefined),
       evidence: evidenceOf(record, facts, idleMs, this.#waitsOf(record)),
       partner: this.#partnerOf(record),
       streams: session === null ? null : this.#streamsOf(socket, session),

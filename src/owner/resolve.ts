@@ -54,7 +54,7 @@ function kindOf(record: SocketRecord): Kind {
   if (hint !== null && hint.kind !== null) return hint.kind
   if (isHttp2(socket)) return 'h2'
   if (direction === 'outbound' ? isInHttpUse(record) : isServedByHttp(socket)) return 'http'
-  if (isTls(socket)) return 'tls'
+  if (isTls(socket) || hint?.isUnderTls === true) return 'tls'
   return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'
 }
 

@@ -117,7 +117,7 @@ const NOUNS: Readonly<Record<Kind, string>> = {
   pipe: 'pipe',
 }
 
-function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
+function subjectOf({ direction, kind, owner, remote, bornBeforeGuard }: Undiagnosed): string {
   const label = owner.label === null ? '' : ` "${owner.label}"`
   const address = remote === null ? '' : formatEndpoint(remote)
   const peer = remote === null ? '' : `${direction === 'inbound' ? 'from' : 'to'} ${address}`
@@ -130,6 +130,7 @@ function subjectOf({ direction, kind, owner, remote }: Undiagnosed): string {
     isNamedByPeer ? '' : `of ${isUnanswered(owner) ? owner.site : owner.site.replace(/^upgrade (?=\/)/, '')}`,
     isPeerNamed ? '' : peer,
     owner.request?.origin === undefined ? '' : `(${formatRequest(owner.request)})`,
+    bornBeforeGuard === true ? '(born before the guard: times count from there)' : '',
   ]
   return (direction === 'outbound' ? 'outgoing ' : '') + words.filter((word) => word !== '').join(' ')
 }

@@ -74,12 +74,11 @@ export function hasReadableFields(socket: Socket): boolean {
 // A few property reads, no system call. A socket that is not being read is odd: Node would not notice its end.
 export function isOdd(socket: Socket): boolean {
   const fields = fieldsOf(socket)
-  return fields._readableState?.ended === true || socket.writableEnded || fields._handle?.reading === false
+  return isEofReceived(socket) || socket.writableEnded || fields._handle?.reading === false
 }
 
 export function isOpenBothWays(socket: Socket): boolean {
-  if (socket.connecting || socket.destroyed || socket.writableEnded) return false
-  return fieldsOf(socket)._readableState?.ended !== true
+  return !socket.connecting && !socket.destroyed && !socket.writableEnded && !isEofReceived(socket)
 }
 
 /** Not connected yet, or sent to another process by `child.send`, after which no `'close'` comes. */
@@ -98,6 +97,11 @@ export function descriptorOf(socket: Socket): number {
 
 export function isTcp(socket: Socket): boolean {
   return typeof tcpHandleOf(socket)?.getpeername === 'function'
+}
+
+/** Its end has come, though unread bytes may keep `'end'` back. */
+export function isEofReceived(socket: Socket): boolean {
+  return fieldsOf(socket)._readableState?.ended === true
 }
 
 export function rawSocketOf(socket: Socket): Socket | null {
@@ -302,17 +306,16 @@ export function bytesAccepted(socket: Socket): number {
 }
 
 export function readFacts(
-  socket: Socket,
-  selfConnected: boolean,
+  record: SocketRecord,
   disconnected: boolean | null,
   kernel: KernelFacts | null,
-  abandoned: Facts['abandoned'] = null,
-  session: SessionFacts | null = null,
+  abandoned: Facts['abandoned'],
+  session: SessionFacts | null,
 ): Facts {
   try {
-    return fieldFacts(socket, selfConnected, disconnected, kernel, abandoned, session)
+    return fieldFacts(record, disconnected, kernel, abandoned, session)
   } catch {
-    return { ...UNREADABLE, selfConnected, abandoned }
+    return { ...UNREADABLE, selfConnected: record.selfConnected === true, abandoned }
   }
 }
 
@@ -340,8 +343,7 @@ const UNREADABLE: Facts = {
 
 /** One object literal, because spreading two objects takes longer. */
 function fieldFacts(
-  socket: Socket,
-  selfConnected: boolean,
+  { socket, selfConnected, hint }: SocketRecord,
   disconnected: boolean | null,
   kernel: KernelFacts | null,
   abandoned: Facts['abandoned'],
@@ -352,7 +354,8 @@ function fieldFacts(
   const queued = handle?.writeQueueSize ?? 0
   const readable = fields._readableState?.readable !== false
   const writable = fields._writableState?.writable !== false
-  const eofReceived = fields._readableState?.ended === true
+  const isEndUnheard = hint?.isUnderTls === true && kernel?.peerEnded === true
+  const eofReceived = fields._readableState?.ended === true || isEndUnheard
   const reading = handle?.reading !== false
   const held = session?.held ?? null
   const unsentBytes = unsentIn(socket, queued) || (held?.unsentBytes ?? 0)
@@ -362,7 +365,7 @@ function fieldFacts(
     readable: readable && (socket.readable || eofReceived),
     writable: writable && (socket.writable || socket.writableEnded),
     eofReceived: readable && eofReceived,
-    eofConsumed: readable && socket.readableEnded,
+    eofConsumed: readable && (socket.readableEnded || isEndUnheard),
     localEnded: writable && (socket.writableEnded || isEnding(session, unsentBytes)),
     localFinished: writable && socket.writableFinished,
     reading,
@@ -371,7 +374,7 @@ function fieldFacts(
     unsentBytes,
     bytesRead: handle?.bytesRead ?? 0,
     bytesAccepted: Math.max(0, (handle?.bytesWritten ?? 0) - queued),
-    selfConnected,
+    selfConnected: selfConnected === true,
     abandoned,
     session,
     disconnected,

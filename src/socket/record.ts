@@ -33,6 +33,10 @@ export class Hint {
   /** 0 if no HTTP server has let go of the socket. */
   handedOverMs = 0
   bytesWrittenBefore = 0
+  /** It was open when the guard was installed. */
+  isBornBefore = false
+  /** The TLSSocket above it has not shown itself yet: only the kernel can tell that the peer has ended. */
+  isUnderTls = false
 }
 
 /** Three strings: keeping them keeps no request alive. */

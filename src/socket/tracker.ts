@@ -1,10 +1,22 @@
 // Makes a record for each socket, marks when each side ended, and drops the record with the socket. A socket
 // is adopted at its server's `'connection'` event, at `connect()`, or at its first bytes.
 import { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../judge/policy.js'
-import { activeHandles, directionOf, hasNoHandle, isTcp, isTls, rawSocketOf, serverOf } from './fields.js'
+import {
+  activeHandles,
+  clientRequestOf,
+  directionOf,
+  hasNoHandle,
+  isEofReceived,
+  isHeldByAgent,
+  isTcp,
+  isTls,
+  rawSocketOf,
+  serverOf,
+} from './fields.js'
 import type { Observer, ServerEvent } from './patches.js'
 import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './record.js'
 import { targetOf } from './target.js'
@@ -93,14 +105,26 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     const isOtherServer = serverOf(outer) !== serverOf(record.socket)
     record.socket = outer
     record.kernel = null
+    if (record.hint !== null) record.hint.isUnderTls = false
     attachRecord(outer, record)
     // A TCP front end passed the connection to a TLS server.
     if (isOtherServer) hooks.settle(record)
   }
 
-  /** Leaves pipes alone: one may be a child's stdio. */
+  /** Leaves a pipe alone that may be a child's stdio. */
   function adoptOnTheWay(socket: Socket): SocketRecord | null {
-    return recordOf(socket) ?? (isTcp(socket) ? adopt(socket, directionOf(socket)) : null)
+    return recordOf(socket) ?? (isConnection(socket) ? adopt(socket, directionOf(socket)) : null)
+  }
+
+  /** An end that is past was seen by nobody: it is told as of now. */
+  function adoptPresent(socket: Socket): void {
+    const record = recordOf(socket) === undefined ? adoptOnTheWay(socket) : null
+    if (record === null) return
+    const hint = hintOf(record)
+    hint.isBornBefore = true
+    hint.isUnderTls = isAcceptedForTls(socket)
+    if (isEofReceived(socket)) record.peerEndedMs = now()
+    if (socket.writableEnded) record.localEndedMs = now()
   }
 
   /** An application may emit these events itself, with any arguments. */
@@ -188,9 +212,22 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     observer,
     adopt,
     adoptPresent() {
-      for (const handle of activeHandles()) if (handle instanceof Socket) adoptOnTheWay(handle)
+      for (const handle of activeHandles()) if (handle instanceof Socket) adoptPresent(handle)
     },
     adoptOnTheWay,
     forget: (record) => release(ledger, record),
   }
+}
+
+/** A pipe is one if a server accepted it or HTTP uses it; Node keeps nothing else that tells it from a child's stdio. */
+function isConnection(socket: Socket): boolean {
+  return (
+    isTcp(socket) || serverOf(socket) !== null || clientRequestOf(socket) !== null || isHeldByAgent(socket)
+  )
+}
+
+/** Not a TLSSocket itself: one stands above it, of which Node keeps no trace here (lib/internal/tls/wrap.js `tlsConnectionListener`). */
+function isAcceptedForTls(socket: Socket): boolean {
+  const server = serverOf(socket)
+  return !isTls(socket) && server !== null && typeof readField(server, 'setSecureContext') === 'function'
 }

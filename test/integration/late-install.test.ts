@@ -1,0 +1,110 @@
+/** `install()` in a process that has been running: what is open is adopted, and its leaks are found although their ends are past. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import tls from 'node:tls'
+import t, { type Test } from 'tap'
+import { install, type SocketReport } from '../../src/index.js'
+import { CERTIFICATE } from '../support/certificate.js'
+import { closeAfter } from '../support/close-after.js'
+import { meet } from '../support/events.js'
+import { Peer } from '../support/peer.js'
+import { until } from '../support/until.js'
+
+const peer = new Peer()
+t.teardown(() => peer.kill())
+
+const HALF_OPEN = { allowHalfOpen: true }
+
+function folder(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'late-'))
+  t.teardown(() => rmSync(path, { recursive: true }))
+  return path
+}
+
+t.test('ends that came before the guard are leaks at its first sweeps', async (t) => {
+  const plain = closeAfter(t, net.createServer(HALF_OPEN))
+  const secure = closeAfter(t, tls.createServer({ ...CERTIFICATE, ...HALF_OPEN }))
+  for (const [server, isTls] of [
+    [plain, false],
+    [secure, true],
+  ] as const) {
+    const { socket, connection } = await meet(peer, server, { tls: isTls })
+    const ended = once(socket.on('error', () => {}).resume(), 'end')
+    connection.do({ do: 'end' })
+    await ended
+  }
+  const quiet = closeAfter(t, net.createServer())
+  await meet(peer, quiet)
+  using guard = install({ graceMs: 200, sweepMs: 20 })
+  const leaked = (): SocketReport[] => guard.snapshot().sockets.filter(({ verdict }) => verdict === 'leaked')
+  await until(() => leaked().length === 2, 'both are found')
+  for (const { condition, bornBeforeGuard, diagnosis } of leaked()) {
+    t.same([condition, bornBeforeGuard], ['eof-ignored', true])
+    t.match(diagnosis, '(born before the guard: times count from there): the peer ended')
+  }
+  t.same(
+    leaked()
+      .map(({ kind, seenBy }) => `${kind} ${seenBy}`)
+      .sort(),
+    ['tcp stream', 'tls kernel'],
+  )
+  const healthy = guard.snapshot({ all: true }).sockets.filter(({ verdict }) => verdict === 'none')
+  t.match(healthy, [{ bornBeforeGuard: true, phase: 'open' }])
+  await meet(peer, quiet)
+  const [newest] = guard.snapshot({ all: true }).sockets.slice(-1)
+  t.notOk('bornBeforeGuard' in newest!, 'and those that come later are as ever')
+})
+
+t.test('a TLS connection shows itself with its next byte', async (t) => {
+  const server = closeAfter(t, tls.createServer({ ...CERTIFICATE, ...HALF_OPEN }))
+  const { socket, connection } = await meet(peer, server, { tls: true })
+  socket.on('error', () => {}).resume()
+  using guard = install({ graceMs: 200, sweepMs: 20, kernel: 'off' })
+  t.match(guard.snapshot({ all: true }).sockets, [{ kind: 'tls', bornBeforeGuard: true }])
+  connection.do({ do: 'end' })
+  await until(() => guard.snapshot().totals.leaked === 1, 'its end is heard')
+  t.match(guard.adapter.describe(socket), {
+    condition: 'eof-ignored',
+    seenBy: 'stream',
+    bornBeforeGuard: true,
+  })
+})
+
+t.test('a pipe is adopted where it can be told from the output of a child', async (t) => {
+  const path = join(folder(t), 'socket')
+  const server = closeAfter(
+    t,
+    http.createServer(() => {}),
+  )
+  server.listen(path)
+  await once(server, 'listening')
+  const request = http.get({ socketPath: path, agent: false }).on('error', () => {})
+  t.teardown(() => request.destroy())
+  await once(server, 'request')
+  const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'])
+  t.teardown(() => child.kill())
+  using guard = install()
+  const { sockets } = guard.snapshot({ all: true })
+  t.same(sockets.map(({ direction, kind }) => `${direction} ${kind}`).sort(), [
+    'inbound http',
+    'outbound http',
+  ])
+})
+
+t.test('a guard that follows another finds what that one had', async (t) => {
+  const server = closeAfter(t, net.createServer(HALF_OPEN))
+  const first = install()
+  const { socket, connection } = await meet(peer, server)
+  const ended = once(socket.on('error', () => {}).resume(), 'end')
+  connection.do({ do: 'end' })
+  await ended
+  t.notOk(first.snapshot({ all: true }).sockets[0]!.bornBeforeGuard)
+  first.uninstall()
+  using guard = install({ graceMs: 200, sweepMs: 20 })
+  await until(() => guard.snapshot().totals.leaked === 1, 'it is found')
+})
