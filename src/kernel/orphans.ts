@@ -22,7 +22,7 @@ const LINKS_A_STEP = 64
 
 type Count = Omit<OrphansReport, 'ageMs'>
 
-/** `known`: the descriptors of tracked sockets. `openDescriptors`: the number of all, or `null`. */
+/** `known`: the descriptors that are accounted for. `openDescriptors`: the number of all, or `null`. */
 export function createOrphanWatch(
   known: () => Iterable<number>,
   openDescriptors: () => number | null,
