@@ -1,8 +1,10 @@
+import { closeSync, openSync } from 'node:fs'
 import { createFfiProbe } from './ffi.js'
 import { whyFfiFails } from './ffi-check.js'
 import { loadLibc, whyNoFfi, type LoadOptions } from './libc.js'
 import { answerNothing, noProbe, type KernelProbe, type ProbeRun, type ProbeTarget } from './probe.js'
 import { createProcProbe, whyNoProc, type ProcProbeOptions } from './proc.js'
+import { errorCode } from './proc-table.js'
 
 export type OnFallback = (reason: string) => void
 
@@ -65,15 +67,17 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     while (probe === null) {
       const view = views[0]
       if (view === undefined) return (probe = noProbe(`kernel view: unavailable (${reasons.join('; ')})`))
+      let why: unknown
       try {
-        const whyNot = isFirstPossible ? null : view.whyNot()
-        isFirstPossible = whyNot === null
-        if (whyNot !== null) drop(whyNot)
-        else if (opens) probe = view.open()
-        else return view
+        why = isFirstPossible ? null : view.whyNot()
+        isFirstPossible = why === null
+        if (why === null) return opens ? (probe = view.open()) : view
       } catch (error) {
-        drop(error)
+        why = error
       }
+      // No flaw of the view's: it is opened another time.
+      if (isOutOfDescriptors()) return noProbe('kernel view: the process is out of descriptors')
+      drop(why)
     }
     return probe
   }
@@ -139,8 +143,8 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
       return settle(isVerified).name
     },
     get reason() {
-      settle(isVerified)
-      return probe?.reason ?? (reasons.join('; ') || null)
+      const settled = settle(isVerified)
+      return ('reason' in settled ? settled.reason : null) ?? (reasons.join('; ') || null)
     },
     ask,
     restMs: () => attempt((used) => used.restMs?.() ?? 0, 0),
@@ -148,6 +152,15 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     readKeepAlive: (fd, evenIfOff) => attempt((used) => used.readKeepAlive?.(fd, evenIfOff) ?? null, null),
     setUserTimeout: (fd, ms) => attempt((used) => used.setUserTimeout?.(fd, ms) ?? false, false),
     close: () => probe?.close?.(),
+  }
+}
+
+function isOutOfDescriptors(): boolean {
+  try {
+    closeSync(openSync('/proc/self', 'r'))
+    return false
+  } catch (error) {
+    return ['EMFILE', 'ENFILE'].includes(errorCode(error))
   }
 }
 
