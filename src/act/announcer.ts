@@ -1,7 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { GuardEvent, SocketReport } from '../core/report.js'
 import { EVENT_TYPES, type EventType } from '../core/vocabulary.js'
-import { messageOf, warnOnce } from '../base/warnings.js'
+import { callShielded, warnOnce } from '../base/warnings.js'
 
 export type GuardListener = (event: GuardEvent) => void
 
@@ -21,19 +21,17 @@ export function createAnnouncer(): Announcer {
       if (listeners.size === 0 && !channels[type].hasSubscribers) return
       const event: GuardEvent = { type, at: new Date().toISOString(), socket: describe() }
       for (const listener of [...listeners]) {
-        try {
-          listener(event)
-        } catch (error) {
-          warnOnce('SLG_WARN_LISTENER', `a subscriber of the guard threw on "${type}": ${messageOf(error)}`)
-        }
+        callShielded(
+          () => listener(event),
+          (message) =>
+            warnOnce('SLG_WARN_LISTENER', `a subscriber of the guard threw on "${type}": ${message}`),
+        )
       }
       channels[type].publish(event)
     },
     subscribe(listener) {
       // A new function for each call, so that a listener may subscribe twice and leave once.
-      const own: GuardListener = (event) => {
-        listener(event)
-      }
+      const own: GuardListener = (event) => listener(event)
       listeners.add(own)
       return function unsubscribe() {
         listeners.delete(own)

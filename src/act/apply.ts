@@ -15,7 +15,7 @@ import { describeValue } from '../base/errors.js'
 import type { SocketPolicy } from '../judge/policy.js'
 import { isTcp } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
-import { messageOf, warnOnce } from '../base/warnings.js'
+import { callShielded, messageOf, warnOnce } from '../base/warnings.js'
 import type { Announcer } from './announcer.js'
 import type { Executor } from './executor.js'
 
@@ -25,6 +25,8 @@ export interface JudgeHooks {
   readonly executor: Executor
   readonly announcer: Announcer
   now(): number
+  /** The guard is installed. */
+  isActive(): boolean
   /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy
   describe(record: SocketRecord): SocketReport
@@ -49,7 +51,8 @@ export function createJudge(hooks: JudgeHooks): Judge {
     // Before the effects, because a deed calls the patched methods at once.
     record.trouble = state
     for (const effect of effects) {
-      if (record.trouble?.isClosed === true && event.type !== 'closed') break
+      // A listener may have closed the socket, or uninstalled the guard.
+      if ((record.trouble?.isClosed === true && event.type !== 'closed') || !hooks.isActive()) break
       try {
         // Listeners must not run in the async context of the code that closes a socket.
         hooks.runDetached(carryOut, record, effect)
@@ -122,15 +125,15 @@ export function createJudge(hooks: JudgeHooks): Judge {
 }
 
 function choose(chooser: ActionChooser, socket: SocketReport): Action {
-  try {
-    const action: unknown = chooser(socket)
-    if ((ACTIONS as readonly unknown[]).includes(action)) return action as Action
-    warnOnce(
-      'SLG_WARN_ACTION',
-      `the action function must return ${ACTIONS.join(', ')}, got ${describeValue(action)}`,
-    )
-  } catch (error) {
-    warnOnce('SLG_WARN_ACTION', `the action function threw: ${messageOf(error)}`)
-  }
+  let failure: string | null = null
+  const action = callShielded(
+    () => chooser(socket),
+    (message) => {
+      failure = `the action function threw: ${message}`
+    },
+  )
+  if ((ACTIONS as readonly unknown[]).includes(action)) return action as Action
+  failure ??= `the action function must return ${ACTIONS.join(', ')}, got ${describeValue(action)}`
+  warnOnce('SLG_WARN_ACTION', failure)
   return 'report'
 }

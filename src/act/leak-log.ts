@@ -2,7 +2,7 @@
 // how leaks ended, because a thousand sockets of one route are one piece of news.
 import type { GuardEvent } from '../core/report.js'
 import type { LogFunction } from '../options/options.js'
-import { messageOf, warnOnce } from '../base/warnings.js'
+import { callShielded, warnOnce } from '../base/warnings.js'
 
 export interface LeakLog {
   hear(event: GuardEvent): void
@@ -90,11 +90,10 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
   }
 
   function say(line: string): void {
-    try {
-      write(`socket-leak-guard: ${line}`)
-    } catch (error) {
-      warnOnce('SLG_WARN_LISTENER', `the log function threw: ${messageOf(error)}`)
-    }
+    callShielded(
+      () => write(`socket-leak-guard: ${line}`),
+      (message) => warnOnce('SLG_WARN_LISTENER', `the log function threw: ${message}`),
+    )
   }
 
   return {

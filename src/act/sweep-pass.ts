@@ -43,6 +43,8 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   let cursor = ledger.size - 1
   let asked: SocketRecord[] = []
   let run: ProbeRun | null = null
+  /** Of the step: a callback that takes its time makes nobody else older. */
+  let nowMs = 0
 
   function walk(): boolean {
     for (let i = 0; i < SOCKETS_A_STEP; i += 1) {
@@ -141,7 +143,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   function observe(record: SocketRecord, disconnected: boolean | null): void {
     judge.apply(record, {
       type: 'observed',
-      nowMs: hooks.now(),
+      nowMs,
       turn: hooks.turn(),
       facts: readFacts(
         record,
@@ -158,6 +160,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
 
   return {
     step() {
+      nowMs = hooks.now()
       switch (stage) {
         case 'walk':
           if (walk()) return true

@@ -54,15 +54,26 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   }
 
   function onTimer(): void {
+    const isLate = excuse(dueMs)
     timer = null
-    const lateMs = monotonicMs() - dueMs
-    if (lateMs < STALL_MS) {
-      if (pass === null) runSlice()
-      return
-    }
-    hooks.onStall(lateMs)
+    if (pass !== null) return
     // Timers come before I/O: first deliver the input that arrived meanwhile.
-    continueSoon()
+    if (isLate) continueSoon()
+    else runSlice()
+  }
+
+  /** @returns whether the loop has been blocked since */
+  function excuse(sinceMs: number): boolean {
+    const blockedMs = monotonicMs() - sinceMs
+    if (blockedMs < STALL_MS) return false
+    hooks.onStall(blockedMs)
+    return true
+  }
+
+  /** Whoever asks may have blocked the loop himself; that time is excused once. */
+  function excuseCaller(): void {
+    if (timer === null || !excuse(dueMs)) return
+    dueMs = monotonicMs()
   }
 
   /** An unref'd immediate would not wake a loop that waits for I/O. */
@@ -78,12 +89,19 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
         isGlance = false
         pass = hooks.begin(true)
       }
-      do {
-        if (!pass.step()) {
+      const current = pass
+      for (;;) {
+        const begunMs = monotonicMs()
+        const isMore = current.step()
+        // Whoever was told may have stopped the guard, or asked for a sweep of his own.
+        if (pass !== current) return
+        const wasBlocked = excuse(begunMs)
+        if (!isMore) {
           finish()
           return
         }
-      } while (monotonicMs() < until)
+        if (wasBlocked || monotonicMs() >= until) break
+      }
     } catch (error) {
       hooks.onFailure(error)
       finish()
@@ -101,7 +119,11 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
 
   function runThrough(whole: Pass): void {
     try {
-      while (whole.step());
+      for (let isMore = true; isMore && !stopped;) {
+        const begunMs = monotonicMs()
+        isMore = whole.step()
+        excuse(begunMs)
+      }
     } catch (error) {
       hooks.onFailure(error)
     }
@@ -116,6 +138,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   return {
     sweepNow() {
       if (stopped) return
+      excuseCaller()
       if (slice !== null) clearTimeout(slice)
       slice = null
       pass = null
@@ -125,6 +148,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     glance() {
       // A running pass is fresh enough; restarting it could keep it from its end.
       if (stopped || pass !== null) return
+      excuseCaller()
       isGlance = true
       try {
         pass = hooks.begin(false)

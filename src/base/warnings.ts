@@ -29,3 +29,18 @@ function toldCodes(): Set<string> {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/**
+ * Calls what the application gave, which may also be an `async` function: neither what it throws nor what it rejects with gets any
+ * further than `onFailure`.
+ */
+export function callShielded(call: () => unknown, onFailure: (message: string) => void): unknown {
+  try {
+    const result = call()
+    if (result instanceof Promise) result.catch((error: unknown) => onFailure(messageOf(error)))
+    return result
+  } catch (error) {
+    onFailure(messageOf(error))
+    return undefined
+  }
+}

@@ -130,6 +130,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     executor,
     announcer,
     now,
+    isActive: () => isActive,
     policyOf: (record) => pairs.policyOf(record),
     describe: (record) => look().describe(record),
     onVerdict(record, type) {

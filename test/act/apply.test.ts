@@ -38,6 +38,7 @@ function leak(t: Test, action: ActionChooser, listen: (type: string, scene: Scen
     executor,
     announcer,
     now: () => nowMs,
+    isActive: () => true,
     policyOf: ({ policy }) => policy,
     describe: () => sampleSocket(),
     effectiveGraceMs: (graceMs) => graceMs,
