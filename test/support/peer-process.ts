@@ -37,6 +37,18 @@ function setLinger2(socket: net.Socket, seconds: number): void {
   if (setsockopt(fd, 6, 8, [seconds], 4) !== 0) throw new Error('setsockopt(TCP_LINGER2) failed')
 }
 
+/** `resetAndDestroy()` refuses TLS. */
+function reset(socket: net.Socket): void {
+  if (!(socket instanceof tls.TLSSocket)) {
+    socket.resetAndDestroy()
+    return
+  }
+  const tcp = (socket as unknown as { _handle: { _parent: { close: unknown; reset(): void } } | null })
+    ._handle?._parent
+  if (tcp !== undefined) tcp.close = () => tcp.reset()
+  socket.destroy()
+}
+
 /** Of a text each character is a byte. */
 function bytesOf({ text, bytes = 0 }: { readonly text?: string; readonly bytes?: number }): Buffer {
   return text === undefined ? Buffer.alloc(bytes, 0x78) : Buffer.from(text, 'latin1')
@@ -82,7 +94,7 @@ function obey(command: PeerCommand): void {
       else socket?.end(command.text)
       return
     case 'reset':
-      socket?.resetAndDestroy()
+      if (socket !== undefined) reset(socket)
       return
     case 'destroy':
       socket?.destroy()
@@ -92,6 +104,10 @@ function obey(command: PeerCommand): void {
       return
     case 'resume':
       socket?.resume()
+      return
+    case 'settle':
+      // libuv shuts down and writes within a turn of its loop.
+      setImmediate(() => setImmediate(() => tell({ id, event: 'settled' })))
       return
   }
 }

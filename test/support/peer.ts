@@ -16,14 +16,14 @@ export type PeerCommand = { readonly id: number } & (
   | { readonly do: 'listen'; readonly tls?: boolean; readonly paused?: boolean }
   | { readonly do: 'write'; readonly text?: string; readonly bytes?: number }
   | { readonly do: 'end'; readonly text?: string }
-  | { readonly do: 'reset' | 'destroy' | 'pause' | 'resume' }
+  | { readonly do: 'reset' | 'destroy' | 'pause' | 'resume' | 'settle' }
 )
 
 type Told<C> = C extends PeerCommand ? Omit<C, 'id'> : never
 
 export interface PeerEvent {
   readonly id: number
-  readonly event: 'listening' | 'connected' | 'data' | 'written' | 'end' | 'error' | 'close'
+  readonly event: 'listening' | 'connected' | 'data' | 'written' | 'end' | 'error' | 'close' | 'settled'
   readonly port?: number
   readonly bytes?: number
   readonly text?: string
@@ -64,6 +64,13 @@ export class PeerConnection {
       if (found !== undefined) return found
       await new Promise<void>((resolve) => this.#wake.push(resolve))
     }
+  }
+
+  /** Everything that it was told has reached its kernel. */
+  async settled(): Promise<void> {
+    const before = this.seen.filter(({ event }) => event === 'settled').length
+    this.do({ do: 'settle' })
+    await this.saw('settled', () => this.seen.filter(({ event }) => event === 'settled').length > before)
   }
 
   has(event: PeerEvent['event']): boolean {
