@@ -7,12 +7,14 @@ import { callShielded, warnOnce } from '../base/warnings.js'
 export interface LeakLog {
   hear(event: GuardEvent): void
   hearParted(site: string, line: string): void
+  /** A closed server that waits for connections, or the process. */
+  hearClosing(site: string, line: string): void
   forget(id: number): void
   /** Writes the lines that came too soon after the previous one. Call after each sweep. */
   tellRest(): void
 }
 
-const NEWS = ['leaked', 'stalled', 'parted'] as const
+const NEWS = ['leaked', 'stalled', 'parted', 'closing'] as const
 
 interface News {
   unsaid: number
@@ -25,6 +27,7 @@ interface SiteState {
   readonly leaked: News
   readonly stalled: News
   readonly parted: News
+  readonly closing: News
   readonly gone: Map<string, number>
   summedUpAtMs: number
 }
@@ -103,6 +106,7 @@ export function createLeakLog(write: LogFunction, intervalMs: number, now: () =>
       else if (event.type !== 'suspect') onGone(event.socket.id, event.type)
     },
     hearParted: (site, line) => hearNews('parted', site, line),
+    hearClosing: (site, line) => hearNews('closing', site, line),
     forget(id) {
       onGone(id, 'exempt')
     },
@@ -118,6 +122,7 @@ function newState(): SiteState {
     leaked: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
     stalled: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
     parted: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
+    closing: { unsaid: 0, diagnosis: '', saidAtMs: -Infinity },
     gone: new Map(),
     summedUpAtMs: -Infinity,
   }

@@ -279,6 +279,8 @@ export interface Report {
   readonly orphans: OrphansReport | null
   /** Connections that are open both ways and may be forgotten. */
   readonly census: CensusReport
+  /** Servers that were closed a grace ago and wait for connections, and the process if nothing listens any more. */
+  readonly closing: readonly ClosingReport[]
   readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`, without empty ones. */
   readonly conditions: readonly ConditionCount[]
@@ -358,6 +360,28 @@ export interface OrphansReport {
   readonly socketDescriptors: number
   readonly ageMs: number
 }
+
+export interface ClosingReport {
+  /** `listener :3000`. `null`: the process, in which nothing listens any more. */
+  readonly server: string | null
+  /** Milliseconds since a sweep found it closed. */
+  readonly sinceMs: number
+  readonly connections: number
+  /** By kind and site, most first, of the first 500 connections; 10 at the most. */
+  readonly holders: readonly Holder[]
+  readonly line: string
+}
+
+export interface Holder {
+  readonly how: Hold
+  readonly site: string
+  readonly count: number
+  readonly oldestMs: number
+}
+
+/** Why a connection stays. */
+export type Hold =
+  'upgrade' | 'connect' | 'websocket' | 'h2' | 'half-open' | 'unanswered' | 'keep-alive' | 'open'
 
 export interface StallReport {
   readonly count: number

@@ -32,6 +32,7 @@ export interface Bookkeeping {
   onVerdict(type: EventType, id: number, site: () => string): void
   /** A connection lost its partner and has no trouble of its own. */
   onParted(pair: PairReport): void
+  onClosing(site: string, line: string): void
   onExempt(record: SocketRecord): void
   onReleased(record: SocketRecord): void
   onHandedOver(record: SocketRecord): void
@@ -79,6 +80,9 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
     },
     onParted(pair) {
       log?.hearParted(siteOfPair(pair), pair.line)
+    },
+    onClosing(site, line) {
+      log?.hearClosing(site, line)
     },
     onExempt({ id }) {
       log?.forget(id)

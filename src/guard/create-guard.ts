@@ -105,6 +105,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         kernel: { probe: engine.probe.name, reason: engine.probe.reason },
         gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
         census: engine.census.report(at),
+        closing: engine.closings.report(look),
         lint: lintForReport(),
         tracked: ledger.size,
         counts: ledger.counts,

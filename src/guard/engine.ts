@@ -29,6 +29,7 @@ import { hintOf, type SocketRecord } from '../socket/record.js'
 import { createTracker, type Tracker } from '../socket/tracker.js'
 import { WaitClock } from '../socket/waits.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
+import { Closings } from './closing.js'
 import { Look } from './look.js'
 import { keepSettings, type Settings } from './settings.js'
 
@@ -38,6 +39,7 @@ export interface Engine {
   readonly sweeper: Sweeper
   readonly books: Bookkeeping
   readonly census: CensusTaker
+  readonly closings: Closings
   readonly owners: OwnerSensors
   look(): Look
   sweep(): void
@@ -197,6 +199,13 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     reclaim,
     hurry: (delayMs) => sweeper.hurry(delayMs),
   })
+  const closings = new Closings({
+    ledger,
+    graceMs: options.graceMs,
+    now,
+    look,
+    onDue: ({ server, line }) => books.onClosing(server ?? 'the process', line),
+  })
   const sweeper = startSweeper({
     runDetached,
     begin(asksKernel) {
@@ -246,6 +255,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   /** At least four looks in the shortest grace. */
   function takeSweepDelayMs(): number {
     pairs.refresh()
+    closings.afterSweep()
     books.afterSweep()
     const delayMs = Math.min(options.sweepMs, books.graceMs(shortestGraceMs) / 4, urgentMs)
     urgentMs = Infinity
@@ -258,6 +268,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     sweeper,
     books,
     census,
+    closings,
     owners,
     look,
     sweep() {

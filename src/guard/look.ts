@@ -34,14 +34,14 @@ type Described = Omit<SocketReport, 'diagnosis'> & { diagnosis: string }
 export class Look {
   readonly nowMs: number
   readonly pairs: Pairs
-  readonly #sources: OwnerSources
+  readonly sources: OwnerSources
   readonly #waits: WaitClock
   readonly #resolved = new Map<SocketRecord, Resolved>()
   #ties: Ties | null = null
 
   constructor(nowMs: number, sources: OwnerSources, pairs: Pairs, waits: WaitClock) {
     this.nowMs = nowMs
-    this.#sources = sources
+    this.sources = sources
     this.pairs = pairs
     this.#waits = waits
   }
@@ -53,7 +53,7 @@ export class Look {
   resolve(record: SocketRecord): Resolved {
     let resolved = this.#resolved.get(record)
     if (resolved === undefined) {
-      resolved = resolveOwner(record, this.#sources, () => this.#siteServed(record))
+      resolved = resolveOwner(record, this.sources, () => this.#siteServed(record))
       this.#resolved.set(record, resolved)
     }
     return resolved
@@ -61,7 +61,7 @@ export class Look {
 
   /** Without the partner's name, which would take a look at all other connections. */
   siteAlone(record: SocketRecord): string {
-    return resolveOwner(record, this.#sources, () => null).owner.site
+    return resolveOwner(record, this.sources, () => null).owner.site
   }
 
   identify(record: SocketRecord): PartnerName {
@@ -75,7 +75,7 @@ export class Look {
     const disconnected = trouble !== null && trouble.deadTurn !== -1
     const kernel = believedOf(record, disconnected)
     const abandoned = this.pairs.abandonmentOf(record)
-    const session = this.#sources.streams.factsOf(socket)
+    const session = this.sources.streams.factsOf(socket)
     const facts = readFacts(record, disconnected, kernel, abandoned, session)
     const { local, remote } = addressesOf(record)
     const { kind, owner } = this.resolve(record)
@@ -128,7 +128,7 @@ export class Look {
   }
 
   #streamsOf(socket: Socket, { isClosed, openStreams: open }: SessionFacts): StreamsReport {
-    const { streams, routes } = this.#sources
+    const { streams, routes } = this.sources
     const oldest = streamsOn(socket).slice(0, MOST_STREAMS_SHOWN)
     return {
       open,

@@ -127,7 +127,7 @@ function tunnelOf(request: RequestInfo | null): string | null {
   return request?.method === 'CONNECT' ? `CONNECT ${request.path}` : null
 }
 
-function nameListener(record: SocketRecord, ports: PeerPorts): string {
+export function nameListener(record: SocketRecord, ports: PeerPorts): string {
   const local = addressOf(record, 'local')
   if (local !== null)
     return `listener ${local.port === null ? local.address : ports.name({ ...local, address: '' })}`

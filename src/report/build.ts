@@ -48,6 +48,7 @@ export interface SnapshotParts {
   readonly kernel: Report['kernel']
   readonly gathered: Gathered
   readonly census: Census
+  readonly closing: Report['closing']
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
@@ -81,6 +82,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     },
     ...kept,
     census: buildCensus(parts.census, kept.descriptors, query, limit),
+    closing: parts.closing,
     ...(parts.lint === null ? {} : { lint: parts.lint }),
     ports: portsHeld(parts.rows),
     conditions,

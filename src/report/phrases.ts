@@ -148,6 +148,10 @@ export function describeBooks(report: Report): { readonly name: string; readonly
   return [
     { name: 'descriptors', text: describeDescriptors(report) },
     { name: 'untracked', text: describeOrphans(report) },
+    ...report.closing.map(({ server, line }) => ({
+      name: 'closing',
+      text: `${server ?? 'the process'}, ${line}`,
+    })),
     ...(report.lint ?? []).map(({ message, remedy, where }) => ({
       name: 'lint',
       text: `${where === null ? '' : `${where}: `}${message}. ${remedy}`,

@@ -35,6 +35,7 @@ interface Handle {
   getsockname?(out: PeerName): number
   reset?(callback?: () => void): number
   close?(callback?: () => void): void
+  hasRef?(): boolean
   setKeepAlive?(enable: boolean, delaySeconds: number, intervalSeconds?: number, count?: number): number
   readonly _parent?: Handle
 }

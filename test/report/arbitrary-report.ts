@@ -232,6 +232,24 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
   }),
   limitReachedInMs: fc.option(count),
   growthPerHour: fc.double({ noNaN: true, noDefaultInfinity: true }),
+  closing: fc.array(
+    fc.record({
+      server: fc.option(hostileText),
+      sinceMs: ms,
+      connections: fc.integer({ min: 1, max: 1000 }),
+      holders: fc.array(
+        fc.record({
+          how: fc.constantFrom('upgrade' as const, 'half-open' as const),
+          site: hostileText,
+          count: fc.integer({ min: 1, max: 1000 }),
+          oldestMs: ms,
+        }),
+        { maxLength: 2 },
+      ),
+      line: hostileText,
+    }),
+    { maxLength: 2 },
+  ),
   orphans: fc.option(
     fc.record({
       tcp: count,

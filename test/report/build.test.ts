@@ -11,6 +11,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     generatedAt: '2026-02-03T14:05:06.789Z',
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
+    closing: [],
     gathered: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
     census: NO_CENSUS,
     lint: null,

@@ -61,6 +61,7 @@ export const KEPT = {
   limitReachedInMs: null,
   growthPerHour: 0,
   orphans: null,
+  closing: [],
 } satisfies Partial<Report>
 
 export const NO_COUNTS: CensusCounts = {
@@ -145,6 +146,15 @@ export const LEAKY: Report = sampleReport({
     socketDescriptors: 900,
     ageMs: 1200,
   },
+  closing: [
+    {
+      server: 'listener :3000',
+      sinceMs: 65_000,
+      connections: 3,
+      holders: [{ how: 'upgrade', site: 'upgrade /feed', count: 3, oldestMs: 70_000 }],
+      line: 'closed 1 min 5 s ago, and 3 connections keep it open: 3 upgraded (upgrade /feed).',
+    },
+  ],
   lint: [
     {
       rule: 'no-request-timeout',
