@@ -21,7 +21,7 @@ import type { KernelFacts } from '../core/kernel-facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { Addresses, SocketRecord } from './record.js'
-import { isHttp2 } from './http2.js'
+import { isEnding, isHttp2 } from './http2.js'
 import { pipeAt } from './target.js'
 import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
@@ -381,11 +381,6 @@ function fieldFacts(
     disconnected,
     kernel,
   }
-}
-
-/** The application closed the session, and either no stream is open or output holds up its end. */
-function isEnding(session: SessionFacts | null, unsentBytes: number): boolean {
-  return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
 }
 
 // Bytes still in this process. A stream counts a chunk as unsent until all of it is written, though the

@@ -55,6 +55,11 @@ export function headersOf(stream: object): object | null {
   return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
 }
 
+/** The application closed the session, and either no stream is open or output holds up its end. */
+export function isEnding(session: SessionFacts | null, unsentBytes: number): boolean {
+  return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
+}
+
 interface Note {
   readonly firstSeenMs: number
   movedMs: number
