@@ -9,8 +9,8 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, once } from 'node:events'
 import { Duplex, PassThrough, finished, pipeline } from 'node:stream'
-import { install, type Guard } from '../../src/index.js'
-import { lint } from '../../src/lint/index.js'
+import { install, installedGuard, type Guard } from '../../src/index.js'
+import { lint, type LintFinding } from '../../src/lint/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen, nextEvent } from '../support/events.js'
 import { INDEX_URL, REGISTER } from '../support/package-root.js'
@@ -21,15 +21,21 @@ import { until } from '../support/until.js'
 const peer = new Peer()
 t.teardown(() => peer.kill())
 
+/** After a sweep, which sees what has moved. */
+function findings(): LintFinding[] {
+  installedGuard()!.sweep()
+  return lint()
+}
+
 function rulesOf(): string[] {
-  return lint().map(({ rule }) => rule)
+  return findings().map(({ rule }) => rule)
 }
 
 /** The linter looks at a connection once it is silent; `meanwhile` runs at each poll. */
 async function silence(guard: Guard, ms: number, meanwhile = () => {}): Promise<void> {
   await until(() => {
     meanwhile()
-    const { sockets } = guard.snapshot({ all: true })
+    const { sockets } = guard.sweep({ all: true })
     return sockets.length > 0 && sockets.every(({ idleMs }) => idleMs >= ms)
   }, `every connection is silent for ${ms} ms`)
 }
@@ -152,7 +158,7 @@ t.test('an upgrade handler without a close path', async (t) => {
     connection.do({ do: 'write', text: UPGRADE })
     await connection.saw('data')
     const isFound = () =>
-      lint().some(({ rule, message }) => rule === 'upgrade-unheld' && message.includes(`port ${port} `))
+      findings().some(({ rule, message }) => rule === 'upgrade-unheld' && message.includes(`port ${port} `))
     await until(isFound, 'it is found')
   }
 })
@@ -163,7 +169,7 @@ t.test('with stacks, the place is that of the handler', async (t) => {
   server.on('upgrade', (_request, socket) => socket.on('data', () => {}))
   const connection = await peer.connect({ port: await listen(server) })
   connection.do({ do: 'write', text: UPGRADE })
-  await until(() => lint().length > 0, 'it is found')
+  await until(() => findings().length > 0, 'it is found')
   t.match(lint(), [{ rule: 'upgrade-unheld', where: /lint\.test\.[jt]s:\d+$/ }])
 })
 

@@ -2,12 +2,12 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { install, type Guard, type GuardEvent, type InstallOptions } from '../../src/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen, nextEvent } from '../support/events.js'
 import { Peer, type PeerConnection } from '../support/peer.js'
+import { sweepFor } from '../support/report.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
@@ -114,7 +114,7 @@ for (const [how, join] of Object.entries(JOINS)) {
   })
 
   t.test(`a tunnel that was ended in good order, ${how}`, async (t) => {
-    const { events, lines } = watch(t, { action: 'destroy' })
+    const { guard, events, lines } = watch(t, { action: 'destroy' })
     const { connection, upstream } = await tunnel(t, (client, outgoing) => {
       join(client, outgoing)
       client.on('end', () => outgoing.end())
@@ -124,7 +124,7 @@ for (const [how, join] of Object.entries(JOINS)) {
     await upstream.saw('end')
     upstream.do({ do: 'end' })
     await connection.saw('close')
-    await sleep(700)
+    await sweepFor(guard, 700)
     t.same([events, lines], [[], []])
   })
 }
@@ -146,7 +146,7 @@ t.test('what the application does with the answer of an upstream is its own affa
   const { sockets } = guard.snapshot({ all: true })
   const streaming = setInterval(() => upstream.connection.do({ do: 'write', bytes: 1000 }), 20)
   guard.reclaim(sockets.find(({ direction }) => direction === 'inbound')!.id, 'destroy')
-  await sleep(900)
+  await sweepFor(guard, 900)
   t.same(
     events.map(({ type }) => type),
     ['reclaimed'],
@@ -175,7 +175,7 @@ t.test('what others use too, or is exempt, does not follow', async (t) => {
   const { client, outgoing } = await tunnel(t, JOINS['copied by hand']!)
   guard.exempt(outgoing)
   for (const socket of [clients[0]!, client]) guard.reclaim(guard.adapter.describe(socket)!.id, 'destroy')
-  await sleep(900)
+  await sweepFor(guard, 900)
   t.same(
     events.map(({ type }) => type),
     ['reclaimed', 'reclaimed'],
@@ -206,7 +206,7 @@ t.test('a parted pair gets one line, when a grace has passed', async (t) => {
     lines[0],
     /^socket-leak-guard: parted at GET \/feed\/:id: .* left .* still streams .* Destroy both ends/,
   )
-  await sleep(400)
+  await sweepFor(guard, 400)
   t.equal(lines.length, 1)
   t.same(events, [])
   t.equal(guard.snapshot().totals.leaked, 0)
