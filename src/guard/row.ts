@@ -1,7 +1,7 @@
 import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../report/build.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'
-import { addressesOf } from '../socket/fields.js'
+import { addressesOf } from '../socket/addresses.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { Addresses, SocketRecord } from '../socket/record.js'
 import { conditionOf, type Look } from './look.js'

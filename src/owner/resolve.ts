@@ -1,15 +1,9 @@
 /** The one place that decides who owns a socket. Runs once for each look and changes nothing. */
 import { readField, readText } from '../core/foreign.js'
+import { addressOf } from '../socket/addresses.js'
 import type { Owner, RequestInfo } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
-import {
-  addressOf,
-  isServedByHttp,
-  isTcp,
-  isTls,
-  listeningDescriptorOf,
-  requestOn,
-} from '../socket/fields.js'
+import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
 import { headersOf, isHttp2, requestOfStream, type Http2Streams } from '../socket/http2.js'
 import type { RequestName, SocketRecord } from '../socket/record.js'
 import { isUnanswered } from '../socket/usage.js'

@@ -13,7 +13,8 @@ import {
   type RequestRunner,
   type RequestScope,
 } from '../socket/patches.js'
-import { addressesOf, clientRequestOf } from '../socket/fields.js'
+import { addressesOf } from '../socket/addresses.js'
+import { clientRequestOf } from '../socket/fields.js'
 import { hintOf, type RequestName, type SocketRecord } from '../socket/record.js'
 import { setImmediate, setTimeout } from '../base/real-time.js'
 import { messageOf, warnOnce } from '../base/warnings.js'

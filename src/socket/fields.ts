@@ -22,7 +22,6 @@ import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { Addresses, SocketRecord } from './record.js'
 import { isEnding, isHttp2 } from './http2.js'
-import { pipeAt } from './target.js'
 import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
 interface Handle {
@@ -74,8 +73,12 @@ export function hasReadableFields(socket: Socket): boolean {
 
 // A few property reads, no system call. A socket that is not being read is odd: Node would not notice its end.
 export function isOdd(socket: Socket): boolean {
-  const fields = fieldsOf(socket)
-  return isEofReceived(socket) || socket.writableEnded || fields._handle?.reading === false
+  return isEofReceived(socket) || socket.writableEnded || !isReading(handleOf(socket))
+}
+
+/** Before its first read a handle that `connect()` made has no such property. */
+function isReading(handle: Handle | null): boolean {
+  return handle === null || handle.reading === true
 }
 
 export function isOpenBothWays(socket: Socket): boolean {
@@ -216,31 +219,16 @@ export function isKeepAliveKnownOff(socket: Socket): boolean {
 
 /** Asks the handle, because `socket.remoteAddress` would cache the answer on the socket. */
 export function readAddresses(socket: Socket): Addresses {
-  const handle = handleOf(socket)
-  return { local: readAddress(handle, 'getsockname'), remote: readAddress(handle, 'getpeername') }
+  return { local: readAddress(socket, 'local'), remote: readAddress(socket, 'remote') }
 }
 
-/** As read when the socket became odd; a connecting socket shows its target, a pipe its listener's path. */
-export function addressesOf(record: SocketRecord): Addresses {
-  return { local: addressOf(record, 'local'), remote: addressOf(record, 'remote') }
-}
-
-/** Reads one address, because each costs a system call. */
-export function addressOf(record: SocketRecord, end: keyof Addresses): Endpoint | null {
-  const { addresses, target, socket } = record
-  const question = end === 'local' ? 'getsockname' : 'getpeername'
-  const known = addresses === null ? readAddress(handleOf(socket), question) : addresses[end]
-  return known ?? (end === 'remote' ? target : pathOf(serverOf(socket)))
-}
-
-function pathOf(server: Server | null): Endpoint | null {
-  const address = server?.address() ?? null
-  return typeof address === 'string' ? pipeAt(address) : null
-}
-
-function readAddress(handle: Handle | null, question: 'getsockname' | 'getpeername'): Endpoint | null {
+export function readAddress(socket: Socket, end: keyof Addresses): Endpoint | null {
   const name: PeerName = {}
-  if (handle?.[question]?.(name) !== 0 || name.address === undefined) return null
+  if (
+    handleOf(socket)?.[end === 'local' ? 'getsockname' : 'getpeername']?.(name) !== 0 ||
+    name.address === undefined
+  )
+    return null
   return { address: name.address, port: name.port ?? null }
 }
 
@@ -357,7 +345,7 @@ function fieldFacts(
   const writable = fields._writableState?.writable !== false
   const isEndUnheard = hint?.isUnderTls === true && kernel?.peerEnded === true
   const eofReceived = fields._readableState?.ended === true || isEndUnheard
-  const reading = handle?.reading !== false
+  const reading = isReading(handle)
   const held = session?.held ?? null
   const unsentBytes = unsentIn(socket, queued) || (held?.unsentBytes ?? 0)
   return {
