@@ -2,6 +2,7 @@
 // 1. each socket: is anything odd? (`isOdd`, JavaScript fields)
 // 2. odd sockets: the liveness oracle
 // 3. sockets that stay odd: one question to the kernel about all of them
+import type { Socket } from 'node:net'
 import type { Ledger } from '../core/ledger.js'
 import type { KernelProbe, ProbeRun } from '../kernel/probe.js'
 import { believedOf, KernelView } from '../socket/kernel-view.js'
@@ -31,6 +32,7 @@ export interface SweepHooks {
   readonly pairs: Pairs
   readonly streams: Http2Streams
   onFirstLook(record: SocketRecord): void
+  onSession(socket: Socket): void
   forget(record: SocketRecord): void
 }
 
@@ -77,6 +79,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       hooks.onFirstLook(record)
     }
     const session = streams.look(socket, bytesAccepted, hooks.now)
+    if (session !== null) hooks.onSession(socket)
     const odd =
       isOdd(socket) ||
       record.hint?.isUnderTls === true ||

@@ -209,7 +209,8 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   const sweeper = startSweeper({
     runDetached,
     begin(asksKernel) {
-      const hooks = { ledger, judge, probe, now, turn, pairs, streams, onFirstLook, forget }
+      const { onSession } = owners
+      const hooks = { ledger, judge, probe, now, turn, pairs, streams, onFirstLook, onSession, forget }
       const sweep = beginSweepPass(hooks, asksKernel)
       const counts = asksKernel && (isCensusWanted || census.isDue(now()))
       return counts ? inTurn(sweep, census.begin(look())) : sweep

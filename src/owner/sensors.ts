@@ -1,20 +1,23 @@
 // Listens for what can't be looked up later: which request opens something, and on which line. With `context: 'off'`
 // and `stacks: 'off'` it listens to nothing.
 import { Socket } from 'node:net'
-import { readField, readText } from '../core/foreign.js'
+import { bySymbol, readField, readText } from '../core/foreign.js'
 import type { RunDetached } from '../base/detached.js'
 import type { EventType } from '../core/vocabulary.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { listenToChannels, tellsRequestsMade } from '../socket/channels.js'
 import {
   accessPatches,
+  applyPatches,
   assignmentPatch,
+  sessionPatches,
   type Patch,
   type RequestRunner,
   type RequestScope,
 } from '../socket/patches.js'
 import { addressesOf } from '../socket/addresses.js'
 import { clientRequestOf } from '../socket/fields.js'
+import { sessionOn } from '../socket/http2.js'
 import { hintOf, type RequestName, type SocketRecord } from '../socket/record.js'
 import { setImmediate, setTimeout } from '../base/real-time.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
@@ -42,6 +45,7 @@ export interface OwnerSensors {
   onAdopted(record: SocketRecord): void
   onOpened(record: SocketRecord, args: ArrayLike<unknown>): void
   onLocalEnded(record: SocketRecord): void
+  onSession(socket: Socket): void
   onVerdict(record: SocketRecord, type: EventType): void
   onReleased(record: SocketRecord): void
   nameRequest(request: unknown): RequestName | null
@@ -103,14 +107,7 @@ export function startOwnerSensors(
     patches.push(...accessPatches(onAccess, hooks.isActive))
   }
   if (hearsRequests && !tellsRequestsMade()) {
-    const onAssigned = (request: object): void => {
-      try {
-        onRequestMade(request)
-      } catch (error) {
-        hooks.onFailure(error)
-      }
-    }
-    patches.push(assignmentPatch(onAssigned, hooks.isActive))
+    patches.push(assignmentPatch(shielded(onRequestMade, hooks.onFailure), hooks.isActive))
   }
   const stopListening = listenToChannels(
     {
@@ -123,6 +120,14 @@ export function startOwnerSensors(
     },
     hooks.onFailure,
   )
+
+  function onSessionClosed(session: object): void {
+    const socket = bySymbol(session, 'socket')
+    const record = socket instanceof Socket ? hooks.recordOf(socket) : null
+    if (record !== null && !hooks.isActing()) stacks?.onAccess(record, 'ended')
+  }
+
+  let unpatchSessions: (() => void) | null = null
 
   return {
     sources: {
@@ -152,6 +157,13 @@ export function startOwnerSensors(
     onLocalEnded(record) {
       if (stacks !== null && !hooks.isActing()) stacks.onAccess(record, 'ended')
     },
+    onSession(socket) {
+      const session = stacks === null || unpatchSessions !== null ? null : sessionOn(socket)
+      if (session === null) return
+      unpatchSessions = applyPatches(
+        sessionPatches(session, shielded(onSessionClosed, hooks.onFailure), hooks.isActive),
+      )
+    },
     onVerdict(record, type) {
       if (type === 'leaked') stacks?.onLeaked(record)
       if (type !== 'suspect') return
@@ -167,6 +179,7 @@ export function startOwnerSensors(
       typeof request === 'object' && request !== null ? nameRequest(request, routes) : null,
     stop() {
       stopListening()
+      unpatchSessions?.()
       openings.stop()
       context?.stop()
     },
@@ -177,4 +190,17 @@ export function startOwnerSensors(
 function asksForTunnel(args: ArrayLike<unknown>): boolean {
   const options: unknown = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0]
   return typeof options === 'object' && options !== null && readField(options, 'method') === 'CONNECT'
+}
+
+function shielded<T>(
+  listener: (subject: T) => void,
+  onFailure: (error: unknown) => void,
+): (subject: T) => void {
+  return (subject) => {
+    try {
+      listener(subject)
+    } catch (error) {
+      onFailure(error)
+    }
+  }
 }

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { bySymbol, readField } from '../core/foreign.js'
 import type { SessionFacts } from '../judge/facts.js'
+import { Given } from './record.js'
 
 /** True even if the session has let go of the socket. */
 export function isHttp2(socket: Socket): boolean {
@@ -49,9 +50,31 @@ export function requestOfStream(stream: Http2Stream): object {
   return (bySymbol(stream, 'request') as object | null | undefined) ?? stream
 }
 
-/** The headers of a stream opened here, else `null`. */
+/** The stream under a request of HTTP/2, else `null`. */
+export function streamOfRequest(request: object): object | null {
+  const stream = Heard.of(request) === undefined ? readField(request, 'stream') : request
+  const isStream = typeof stream === 'object' && stream !== null && 'rstCode' in stream
+  return isStream ? stream : null
+}
+
+/** A private field on a stream: Node keeps the headers of an accepted one nowhere. */
+class Heard extends Given {
+  #headers: object | undefined
+
+  static readonly note = (stream: object, headers: object): void => {
+    const heard = #headers in stream ? stream : new Heard(stream)
+    heard.#headers = headers
+  }
+
+  static readonly of = (stream: object): object | undefined =>
+    #headers in stream ? stream.#headers : undefined
+}
+
+export const { note: noteHeaders } = Heard
+
+/** The headers that opened a stream, as far as they are known. */
 export function headersOf(stream: object): object | null {
-  const headers = readField(stream, 'sentHeaders')
+  const headers = Heard.of(stream) ?? readField(stream, 'sentHeaders')
   return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
 }
 

@@ -4,6 +4,7 @@
 // through; a slot is restored if it still holds our wrapper.
 import type { EventEmitter } from 'node:events'
 import { Server, Socket } from 'node:net'
+import { noteHeaders } from './http2.js'
 
 /** Called inside the host's own calls, so no method may throw. */
 export interface Observer {
@@ -154,9 +155,8 @@ export function serverPatch(
     return function emit(this: object, event: string | symbol): boolean {
       if (!isActive()) return find().apply(this, arguments as unknown as unknown[]) as boolean
       if (event !== 'request') tell(this, event, arguments)
-      const request: unknown = handsOverRequest(event) ? arguments[1] : null
-      if (typeof request !== 'object' || request === null)
-        return find().apply(this, arguments as unknown as unknown[]) as boolean
+      const request = requestIn(this, event, arguments)
+      if (request === null) return find().apply(this, arguments as unknown as unknown[]) as boolean
       const outer = enter(event as string, request)
       try {
         return find().apply(this, arguments as unknown as unknown[]) as boolean
@@ -171,10 +171,8 @@ export function serverPatch(
       const proceed = (): boolean => find().apply(this, arguments as unknown as unknown[]) as boolean
       if (!isActive()) return proceed()
       if (event !== 'request') tell(this, event, arguments)
-      const request: unknown = arguments[1]
-      return handsOverRequest(event) && typeof request === 'object' && request !== null
-        ? run(event, request, proceed)
-        : proceed()
+      const request = requestIn(this, event, arguments)
+      return request === null ? proceed() : run(event as string, request, proceed)
     }
   }
 
@@ -213,8 +211,46 @@ function handsOverRequest(event: string | symbol): event is string {
     event === 'upgrade' ||
     event === 'connect' ||
     event === 'checkContinue' ||
-    event === 'checkExpectation'
+    event === 'checkExpectation' ||
+    event === 'stream'
   )
+}
+
+function requestIn(server: object, event: string | symbol, args: ArrayLike<unknown>): object | null {
+  if (!handsOverRequest(event)) return null
+  const request = args[1]
+  if (typeof request !== 'object' || request === null) return null
+  return event !== 'stream' || noteStream(server as EventEmitter, request, args[2]) ? request : null
+}
+
+/** The compatibility API of HTTP/2 listens for `'stream'` itself, and hands on a request. */
+function noteStream(server: EventEmitter, stream: object, headers: unknown): boolean {
+  try {
+    if (typeof headers !== 'object' || headers === null || server.listenerCount('request') > 0) return false
+    noteHeaders(stream, headers)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Who closes a session: Node ends its socket later, from a callback of its own. */
+export function sessionPatches(
+  session: object,
+  onClose: (session: object) => void,
+  isActive: () => boolean,
+): Patch[] {
+  let prototype = session
+  while (!Object.hasOwn(prototype, 'goaway')) prototype = Object.getPrototypeOf(prototype) as object
+  return ['close', 'destroy'].map((method) => ({
+    prototype,
+    method,
+    wrap: (find) =>
+      function closeSession(this: object): unknown {
+        if (isActive()) onClose(this)
+        return find().apply(this, arguments as unknown as unknown[])
+      },
+  }))
 }
 
 export function applyPatches(patches: readonly Patch[]): () => void {

@@ -86,7 +86,7 @@ export class SocketRecord {
 }
 
 /** `new` returns the given object, so a subclass adds its private field to an existing socket. */
-class Given {
+export class Given {
   constructor(socket: object) {
     return socket
   }

@@ -255,3 +255,78 @@ t.test('what the sessions that closed by themselves leave behind is nothing', as
   guard.sweep()
   t.same(events, [])
 })
+
+t.test('a request that is taken as a stream is named', async (t) => {
+  using guard = install(QUICK)
+  const server = http2.createServer()
+  server.on('stream', (stream) => stream.on('error', () => {}).end(BIG))
+  const next = nextEvent(guard, 'stalled')
+  await clientOf(
+    t,
+    guard,
+    await listen(closeAfter(t, server)),
+    Buffer.concat([HELLO, get('/demo.Demo/Export?key=secret')]),
+  )
+  const { socket } = await next
+  t.equal(socket.owner.site, 'GET /demo.Demo/Export')
+  t.match(socket.streams?.oldest, [{ id: 1, method: 'GET', path: '/demo.Demo/Export' }])
+})
+
+/** What a handler does, be it given a request or a stream. */
+type Handle = (answer: http2.ServerHttp2Stream) => void
+
+const HANDLERS: Readonly<Record<string, (server: http2.Http2Server, handle: Handle) => unknown>> = {
+  request: (server, handle) => server.on('request', (_request, response) => handle(response.stream)),
+  stream: (server, handle) => server.on('stream', (stream) => handle(stream)),
+}
+
+for (const [event, give] of Object.entries(HANDLERS)) {
+  t.test(`what a '${event}' handler opens is named by its request, while that lasts`, async (t) => {
+    using guard = install({ ...QUICK, context: 'async-local-storage' })
+    const database = closeAfter(
+      t,
+      net.createServer((socket) => {
+        guard.exempt(socket)
+        socket.on('error', () => {}).end('hello')
+      }),
+    )
+    const port = await listen(database)
+    const server = closeAfter(t, http2.createServer())
+    const streams: http2.ServerHttp2Stream[] = []
+    give(server, (stream) => {
+      streams.push(stream.on('error', () => {}))
+      setImmediate(() => {
+        const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+        t.teardown(() => socket.destroy())
+        socket.on('error', () => {}).resume()
+      })
+    })
+    const next = nextEvent(guard, 'leaked')
+    await clientOf(t, guard, await listen(server), Buffer.concat([HELLO, get('/users/7')]))
+    const { socket } = await next
+    t.equal(socket.owner.site, `GET /users/:id → 127.0.0.1:${port}`)
+    streams[0]!.respond()
+    streams[0]!.end()
+    await once(streams[0]!, 'close')
+    const entry = guard.snapshot().sockets.find(({ id }) => id === socket.id)
+    t.equal(entry?.owner.site, `to 127.0.0.1:${port}`, "afterwards it may be anybody's")
+  })
+}
+
+t.test(
+  'with stacks, the line that closed a session, though Node ends the socket from a callback of its own',
+  async (t) => {
+    using guard = install({ ...QUICK, stacks: 'always' })
+    const scene = await accept(t, guard, HELLO, {})
+    guard.sweep()
+    const next = nextEvent(guard, 'leaked')
+    scene.session.close()
+    const { socket } = await next
+    t.match(socket.owner.site, /http2\.test\.[jt]s:\d+$/)
+    t.match(socket.owner.stack?.[0], 'scene.session.close()')
+    const { close } = Object.getPrototypeOf(Object.getPrototypeOf(scene.session)) as { close: object }
+    guard.uninstall()
+    const { close: after } = Object.getPrototypeOf(Object.getPrototypeOf(scene.session)) as { close: object }
+    t.not(after, close, 'and the patch is taken out')
+  },
+)

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ContextChoice } from '../../options/options.js'
 import type { RequestRunner, RequestScope } from '../../socket/patches.js'
 import { readText } from '../../core/foreign.js'
+import { headersOf } from '../../socket/http2.js'
 import { withoutQuery, type ToldRoutes } from '../request-name.js'
 import { usesAsyncContextFrame } from './async-context-frame.js'
 import { boundedValues } from './bounded-values.js'
@@ -116,7 +117,9 @@ function fromProvider(
 }
 
 function describeRequest(request: object): string {
-  return `${readText(request, 'method') ?? ''} ${withoutQuery(readText(request, 'url') ?? '')}`
+  const headers = headersOf(request) ?? {}
+  const method = readText(request, 'method') ?? readText(headers, ':method') ?? ''
+  return `${method} ${withoutQuery(readText(request, 'url') ?? readText(headers, ':path') ?? '')}`
 }
 
 /** The handlers run exactly once and their errors stay their own, whatever the provider does. */

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import { readField } from '../../core/foreign.js'
 import { requestOn } from '../../socket/fields.js'
+import { streamOfRequest } from '../../socket/http2.js'
 import type { RequestName } from '../../socket/record.js'
 import { nameRequest, siteOfRequest, siteOfUpgrade, textOfRequest, type ToldRoutes } from '../request-name.js'
 
@@ -41,9 +42,16 @@ export class Work {
 
   /** Answered, or the connection is closed. An upgrade lasts as long as its connection. */
   isOver(): boolean {
+    const stream = this.#stream()
+    if (stream !== null) return readField(stream, 'closed') !== false
     const socket = this.connection()
     if (socket === null || socket.destroyed) return true
     return !this.isHandedOver && requestOn(socket) !== this.#request.deref()
+  }
+
+  #stream(): object | null {
+    const request = this.#request.deref()
+    return request === undefined ? null : streamOfRequest(request)
   }
 
   /** `GET /users/:id`, or the path without a known route; `null` without a method. */
