@@ -24,12 +24,17 @@ export function renderOptionTable(): string {
       formatDefault(value),
       doc,
       escapeCell(rule.expects),
-      `\`${variableOf(name)}\`: ${escapeCell(rule.envExpects)}`,
+      `\`${variableOf(name)}\`${inEnvironment(rule)}`,
       perServer ? 'yes' : '',
     ]
   })
   const head = ['option', 'default', 'meaning', 'must be', 'in the environment', 'per server and socket']
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+/** Only what differs from the value in code. */
+function inEnvironment({ expects, envExpects }: { expects: string; envExpects: string }): string {
+  return envExpects === expects.replaceAll('"', '') ? '' : `: ${escapeCell(envExpects)}`
 }
 
 /** The document with a fresh table between the two marks. */
