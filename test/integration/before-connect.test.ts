@@ -4,7 +4,7 @@ import net from 'node:net'
 import t from 'tap'
 import { install } from '../../src/index.js'
 import { closeAfter } from '../support/close-after.js'
-import { listen, nextEvent } from '../support/events.js'
+import { listen } from '../support/events.js'
 
 t.test('exempt, label and configure', async (t) => {
   using guard = install({ graceMs: 100, sweepMs: 10, kernel: 'off', action: 'destroy' })
@@ -43,7 +43,13 @@ t.test('a guard that has gone takes its settings along', async (t) => {
     t,
     net.createServer((accepted) => accepted.on('error', () => {}).end('bye')),
   )
-  const leaked = nextEvent(second, 'leaked')
+  // The accepted side leaks as well, and may be the first.
+  const leaked = new Promise<void>((resolve) =>
+    second.subscribe(({ type, socket }) => {
+      if (type === 'leaked' && socket.direction === 'outbound') resolve()
+    }),
+  )
   socket.connect(await listen(server), '127.0.0.1')
-  t.match((await leaked).socket, { direction: 'outbound' })
+  await leaked
+  t.pass('it is judged')
 })

@@ -96,7 +96,7 @@ const SCENES: Record<string, (t: Test) => Promise<unknown>> = {
     const isOld = () =>
       installedGuard()!
         .sweep({ all: true })
-        .sockets.some(({ sinceMs }) => sinceMs >= 1100)
+        .sockets.some(({ remote, sinceMs }) => remote?.port === upstream.port && sinceMs >= 1100)
     await until(isOld, 'the feed is older than its listeners')
     const port = await serve(
       t,
