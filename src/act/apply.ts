@@ -25,7 +25,6 @@ export interface JudgeHooks {
   readonly executor: Executor
   readonly announcer: Announcer
   now(): number
-  /** The guard is installed. */
   isActive(): boolean
   /** The policy of this connection, or of the partner that left it behind. */
   policyOf(record: SocketRecord): SocketPolicy

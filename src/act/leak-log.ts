@@ -7,7 +7,6 @@ import { callShielded, warnOnce } from '../base/warnings.js'
 export interface LeakLog {
   hear(event: GuardEvent): void
   hearParted(site: string, line: string): void
-  /** A closed server that waits for connections, or the process. */
   hearClosing(site: string, line: string): void
   forget(id: number): void
   /** Writes the lines that came too soon after the previous one. Call after each sweep. */

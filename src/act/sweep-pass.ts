@@ -45,7 +45,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   let cursor = ledger.size - 1
   let asked: SocketRecord[] = []
   let run: ProbeRun | null = null
-  /** Of the step: a callback that takes its time makes nobody else older. */
+  /** The time of the step, so that a slow callback does not age other sockets. */
   let nowMs = 0
 
   function walk(): boolean {

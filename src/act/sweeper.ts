@@ -5,7 +5,6 @@ import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
 const SLICE_MS = 1
 /** How long a quick look may hold up a report; the rest follows in slices. */
 const GLANCE_MS = 2
-/** A timer this late means a blocked event loop. */
 const STALL_MS = 100
 
 export interface Pass {
@@ -32,7 +31,6 @@ export interface SweeperHooks {
 
 export interface Sweeper {
   sweepNow(): void
-  /** Looks at JavaScript fields for `GLANCE_MS`, for a report. */
   glance(): void
   hurry(delayMs: number): void
   stop(): void
@@ -62,7 +60,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     else runSlice()
   }
 
-  /** @returns whether the loop has been blocked since */
+  /** Was the loop blocked since then? */
   function excuse(sinceMs: number): boolean {
     const blockedMs = monotonicMs() - sinceMs
     if (blockedMs < STALL_MS) return false
@@ -70,7 +68,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     return true
   }
 
-  /** Whoever asks may have blocked the loop himself; that time is excused once. */
+  /** The caller may have blocked the loop; that time is excused once. */
   function excuseCaller(): void {
     if (timer === null || !excuse(dueMs)) return
     dueMs = monotonicMs()
@@ -93,7 +91,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
       for (;;) {
         const begunMs = monotonicMs()
         const isMore = current.step()
-        // Whoever was told may have stopped the guard, or asked for a sweep of his own.
+        // A listener may have stopped the guard or asked for a sweep.
         if (pass !== current) return
         const wasBlocked = excuse(begunMs)
         if (!isMore) {

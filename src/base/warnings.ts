@@ -30,10 +30,7 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/**
- * Calls what the application gave, which may also be an `async` function: neither what it throws nor what it rejects with gets any
- * further than `onFailure`.
- */
+/** Calls a function of the application, which may be `async`. Errors and rejections go to `onFailure`. */
 export function callShielded(call: () => unknown, onFailure: (message: string) => void): unknown {
   try {
     const result = call()

@@ -30,7 +30,6 @@ export interface AccessStacks {
   readonly created: readonly string[] | null
   /** An agent gave the connection to a request. */
   readonly assigned: readonly string[] | null
-  /** `on('data')`, `on('readable')` or `pipe()`. */
   readonly reader: readonly string[] | null
   readonly paused: readonly string[] | null
   readonly wrote: readonly string[] | null
@@ -78,7 +77,6 @@ export interface Waits {
   readonly for: WaitsFor
   /** At least so long: counted from the first sweep that saw it. */
   readonly ms: number
-  /** Received bytes of the body. */
   readonly unreadBytes: number
 }
 
@@ -100,7 +98,7 @@ export interface SocketReport {
   readonly unreadBytes: number
   readonly unsentBytes: number
   readonly owner: Owner
-  /** It was open when the guard was installed, so its times begin there. */
+  /** It was open when the guard was installed; its times begin then. */
   readonly bornBeforeGuard?: true
   /** The connection it is piped to or was opened for, if known. */
   readonly partner: PartnerReport | null
@@ -115,7 +113,6 @@ export interface StreamsReport {
   readonly open: number
   /** Closed to new streams, by `session.close()` or the peer. */
   readonly isClosed: boolean
-  /** At most 10. */
   readonly oldest: readonly StreamReport[]
 }
 
@@ -123,7 +120,6 @@ export interface StreamReport {
   /** `null` for a pending stream. */
   readonly id: number | null
   readonly method: string | null
-  /** Without its query. */
   readonly path: string | null
   /** Milliseconds since a sweep first met it. */
   readonly ageMs: number | null
@@ -139,7 +135,6 @@ export interface Usage {
 }
 
 export interface ConditionCount {
-  /** `null` for an exempt socket. */
   readonly condition: Condition | null
   readonly verdict: Verdict
   readonly count: number
@@ -232,7 +227,6 @@ export interface HttpClientReport {
 }
 
 export interface CensusReport {
-  /** `null` before the first census. */
   readonly ageMs: number | null
   readonly inbound: CensusCounts
   readonly outbound: CensusCounts
@@ -279,7 +273,7 @@ export interface Report {
   readonly orphans: OrphansReport | null
   /** Connections that are open both ways and may be forgotten. */
   readonly census: CensusReport
-  /** Servers that were closed a grace ago and wait for connections, and the process if nothing listens any more. */
+  /** Closed servers that have waited for connections for a grace, and the process if nothing listens any more. */
   readonly closing: readonly ClosingReport[]
   readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`, without empty ones. */
@@ -304,7 +298,6 @@ export interface PressureReport {
   readonly descriptorLimit: number | null
   /** From 0 (full grace) to 1 (the oldest suspects are closed); `null` without the option `pressure`. */
   readonly pressure: number | null
-  /** Sockets closed because of pressure since the start. */
   readonly reclaimed: number
 }
 
@@ -328,7 +321,6 @@ export interface PairSide extends PartnerName {
   readonly state: PartnerReport['state']
   readonly condition: Condition | null
   readonly sinceMs: number | null
-  /** Received and sent; `null` if not measured. */
   readonly bytesPerSecond: number | null
   /** Milliseconds since a byte was seen to move; `null` if not watched. */
   readonly idleMs: number | null
@@ -336,7 +328,6 @@ export interface PairSide extends PartnerName {
 
 export interface PairReport {
   readonly by: Tie
-  /** The accepted connection first. */
   readonly sides: readonly [PairSide, PairSide]
   readonly line: string
 }
@@ -362,12 +353,12 @@ export interface OrphansReport {
 }
 
 export interface ClosingReport {
-  /** `listener :3000`. `null`: the process, in which nothing listens any more. */
+  /** `listener :3000`; `null` for the process. */
   readonly server: string | null
   /** Milliseconds since a sweep found it closed. */
   readonly sinceMs: number
   readonly connections: number
-  /** By kind and site, most first, of the first 500 connections; 10 at the most. */
+  /** By kind and site, most first, at most 10; the first 500 connections are looked at. */
   readonly holders: readonly Holder[]
   readonly line: string
 }
@@ -387,7 +378,6 @@ export interface StallReport {
   readonly count: number
   readonly longestMs: number
   readonly lastMs: number
-  /** Milliseconds since the end of the last one. */
   readonly lastEndedMs: number | null
 }
 
@@ -413,7 +403,6 @@ export interface SnapshotQuery {
 /** A changed verdict, for `guard.subscribe()` and the diagnostics channels. */
 export interface GuardEvent {
   readonly type: EventType
-  /** Wall-clock time, ISO 8601. */
   readonly at: string
   readonly socket: SocketReport
 }

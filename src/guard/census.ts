@@ -20,7 +20,6 @@ const HOUR_MS = 3_600_000
 const LONGEST_INTERVAL_MS = 15_000
 const SOCKETS_A_STEP = 16
 const MOST_SITES = 1000
-/** Smaller sites are not watched for growth. */
 const LEAST_FOLLOWED = 2
 const MOST_IN_QUEUE = 1000
 

@@ -1,4 +1,4 @@
-/** What keeps a closed server from its end, and the process alive when nothing listens any more: looked up, not heard. */
+/** Looks up what keeps a closed server open, and the process alive when nothing listens any more. */
 import { Server } from 'node:net'
 import type { Hold, Holder, ClosingReport } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
@@ -8,7 +8,7 @@ import { activeHandles, responseOn, serverOf, tcpHandleOf } from '../socket/fiel
 import type { SocketRecord } from '../socket/record.js'
 import type { Look } from './look.js'
 
-/** Of more connections the first ones are named: a server may be closed with ten thousand. */
+/** More connections are only counted. */
 const MOST_NAMED = 500
 const MOST_HOLDERS = 10
 
@@ -17,7 +17,6 @@ export interface ClosingHooks {
   readonly graceMs: number
   now(): number
   look(): Look
-  /** Once for each server that waits, and for the process. */
   onDue(closing: ClosingReport): void
 }
 
@@ -27,7 +26,6 @@ export class Closings {
   readonly #closedMs = new WeakMap<object, number>()
   readonly #told = new WeakSet<object>()
   #listener: WeakRef<Server> | null = null
-  /** Stands for the process, each time anew. */
   #silence: object = {}
 
   constructor(hooks: ClosingHooks) {
@@ -55,7 +53,7 @@ export class Closings {
     return nowMs - (this.#closedMs.get(key) ?? nowMs) >= this.#hooks.graceMs
   }
 
-  /** By the server that is closed, and by `#silence` what else keeps the process alive. */
+  /** Keyed by the closed server; `#silence` stands for the process. */
   #waiting(): Map<object, SocketRecord[]> {
     const waiting = new Map<object, SocketRecord[]>()
     const others: SocketRecord[] = []
@@ -74,7 +72,7 @@ export class Closings {
     return waiting
   }
 
-  /** Something has listened, and nothing does. */
+  /** A server listened, and none does now. */
   #hasFallenSilent(): boolean {
     if (this.#listener?.deref()?.listening === true) return false
     const found = activeHandles().find((handle) => handle instanceof Server && handle.listening)

@@ -48,7 +48,6 @@ export interface Engine {
   stop(): void
 }
 
-/** What outlives a change of options. */
 export interface Estate {
   readonly ledger: Ledger<SocketRecord>
   readonly unconnected: WeakMap<Socket, SocketRecord>

@@ -120,7 +120,6 @@ function bindLibc(koffi: Koffi): Libc {
 /** An array of `struct pollfd` (8 bytes: fd i32, events i16, revents i16). */
 export interface PollList {
   readonly bytes: Uint8Array
-  /** poll(2) ignores a negative descriptor. */
   set(index: number, fd: number, events: number): void
   revents(index: number): number
 }

@@ -75,7 +75,7 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
       } catch (error) {
         why = error
       }
-      // No flaw of the view's: it is opened another time.
+      // The view is not at fault; try again later.
       if (isOutOfDescriptors()) return noProbe('kernel view: the process is out of descriptors')
       drop(why)
     }

@@ -18,7 +18,6 @@ export interface Maker {
 
 export class Opener {
   readonly context: Context
-  /** Bytes moved when the opening request ended; -1 if it has not, or nobody saw it. */
   movedWhenOver = -1
   siblings: Set<SocketRecord> | null = null
 

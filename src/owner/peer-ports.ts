@@ -3,7 +3,6 @@
 import type { Endpoint } from '../core/report.js'
 import { formatEndpoint } from '../core/endpoint.js'
 
-/** Linux's first ephemeral port (ip(7), `ip_local_port_range`). */
 const FIRST_SHORT_LIVED = 32_768
 const MOST_PORTS = 3
 const MOST_HOSTS = 1000

@@ -27,7 +27,6 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void
 }
 
-/** The pattern of a route, or a function that finds it when a report asks. */
 export type ToldRoute = string | (() => string | null | undefined)
 
 export interface RoutedRequest {

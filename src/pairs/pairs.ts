@@ -16,6 +16,7 @@ import { Throughput } from './throughput.js'
 import { PipeMemory } from './pipe-memory.js'
 import { Ties, type Partner } from './ties.js'
 
+/** Kept for the connection that is left behind. `partner` is `null` once that is closed, not just ended by its peer. */
 export interface Left {
   readonly who: PartnerName
   readonly by: Tie
@@ -199,7 +200,6 @@ export function isInTrouble({ trouble }: SocketRecord): boolean {
   return trouble !== null && (trouble.verdict === 'suspect' || trouble.verdict === 'leaked')
 }
 
-/** Asked at each close, so it is cheap: a pipe, a tunnel, or an unfinished exchange? */
 function mayBeTied({ socket, direction, hint, opener }: SocketRecord): boolean {
   if (pipesOf(socket).length > 0 || hasSource(socket)) return true
   if (hint?.kind === 'connect' || (hint !== null && isUnanswered(socket, hint))) return true

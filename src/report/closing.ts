@@ -1,4 +1,4 @@
-/** What keeps a closed server, or the process, from its end: one line. */
+/** One line: what keeps a closed server open, or the process alive. */
 import { formatDuration } from '../core/format.js'
 import type { ClosingReport, Hold } from '../core/report.js'
 

@@ -103,7 +103,7 @@ export function isTcp(socket: Socket): boolean {
   return typeof tcpHandleOf(socket)?.getpeername === 'function'
 }
 
-/** Its end has come, though unread bytes may keep `'end'` back. */
+/** The FIN has come, even if unread bytes hold `'end'` back. */
 export function isEofReceived(socket: Socket): boolean {
   return fieldsOf(socket)._readableState?.ended === true
 }

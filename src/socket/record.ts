@@ -35,7 +35,7 @@ export class Hint {
   bytesWrittenBefore = 0
   /** It was open when the guard was installed. */
   isBornBefore = false
-  /** The TLSSocket above it has not shown itself yet: only the kernel can tell that the peer has ended. */
+  /** Its TLSSocket is not known yet, so that the peer's end shows in the kernel alone. */
   isUnderTls = false
 }
 

@@ -111,12 +111,11 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     if (isOtherServer) hooks.settle(record)
   }
 
-  /** Leaves a pipe alone that may be a child's stdio. */
   function adoptOnTheWay(socket: Socket): SocketRecord | null {
     return recordOf(socket) ?? (isConnection(socket) ? adopt(socket, directionOf(socket)) : null)
   }
 
-  /** An end that is past was seen by nobody: it is told as of now. */
+  /** Nobody saw an earlier end, so it counts from now. */
   function adoptPresent(socket: Socket): void {
     const record = recordOf(socket) === undefined ? adoptOnTheWay(socket) : null
     if (record === null) return
@@ -219,14 +218,14 @@ export function createTracker(hooks: TrackerHooks): Tracker {
   }
 }
 
-/** A pipe is one if a server accepted it or HTTP uses it; Node keeps nothing else that tells it from a child's stdio. */
+/** A pipe counts if a server accepted it or HTTP uses it; nothing else tells it from a child's stdio. */
 function isConnection(socket: Socket): boolean {
   return (
     isTcp(socket) || serverOf(socket) !== null || clientRequestOf(socket) !== null || isHeldByAgent(socket)
   )
 }
 
-/** Not a TLSSocket itself: one stands above it, of which Node keeps no trace here (lib/internal/tls/wrap.js `tlsConnectionListener`). */
+/** A TLSSocket wraps it, which Node notes nowhere on it (lib/internal/tls/wrap.js `tlsConnectionListener`). */
 function isAcceptedForTls(socket: Socket): boolean {
   const server = serverOf(socket)
   return !isTls(socket) && server !== null && typeof readField(server, 'setSecureContext') === 'function'

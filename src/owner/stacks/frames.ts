@@ -2,7 +2,6 @@ import { sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface Place {
-  /** A path, or a URL like `webpack://app/src/route.ts`. */
   readonly file: string
   readonly line: number
   readonly column: number

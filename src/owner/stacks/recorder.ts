@@ -19,6 +19,7 @@ const MOST_AT_ONCE = 16
 const ACCESS_KINDS = ['created', 'reader', 'paused', 'wrote', 'ended'] as const
 type AccessKind = (typeof ACCESS_KINDS)[number]
 
+/** `request` and `error` become `null` once `frames` has been read. */
 export interface Capture {
   readonly kind: AccessKind | 'request'
   readonly atMs: number
@@ -104,7 +105,6 @@ export class Stacks {
     this.#captures.delete(record)
   }
 
-  /** `null` outside the sample. The request may have no socket yet. */
   captureRequest(request: object): Capture | null {
     return this.#sample.takesRequest() ? this.#keep('request', captureError(), request) : null
   }
