@@ -1,4 +1,5 @@
 // The report that all renderers take. `test/report/schema.test.ts` compares it with `report.schema.json`.
+import type { CensusReport } from './census.js'
 import type { Endpoint } from './endpoint.js'
 import type {
   Condition,
@@ -15,6 +16,7 @@ import type {
 
 export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 
+export type * from './census.js'
 export type { Endpoint } from './endpoint.js'
 
 /** The request a socket serves, or that opened it. Never a query or a header. */
@@ -63,6 +65,8 @@ export interface Evidence {
   readonly heldBack: 'corked' | 'handshake' | 'window' | null
   /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
   readonly ifClosed: string | null
+  /** The functions that hold it, by name: `data -> keepReading`. Where they are tells `guard.locate()`. */
+  readonly heldBy: readonly string[]
   /** What a connection that is open both ways waits for, if known. */
   readonly waits: Waits | null
 }
@@ -143,6 +147,29 @@ export interface ConditionCount {
   readonly unsentBytes: number
 }
 
+/** A function that holds a socket, and where it was written. */
+export interface CodePlace {
+  /** `data`, `request data`, `server request`, `pipe`: how it holds it. */
+  readonly how: string
+  readonly name: string
+  readonly file: string
+  readonly line: number
+  /** `null` for the application. */
+  readonly package: string | null
+  /** `app/proxy.js:42 - socket.on('data', keepReading)` */
+  readonly place: string
+}
+
+export interface CodeReport {
+  readonly id: number
+  readonly site: string
+  readonly code: readonly CodePlace[]
+  /** Why nothing can be told; `null` otherwise. */
+  readonly reason: string | null
+  /** What it cost: for so long the event loop stood still. */
+  readonly blockedMs: number
+}
+
 export interface SiteCount {
   readonly site: string
   readonly count: number
@@ -173,68 +200,6 @@ export interface HealedSite {
   readonly reclaimed: number
   /** Milliseconds since the last of them was healed or closed. */
   readonly healedMs: number
-}
-
-/** Waits of a grace or longer. A suspect, leaked, stalled or exempt socket counts in `count` alone. */
-export interface CensusCounts {
-  readonly count: number
-  /** Requests without an answer, or that were not ended. */
-  readonly unanswered: number
-  readonly longestUnansweredMs: number
-  readonly unread: number
-  readonly longestUnreadMs: number
-  readonly unused: number
-  readonly longestUnusedMs: number
-}
-
-/** The open connections of one site and direction. */
-export interface CensusSite extends CensusCounts {
-  readonly site: string
-  readonly direction: Direction
-  readonly oldestMs: number
-  /** Milliseconds since a byte was seen to move on any of them. */
-  readonly idleMs: number
-  /** Over the last 15 minutes and the last day; `null` until watched long enough. */
-  readonly growthPerMinute: number | null
-  readonly growthPerHour: number | null
-  /** The outgoing requests that wait, most frequent first, at most 3. */
-  readonly requests: readonly RequestCount[]
-  /** Grew and never shrank in that time. */
-  readonly growing: boolean
-  /** Milliseconds to the descriptor limit at that growth; `null` if not in sight. */
-  readonly limitReachedInMs: number | null
-  /** What is known, and what to do. */
-  readonly line: string
-}
-
-/** Named without ids: `GET /item/:id`. */
-export interface RequestCount {
-  readonly site: string
-  readonly count: number
-}
-
-/** An HTTP client of one origin whose requests wait for a connection. */
-export interface HttpClientReport {
-  readonly origin: string
-  readonly library: 'node:http' | 'undici'
-  readonly busy: number
-  readonly free: number
-  readonly queued: number
-  readonly longestQueuedMs: number
-  /** The requests that occupy the connections, most frequent first, at most 3. */
-  readonly busyWith: readonly RequestCount[]
-  readonly line: string
-}
-
-export interface CensusReport {
-  readonly ageMs: number | null
-  readonly inbound: CensusCounts
-  readonly outbound: CensusCounts
-  readonly growingSites: number
-  /** Sites that grow or wait; all on request. */
-  readonly sites: readonly CensusSite[]
-  /** Clients with requests that have queued for a grace or longer. */
-  readonly clients: readonly HttpClientReport[]
 }
 
 /** `tracked`, `suspect`, `leaked`, `stalled` and `exempt` are current; the others count since the start. */
@@ -271,6 +236,8 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets the guard does not track; `null` if unknown or not counted yet. */
   readonly orphans: OrphansReport | null
+  /** What `locate()` and the option `code` have found, by site, the latest 20. */
+  readonly code: readonly CodeReport[]
   /** Connections that are open both ways and may be forgotten. */
   readonly census: CensusReport
   /** Closed servers that have waited for connections for a grace, and the process if nothing listens any more. */

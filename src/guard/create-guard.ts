@@ -40,6 +40,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     const source: ReportSource = {
       report: (query) => guard.report(query),
       snapshot: (query) => guard.snapshot(query),
+      locate: (id) => guard.locate(id),
       subscribe: announcer.subscribe,
     }
     const opened = openReportEndpoint(report, reportToken, previous, source, estate.reportSockets)
@@ -106,6 +107,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
         census: engine.census.report(at),
         closing: engine.closings.report(look),
+        code: engine.codes.report(),
         lint: lintForReport(),
         tracked: ledger.size,
         counts: ledger.counts,
@@ -156,6 +158,11 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       estate.settings.configure(recordFor(socket), policy)
     },
     adapter: createAdapterGuard({ estate, engine: () => engine, ensureInstalled, recordFor }),
+    locate(id) {
+      ensureInstalled()
+      const record = findSocket(ledger, id)
+      return engine.codes.locate(record, engine.look().identify(record).site)
+    },
     reclaim(id, action = 'end') {
       ensureInstalled()
       const remedy = checkedRemedy(action)

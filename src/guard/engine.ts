@@ -7,6 +7,7 @@ import { createJudge } from '../act/apply.js'
 import { beginSweepPass } from '../act/sweep-pass.js'
 import { inTurn, startSweeper, type Sweeper } from '../act/sweeper.js'
 import { keepBooks, type Bookkeeping } from './bookkeeping.js'
+import { CodeBook } from './code-book.js'
 import { createCensus, type CensusTaker } from './census.js'
 import { Ledger } from '../core/ledger.js'
 import type { Action } from '../core/vocabulary.js'
@@ -40,6 +41,7 @@ export interface Engine {
   readonly books: Bookkeeping
   readonly census: CensusTaker
   readonly closings: Closings
+  readonly codes: CodeBook
   readonly owners: OwnerSensors
   look(): Look
   sweep(): void
@@ -112,6 +114,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   })
   pairs.onPolicy(options)
   const waits = new WaitClock()
+  const codes = new CodeBook()
   const census = createCensus(ledger, options.graceMs, waits)
   let isCensusWanted = false
   let shortestGraceMs = shortestGrace(options)
@@ -137,6 +140,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     onVerdict(record, type) {
       owners.onVerdict(record, type)
       books.onVerdict(type, record.id, () => look().identify(record).site)
+      if (type === 'leaked' && options.code === 'once') codes.locateOnce(record, look().identify(record).site)
     },
     effectiveGraceMs: (graceMs) => books.graceMs(graceMs),
     urge(delayMs) {
@@ -269,6 +273,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     books,
     census,
     closings,
+    codes,
     owners,
     look,
     sweep() {

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { GuardListener } from '../act/announcer.js'
-import type { Report, SnapshotQuery, SocketReport } from '../core/report.js'
+import type { CodeReport, Report, SnapshotQuery, SocketReport } from '../core/report.js'
 import type { Action, Kind } from '../core/vocabulary.js'
 import type { PolicyOptions, ResolvedOptions } from '../options/options.js'
 import type { RequestLike, ResponseLike, RouteOf, ToldRoute, WebSocketLike } from '../owner/request-name.js'
@@ -90,6 +90,15 @@ export interface Guard {
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
 
   /** Removes patches, listeners and the timer. Sockets stay as they are. */
+  /**
+   * Tells where the functions that hold a socket were written, with `stacks` off too. Blocks the event loop, for about 0.1 s,
+   * and says for how long. Not while an inspector is attached or forbidden.
+   *
+   * @param id as in the report
+   * @throws `SLG_ERR_NO_SUCH_SOCKET`
+   */
+  locate(id: number): CodeReport
+
   uninstall(): void
   [Symbol.dispose](): void
 }

@@ -16,6 +16,7 @@ import type {
   Waits,
 } from '../core/report.js'
 import { nameRequest } from '../owner/request-name.js'
+import { holdersOf } from '../owner/holders.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
@@ -197,6 +198,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
     keepAlive,
     heldBack: heldBackBy(record.socket),
     ifClosed: describeClosing(record.socket),
+    heldBy: holdersOf(record).map(({ how, name }) => `${how} -> ${name}`),
     waits,
   }
 }

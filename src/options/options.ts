@@ -97,6 +97,8 @@ export interface InstallOptions extends PolicyOptions {
   context?: ContextChoice | ContextProvider | undefined
   /** Record stacks of creation and access for a sample of sockets, or for each, which is costly. @default 'off' */
   stacks?: StacksChoice | undefined
+  /** Find the code that holds the first leaked socket of each site, as `guard.locate()`, or off. @default 'off' */
+  code?: CodeChoice | undefined
   /** Address of the report endpoint, such as `127.0.0.1:9465` or `unix:/run/app.sock`, or off. @default null */
   report?: string | false | null | undefined
   /**
@@ -117,6 +119,8 @@ export interface InstallOptions extends PolicyOptions {
   logIntervalMs?: number | undefined
 }
 
+export type CodeChoice = 'off' | 'once'
+
 export interface PressurePolicy {
   readonly from: number
   readonly to: number
@@ -130,6 +134,7 @@ export interface ResolvedOptions extends SocketPolicy {
   readonly kernel: KernelChoice | KernelProbe
   readonly context: ContextChoice | ContextProvider
   readonly stacks: StacksChoice
+  readonly code: CodeChoice
   readonly report: string | null
   /** Not enumerable, so that printing the options does not show it. */
   readonly reportToken: string | null

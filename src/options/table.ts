@@ -137,6 +137,11 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
     'off',
     'Record the stacks of creation and last access.',
   ),
+  code: forProcess(
+    oneOf(['off', 'once']),
+    'off',
+    'Find the code that holds the first leaked socket of each site, once.',
+  ),
   report: forProcess(
     offOr(text('an address (such as 127.0.0.1:9465 or unix:/run/app.sock)')),
     null,

@@ -2,6 +2,7 @@
 import type { Endpoint } from '../core/endpoint.js'
 import {
   REPORT_SCHEMA,
+  type CodeReport,
   type ConditionCount,
   type HealedSite,
   type LintFinding,
@@ -49,6 +50,7 @@ export interface SnapshotParts {
   readonly gathered: Gathered
   readonly census: Census
   readonly closing: Report['closing']
+  readonly code: readonly CodeReport[]
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
@@ -81,6 +83,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
       exempt: sumOf(conditions, 'exempt'),
     },
     ...kept,
+    code: parts.code,
     census: buildCensus(parts.census, kept.descriptors, query, limit),
     closing: parts.closing,
     ...(parts.lint === null ? {} : { lint: parts.lint }),

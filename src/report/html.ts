@@ -3,6 +3,7 @@
 import { formatDuration } from '../core/format.js'
 import type {
   CensusReport,
+  CodeReport,
   HealedSite,
   PairReport,
   PortsReport,
@@ -20,6 +21,7 @@ import {
   countSockets,
   describeAccesses,
   describeBooks,
+  describeCode,
   describeEvidence,
   describeStalls,
   describeTrend,
@@ -68,6 +70,7 @@ ${renderBanner(shown, query)}
 ${renderHeadline(shown, mood)}
 ${renderCards(shown.totals)}
 ${shown.sites.length > 0 && renderSites(shown.sites)}
+${shown.code.length > 0 && renderCode(shown.code)}
 ${renderCensus(shown.census)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
 `.source
@@ -243,6 +246,13 @@ function renderPairs(pairs: readonly PairReport[]): Markup {
 <p class="intro">A client and the upstream that is asked for it, of which one has gone or is stuck.</p>
 <ul class="pairs">${pairs.slice(0, MOST_PAIRS).map(({ line }) => markup`<li>${line}</li>`)}</ul>
 ${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'pair' : 'pairs'}.</p>`}
+</section>`
+}
+
+function renderCode(code: readonly CodeReport[]): Markup {
+  return markup`<section aria-labelledby="code">
+<h2 id="code">Code that holds them</h2>
+${code.map(describeCode).map(([head, ...places]) => markup`<p class="intro">${head ?? ''}</p><ol class="stack">${places.map((place) => markup`<li>${place}</li>`)}</ol>`)}
 </section>`
 }
 

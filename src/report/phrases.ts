@@ -1,6 +1,7 @@
 import { formatEndpoint, type Endpoint } from '../core/endpoint.js'
 import { formatBytes, formatDuration } from '../core/format.js'
 import type {
+  CodeReport,
   HealedSite,
   Owner,
   Report,
@@ -81,6 +82,7 @@ export function describeEvidence({ evidence }: SocketReport): string[] {
   if (evidence.retransmits) facts.push(`retransmits ${evidence.retransmits}`)
   if (evidence.probes) facts.push(`unanswered probes ${evidence.probes}`)
   if (evidence.keepAlive !== 'off') facts.push(`keep-alive set by the ${evidence.keepAlive}`)
+  if (evidence.heldBy.length > 0) facts.push(`held by ${evidence.heldBy.join(', ')}`)
   if (evidence.ifClosed !== null) facts.push(`if closed: ${evidence.ifClosed}`)
   return facts
 }
@@ -89,6 +91,17 @@ export function formatConditions(site: Pick<SiteReport, 'conditions'>): string {
   return CONDITIONS.filter((condition) => site.conditions[condition])
     .map((condition) => `${condition} ${site.conditions[condition]}`)
     .join(', ')
+}
+
+/** A head, then a line for each function. */
+export function describeCode({ id, site, code, reason, blockedMs }: CodeReport): string[] {
+  const cost = `found in ${formatDuration(blockedMs)}`
+  const what = reason ?? (code.length === 0 ? 'no function of the application or its packages' : cost)
+  const lines = code.map(
+    ({ how, name, place, package: from }) =>
+      `${how} -> ${name}${from === null ? '' : ` (${from})`}: ${place}`,
+  )
+  return [`Held at ${site} (#${id}): ${what}`, ...lines]
 }
 
 export function describeStalls({ count, longestMs, lastMs, lastEndedMs }: StallReport): string {

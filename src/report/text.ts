@@ -1,6 +1,7 @@
 import { formatDuration } from '../core/format.js'
 import type {
   CensusReport,
+  CodeReport,
   HealedSite,
   PairReport,
   PortsReport,
@@ -14,6 +15,7 @@ import {
   countSockets,
   describeAccesses,
   describeBooks,
+  describeCode,
   describeEvidence,
   describeHealing,
   describeStalls,
@@ -48,6 +50,7 @@ export function* writeText(report: Report): Generator<string> {
     renderHeader(shown),
     shown.sites.length === 0 ? [] : renderSites(shown.sites),
     shown.stalledSites.flatMap(renderStalled),
+    shown.code.flatMap(renderCode),
     renderCensus(shown.census),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
     shown.healedSites.flatMap(renderHealed),
@@ -136,6 +139,10 @@ function renderPairs(pairs: readonly PairReport[]): string[] {
 function renderStalled({ site, count, oldestMs }: SiteCount): string[] {
   const age = formatDuration(oldestMs)
   return paragraph(`stalled: ${makePrintable(site, 200)}, ${countSockets(count)}, for up to ${age}`)
+}
+
+function renderCode(found: CodeReport): string[] {
+  return describeCode(found).flatMap((line, i) => (i === 0 ? paragraph(line) : indented(line)))
 }
 
 function renderCensus({ clients, sites }: CensusReport): string[] {

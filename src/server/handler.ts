@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Report, SnapshotQuery } from '../core/report.js'
+import type { CodeReport, Report, SnapshotQuery } from '../core/report.js'
 import { DEFAULT_LIMIT } from '../report/build.js'
+import { SocketLeakGuardError } from '../base/errors.js'
+import { messageOf } from '../base/warnings.js'
 import { monotonicMs, setImmediate } from '../base/real-time.js'
 import { HTML_CONTENT_TYPE, writeHtml } from '../report/html.js'
 import { JSON_CONTENT_TYPE, writeJson } from '../report/json.js'
@@ -17,6 +19,7 @@ import { describeBadParameter, isBadParameter, parseReportQuery } from './query.
 export interface ReportSource {
   report(query: SnapshotQuery): Report
   snapshot(query: SnapshotQuery): Report
+  locate(id: number): CodeReport
   readonly subscribe: Subscribe
 }
 
@@ -40,6 +43,8 @@ interface Exchange {
 }
 
 type Headers = Readonly<Record<string, string | number>>
+
+const ONLY_READ = 'The report can only be read: use GET or HEAD.'
 
 const COMMON_HEADERS: Headers = {
   'cache-control': 'no-store',
@@ -77,8 +82,9 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
       const challenge = refusal.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
       return sendError(exchange, refusal.status, refusal.message, challenge)
     }
+    if (request.method === 'POST') return sendLocated(exchange)
     if (request.method !== 'GET' && request.method !== 'HEAD')
-      return sendError(exchange, 405, 'The report can only be read: use GET or HEAD.', { allow: 'GET, HEAD' })
+      return sendError(exchange, 405, ONLY_READ, { allow: 'GET, HEAD' })
     const { path, search } = splitTarget(request.url ?? '/', basePath)
     if (path === '/') return sendReport(exchange, search)
     if (path === '/metrics') return sendMetrics(exchange)
@@ -95,6 +101,21 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     const body = await writeInSlices(WRITERS[format](report, { query: query.snapshot }))
     const headers = { vary: 'accept', ...(format === 'html' && HTML_HEADERS) }
     send(exchange, 200, CONTENT_TYPES[format], body, headers)
+  }
+
+  /** It blocks the event loop, so only the holder of a token may ask for it. */
+  function sendLocated(exchange: Exchange): void {
+    const { path, search } = splitTarget(exchange.request.url ?? '/', basePath)
+    if (path !== '/locate') return sendError(exchange, 405, ONLY_READ, { allow: 'GET, HEAD' })
+    if ((options.token ?? null) === null)
+      return sendError(exchange, 403, 'To locate code, the report needs a token.')
+    const id = Number(new URLSearchParams(search).get('id'))
+    try {
+      send(exchange, 200, JSON_CONTENT_TYPE, `${JSON.stringify(source.locate(id), null, 2)}\n`, {})
+    } catch (error) {
+      if (!(error instanceof SocketLeakGuardError)) throw error
+      sendError(exchange, 404, `${messageOf(error)}: ask for /locate?id=<id of a socket>.`)
+    }
   }
 
   function sendMetrics(exchange: Exchange): void {

@@ -79,6 +79,7 @@ const NOT_INSTALLED = 'socket-leak-guard is not installed in this process: call 
 const INSTALLED: ReportSource = {
   report: (query) => present().report(query),
   snapshot: (query) => present().snapshot(query),
+  locate: (id) => present().locate(id),
   subscribe: (listener) => present().subscribe(listener),
 }
 

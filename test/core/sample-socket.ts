@@ -34,6 +34,7 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
       keepAlive: 'off',
       heldBack: null,
       ifClosed: null,
+      heldBy: [],
       waits: null,
     },
     partner: null,

@@ -25,6 +25,7 @@ const VARIABLES: Record<keyof ResolvedOptions, string> = {
   kernel: 'SOCKET_LEAK_GUARD_KERNEL',
   context: 'SOCKET_LEAK_GUARD_CONTEXT',
   stacks: 'SOCKET_LEAK_GUARD_STACKS',
+  code: 'SOCKET_LEAK_GUARD_CODE',
   report: 'SOCKET_LEAK_GUARD_REPORT',
   reportToken: 'SOCKET_LEAK_GUARD_REPORT_TOKEN',
   userTimeoutMs: 'SOCKET_LEAK_GUARD_USER_TIMEOUT_MS',
@@ -79,6 +80,7 @@ const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
   kernel: ['auto', 'ffi', 'proc', 'off'].map((word) => [word, word]),
   context: ['auto', 'async-local-storage', 'cls-hooked', 'off'].map((word) => [word, word]),
   stacks: ['off', 'sampled', 'always'].map((word) => [word, word]),
+  code: ['off', 'once'].map((word) => [word, word]),
   report: [
     ['127.0.0.1:9465', '127.0.0.1:9465'],
     ['unix:/run/App.sock', 'unix:/run/App.sock'],
@@ -153,6 +155,7 @@ const BAD: Record<keyof ResolvedOptions, [text: string, complaint: string][]> = 
   kernel: [['none', 'auto, ffi, proc or off, got "none" (string)']],
   context: [['als', 'auto, async-local-storage, cls-hooked or off, got "als" (string)']],
   stacks: [['on', 'off, sampled or always, got "on" (string)']],
+  code: [['on', 'off or once, got "on" (string)']],
   report: [],
   reportToken: [
     ['S3cret', `${TOKEN_EXPECTS}, got ${HIDDEN}`],
@@ -332,6 +335,7 @@ const expressible: fc.Arbitrary<Partial<ResolvedOptions>> = fc.record(
       'off' as const,
     ),
     stacks: fc.constantFrom('off' as const, 'sampled' as const, 'always' as const),
+    code: fc.constantFrom('off' as const, 'once' as const),
     report: orOff(fc.constantFrom('127.0.0.1:9465', '[::1]:1', 'unix:/run/app.sock')),
     reportToken: orOff(token),
     userTimeoutMs: orOff(int(1)),

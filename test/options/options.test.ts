@@ -228,6 +228,11 @@ const TABLES: Record<keyof ResolvedOptions, Table> = {
       ['on', 'stacks must be "off", "sampled" or "always", got "on" (string)'],
     ],
   },
+  code: {
+    fallback: 'off',
+    good: same('off', 'once'),
+    bad: [[true, 'code must be "off" or "once", got true (boolean)']],
+  },
   report: {
     fallback: null,
     good: [...same('127.0.0.1:9465', 'unix:/run/app.sock'), ...off(null)],

@@ -67,6 +67,7 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
   heldBack: fc.constantFrom('corked', 'handshake', 'window', null),
   ifClosed: fc.option(hostileText),
+  heldBy: fc.array(hostileText, { maxLength: 3 }),
   waits: fc.option(
     fc.record({ for: fc.constantFrom('answer', 'end', 'reader', 'use'), ms, unreadBytes: count }),
   ),
@@ -288,6 +289,26 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
       unsentBytes: count,
     }),
     { selector: ({ condition, verdict }) => `${condition} ${verdict}` },
+  ),
+  code: fc.array(
+    fc.record({
+      id: count,
+      site: hostileText,
+      code: fc.array(
+        fc.record({
+          how: hostileText,
+          name: hostileText,
+          file: hostileText,
+          line: count,
+          package: fc.option(hostileText),
+          place: hostileText,
+        }),
+        { maxLength: 2 },
+      ),
+      reason: fc.option(hostileText),
+      blockedMs: ms,
+    }),
+    { maxLength: 2 },
   ),
   census,
   partedPairs: count,

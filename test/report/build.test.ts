@@ -14,6 +14,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     closing: [],
     gathered: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
     census: NO_CENSUS,
+    code: [],
     lint: null,
     tracked: 99,
     partedPairs: 0,

@@ -18,6 +18,7 @@ const EVIDENCE: Evidence = {
   keepAlive: 'off',
   heldBack: null,
   ifClosed: null,
+  heldBy: [],
   waits: null,
 }
 
@@ -102,6 +103,7 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     },
     ...KEPT,
     census: { ...NO_CENSUS, growingSites: 0, sites: [], clients: [] },
+    code: [],
     ports: [],
     conditions: [],
     partedPairs: 0,
@@ -171,6 +173,17 @@ export const LEAKY: Report = sampleReport({
     { ...counted(1, 6_291_456), condition: 'window-closed', verdict: 'leaked', oldestMs: 95_000 },
     { ...counted(1, 1536), condition: 'reset-unseen', verdict: 'leaked', oldestMs: 200_000 },
     { ...counted(1), condition: 'fin-wait', verdict: 'suspect', oldestMs: 21_000 },
+  ],
+  code: [
+    {
+      ...{ id: 7, site: 'upgrade /chat', reason: null, blockedMs: 74 },
+      code: [
+        {
+          ...{ how: 'data', name: 'keepReading', file: '/app/src/chat.js', line: 48, package: null },
+          place: "src/chat.js:48 - socket.on('data', keepReading)",
+        },
+      ],
+    },
   ],
   census: buildCensus(
     {

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import type { GuardEvent, Report, SnapshotQuery } from '../../src/core/report.js'
+import type { CodeReport, GuardEvent, Report, SnapshotQuery } from '../../src/core/report.js'
 import type { EventType } from '../../src/core/vocabulary.js'
 import { LEAKY, sampleSocket } from '../report/sample-reports.js'
 
@@ -7,6 +7,7 @@ export interface FakeSource {
   readonly queries: SnapshotQuery[]
   report(query: SnapshotQuery): Report
   snapshot(query: SnapshotQuery): Report
+  locate(id: number): CodeReport
   subscribe(listener: (event: GuardEvent) => void): () => void
   emit(event: GuardEvent): void
   /** Resolves when exactly `count` listeners are subscribed. */
@@ -26,6 +27,7 @@ export function createFakeSource(read: (query: SnapshotQuery) => Report = () => 
     queries,
     report: answer,
     snapshot: answer,
+    locate: (id) => ({ id, site: 'GET /a', code: [], reason: null, blockedMs: 70 }),
     subscribe(listener) {
       listeners.add(listener)
       changes.emit('change')

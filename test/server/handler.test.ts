@@ -5,6 +5,7 @@ import { renderHtml } from '../../src/report/html.js'
 import { renderJson } from '../../src/report/json.js'
 import { renderPrometheus } from '../../src/report/prometheus.js'
 import { renderText } from '../../src/report/text.js'
+import { SocketLeakGuardError } from '../../src/base/errors.js'
 import { createReportHandler } from '../../src/server/handler.js'
 import { LEAKY, sampleReport, sampleSocket } from '../report/sample-reports.js'
 import { createFakeSource } from './fake-source.js'
@@ -58,6 +59,36 @@ function checkCommonHeaders(t: Test, { headers }: RawResponse): void {
   t.match(headers.get('content-type'), /; charset=utf-8$/)
   t.notOk(headers.has('access-control-allow-origin'))
 }
+
+t.test('code is located for the holder of a token alone', async (t) => {
+  const token = 'S3cretToken'
+  const asked: number[] = []
+  const source = {
+    ...createFakeSource(),
+    locate(id: number) {
+      asked.push(id)
+      if (id !== 7)
+        throw new SocketLeakGuardError('SLG_ERR_NO_SUCH_SOCKET', `no tracked socket has the id ${id}`)
+      return { id, site: 'GET /a', code: [], reason: null, blockedMs: 70 }
+    },
+  }
+  const port = await serve(t, createReportHandler(source, { token, basePath: '/ops' }))
+  const authorization = `Bearer ${token}`
+  const located = await request(port, 'POST /ops/locate?id=7', { authorization })
+  t.equal(located.status, 200)
+  checkCommonHeaders(t, located)
+  t.match(JSON.parse(located.body), { id: 7, blockedMs: 70 })
+  t.equal((await request(port, 'POST /ops/locate?id=8', { authorization })).status, 404)
+  t.equal((await request(port, 'POST /ops/metrics', { authorization })).status, 405)
+  t.equal((await request(port, 'GET /ops/locate?id=7', { authorization })).status, 404)
+  t.equal((await request(port, 'POST /ops/locate?id=7')).status, 401)
+  t.same(asked, [7, 8])
+  const open = await serve(t, createReportHandler(source))
+  const refused = await request(open, 'POST /locate?id=7')
+  t.equal(refused.status, 403)
+  t.match(refused.body, /needs a token/)
+  t.same(asked, [7, 8])
+})
 
 t.test('every answer has the protective headers', async (t) => {
   const port = await serve(t, createReportHandler(createFakeSource()))

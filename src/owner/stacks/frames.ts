@@ -73,6 +73,12 @@ export function indexOfSite(frames: readonly Place[]): number {
   return frames.findLastIndex((frame) => packageOf(frame) !== outermost) + 1
 }
 
+/** `@fastify/reply-from`; `null` for the application. */
+export function packageNameOf({ file }: Place): string | null {
+  const found = [...file.matchAll(/node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/g)].at(-1)?.[1]
+  return found?.replace('\\', '/') ?? null
+}
+
 function packageOf(frame: Place | undefined): string {
   const parts = (frame?.file ?? '').split(/[\\/]/)
   const at = parts.lastIndexOf('node_modules') + 1
