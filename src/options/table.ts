@@ -111,7 +111,7 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
   stalled: forServer(
     stalled,
     STALLED,
-    'When a connection that is open both ways and does not move is told as stalled, and what is done then.',
+    'When a connection that is open both ways and does not move is reported as stalled, and what is done then.',
   ),
   sweepMs: forProcess(integer(10), 5000, 'Time between two looks at all tracked sockets.'),
   kernel: forProcess(
