@@ -65,6 +65,10 @@ export interface Evidence {
   readonly heldBack: 'corked' | 'handshake' | 'window' | null
   /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
   readonly ifClosed: string | null
+  /** Its descriptor, as in `lsof` and `strace`; `null` on Windows, and if it has none. */
+  readonly fd: number | null
+  /** As in `ss -e` and /proc; `null` if not on Linux. */
+  readonly inode: number | null
   /** The functions that hold it, by name: `data -> keepReading`. Where they are tells `guard.locate()`. */
   readonly heldBy: readonly string[]
   /** What a connection that is open both ways waits for, if known. */
@@ -363,6 +367,8 @@ export interface SnapshotQuery {
   readonly unsettled?: boolean
   /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 1000 */
   readonly limit?: number
+  /** List the socket with this descriptor alone, healthy or not. */
+  readonly fd?: number
   /** Page on: list sockets after this id. If it is no longer listed, the page is empty. @default 0 */
   readonly after?: number
 }

@@ -6,7 +6,7 @@ import { createEstate, startEngine } from './engine.js'
 import { createAdapterGuard } from './adapter-guard.js'
 import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './arguments.js'
 import { countParted, describePairs } from '../pairs/describe-pairs.js'
-import { directionOf } from '../socket/fields.js'
+import { directionOf, descriptorOf } from '../socket/fields.js'
 import { RecordRow } from './row.js'
 import { SocketRecord } from '../socket/record.js'
 import { releaseAll } from '../socket/tracker.js'
@@ -88,11 +88,12 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
     const at = now()
     const look = engine.look()
-    const { all = false, unsettled = false } = query
+    const { all = false, unsettled = false, fd } = query
     const rows: RecordRow[] = []
     for (const record of ledger) {
       const isOdd = record.trouble !== null && (unsettled || record.trouble.verdict !== 'none')
-      if (all || record.isExempt || isOdd) rows.push(new RecordRow(record, look, unsettled))
+      const isAsked = fd !== undefined && descriptorOf(record.socket) === fd
+      if (all || record.isExempt || isOdd || isAsked) rows.push(new RecordRow(record, look, unsettled))
     }
     return buildReport(
       {

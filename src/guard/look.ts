@@ -16,12 +16,13 @@ import type {
   Waits,
 } from '../core/report.js'
 import { nameRequest } from '../owner/request-name.js'
+import { inodeOf } from '../kernel/descriptors.js'
 import { holdersOf } from '../owner/holders.js'
 import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf } from '../socket/addresses.js'
-import { bytesMoved, isKeepAliveOn, readFacts } from '../socket/fields.js'
+import { bytesMoved, isKeepAliveOn, readFacts, descriptorOf } from '../socket/fields.js'
 import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
 import { requestOfStream, streamsOn } from '../socket/http2.js'
@@ -185,6 +186,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
   const { disconnected } = facts
   const kernel = withoutStart(facts)
   const keepAlive = isKeepAliveOn(record.socket) ? 'application' : record.probes === null ? 'off' : 'guard'
+  const fd = descriptorOf(record.socket)
   const { peer, peerBasis } = judgePeer({ disconnected: disconnected === true, kernel, idleMs, keepAlive })
   return {
     peer,
@@ -198,6 +200,8 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
     keepAlive,
     heldBack: heldBackBy(record.socket),
     ifClosed: describeClosing(record.socket),
+    fd: fd === -1 ? null : fd,
+    inode: inodeOf(fd),
     heldBy: holdersOf(record).map(({ how, name }) => `${how} -> ${name}`),
     waits,
   }

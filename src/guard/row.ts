@@ -2,6 +2,7 @@ import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../report/build.js'
 import type { Condition, Verdict } from '../core/vocabulary.js'
 import { addressesOf } from '../socket/addresses.js'
+import { descriptorOf } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
 import type { Addresses, SocketRecord } from '../socket/record.js'
 import { conditionOf, type Look } from './look.js'
@@ -28,6 +29,10 @@ export class RecordRow implements SocketRow {
     this.#record = record
     this.#look = look
     this.#unsettled = unsettled
+  }
+
+  fd(): number {
+    return descriptorOf(this.#record.socket)
   }
 
   site(): string {

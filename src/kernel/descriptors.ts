@@ -1,10 +1,20 @@
-import { opendirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { fstatSync, opendirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { errorCode } from './proc-table.js'
 
 export interface DescriptorCount {
   readonly open: number
   /** The soft RLIMIT_NOFILE; `null` if unlimited or unknown. */
   readonly softLimit: number | null
+}
+
+/** As /proc, `lsof` and `ss -e` show it; `null` elsewhere. */
+export function inodeOf(fd: number): number | null {
+  if (fd === -1 || process.platform !== 'linux') return null
+  try {
+    return fstatSync(fd).ino
+  } catch {
+    return null
+  }
 }
 
 const SOFT_LIMIT = /^Max open files\s+(\d+)/m

@@ -29,6 +29,8 @@ export interface SocketRow {
   readonly condition: Condition | null
   readonly sinceMs: number
   readonly isDisconnected: boolean
+  /** -1 without one. */
+  fd(): number
   site(): string
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
   waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
@@ -110,12 +112,13 @@ function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]):
 
 function pageOf(
   rows: readonly SocketRow[],
-  { all = false, unsettled = false, after = 0 }: SnapshotQuery,
+  { all = false, unsettled = false, after = 0, fd }: SnapshotQuery,
   limit: number,
 ): { page: readonly SocketRow[]; isLast: boolean } {
   const last = after === 0 ? null : rows.find(({ id }) => id === after)
   if (last === undefined) return { page: [], isLast: true }
-  const asked = all || unsettled ? rows : rows.filter(({ verdict }) => verdict !== 'none')
+  const every = all || unsettled ? rows : rows.filter(({ verdict }) => verdict !== 'none')
+  const asked = fd === undefined ? every : rows.filter((row) => row.fd() === fd)
   const listed = asked.filter((row) => last === null || oldestFirst(last, row) < 0)
   return { page: listed.sort(oldestFirst).slice(0, limit), isLast: listed.length <= limit }
 }

@@ -183,9 +183,9 @@ function renderFooter(query: SnapshotQuery): Markup {
 }
 
 /** Without a path, to work under any prefix. */
-function linkTo({ all, limit, after }: SnapshotQuery, format = 'html'): string {
+function linkTo({ all, limit, after, fd }: SnapshotQuery, format = 'html'): string {
   const page = (limit === undefined ? '' : `&limit=${limit}`) + (after === undefined ? '' : `&after=${after}`)
-  return `?format=${format}${all ? '&all=1' : ''}${page}`
+  return `?format=${format}${all ? '&all=1' : ''}${fd === undefined ? '' : `&fd=${fd}`}${page}`
 }
 
 function columns(...names: readonly string[]): Markup {

@@ -82,6 +82,8 @@ export function describeEvidence({ evidence }: SocketReport): string[] {
   if (evidence.retransmits) facts.push(`retransmits ${evidence.retransmits}`)
   if (evidence.probes) facts.push(`unanswered probes ${evidence.probes}`)
   if (evidence.keepAlive !== 'off') facts.push(`keep-alive set by the ${evidence.keepAlive}`)
+  if (evidence.fd !== null)
+    facts.push(`fd ${evidence.fd}${evidence.inode === null ? '' : `, inode ${evidence.inode}`}`)
   if (evidence.heldBy.length > 0) facts.push(`held by ${evidence.heldBy.join(', ')}`)
   if (evidence.ifClosed !== null) facts.push(`if closed: ${evidence.ifClosed}`)
   return facts

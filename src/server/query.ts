@@ -36,6 +36,10 @@ const PARAMETERS: Readonly<Record<string, Parameter>> = {
     expected: 'given once as the id of a socket, an integer from 0 upwards',
     parse: (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
   },
+  fd: {
+    expected: 'given once as the descriptor of a socket, an integer from 0 upwards',
+    parse: (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
+  },
   format: {
     expected: `given once as one of ${FORMATS.join(', ')}`,
     parse: (text) => FORMATS.find((format) => format === text),

@@ -34,6 +34,8 @@ export function sampleSocket(overrides: Overrides = {}): SocketReport {
       keepAlive: 'off',
       heldBack: null,
       ifClosed: null,
+      fd: null,
+      inode: null,
       heldBy: [],
       waits: null,
     },
@@ -49,6 +51,7 @@ export function rowOf(socket: SocketReport): SocketRow {
   return {
     ...{ id, direction, verdict, condition, sinceMs },
     isDisconnected: socket.kernelState === 'CLOSE',
+    fd: () => socket.evidence.fd ?? -1,
     site: () => socket.owner.site,
     ends: () => ({ local, remote }),
     waiting: () => ({ unreadBytes, unsentBytes }),

@@ -1,6 +1,7 @@
 /** Whose code holds a socket, without stacks: names for nothing, places by an inspector session in the same process. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readlinkSync } from 'node:fs'
 import http from 'node:http'
 import inspector from 'node:inspector'
 import net from 'node:net'
@@ -64,6 +65,25 @@ t.test('listeners, bound ones too, and the server are located; Node and the guar
     false,
   )
   t.throws(() => guard.locate(1e9), { code: 'SLG_ERR_NO_SUCH_SOCKET' })
+})
+
+t.test('a descriptor leads to its socket, healthy or not', async (t) => {
+  using guard = install(QUICK)
+  const leaked = await leak(t, guard, (held) => held.resume())
+  const { fd, inode } = leaked.evidence
+  const isLinux = process.platform === 'linux'
+  if (isLinux) t.equal(readlinkSync(`/proc/self/fd/${fd}`), `socket:[${inode}]`)
+  else t.equal(inode, null)
+  const healthy = guard.snapshot({ all: true }).sockets.find(({ verdict }) => verdict === 'none')
+  for (const { id, evidence } of healthy === undefined ? [leaked] : [leaked, healthy]) {
+    const report = guard.snapshot({ fd: evidence.fd! })
+    t.same(
+      report.sockets.map((socket) => socket.id),
+      [id],
+    )
+    t.equal(report.totals.leaked, guard.snapshot().totals.leaked, 'the numbers are those of all')
+  }
+  t.same(guard.snapshot({ fd: 1_000_000 }).sockets, [])
 })
 
 t.test('what it is piped to', async (t) => {

@@ -67,6 +67,8 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   keepAlive: fc.constantFrom('off', 'guard', 'application'),
   heldBack: fc.constantFrom('corked', 'handshake', 'window', null),
   ifClosed: fc.option(hostileText),
+  fd: fc.option(count),
+  inode: fc.option(count),
   heldBy: fc.array(hostileText, { maxLength: 3 }),
   waits: fc.option(
     fc.record({ for: fc.constantFrom('answer', 'end', 'reader', 'use'), ms, unreadBytes: count }),

@@ -18,6 +18,8 @@ const EVIDENCE: Evidence = {
   keepAlive: 'off',
   heldBack: null,
   ifClosed: null,
+  fd: 27,
+  inode: 81_321,
   heldBy: [],
   waits: null,
 }

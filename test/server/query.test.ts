@@ -4,8 +4,8 @@ import { describeBadParameter, isBadParameter, parseReportQuery } from '../../sr
 
 t.test('what may be asked', async (t) => {
   t.same(parseReportQuery(''), { snapshot: {}, format: null })
-  t.same(parseReportQuery('all=1&limit=20&after=0&format=text'), {
-    snapshot: { all: true, limit: 20, after: 0 },
+  t.same(parseReportQuery('all=1&limit=20&after=0&fd=27&format=text'), {
+    snapshot: { all: true, limit: 20, after: 0, fd: 27 },
     format: 'text',
   })
   for (const all of ['all', 'all=', 'all=1', 'all=true'])
@@ -22,6 +22,7 @@ t.test('what may not, with the name, the expectation and the value', async (t) =
     ['all=toString', 'all must be given once as 1, true, 0 or false, got "toString"'],
     ['limit=0', 'limit must be given once as an integer from 1 to 10000, got "0"'],
     ['limit=10001', 'limit must be given once as an integer from 1 to 10000, got "10001"'],
+    ['fd=-1', 'fd must be given once as the descriptor of a socket, an integer from 0 upwards, got "-1"'],
     ['limit=', 'limit must be given once as an integer from 1 to 10000, got ""'],
     ['limit=1e3', 'limit must be given once as an integer from 1 to 10000, got "1e3"'],
     ['limit=5&limit=6', 'limit must be given once as an integer from 1 to 10000, got "5" and "6"'],
