@@ -69,7 +69,7 @@ export interface Evidence {
   readonly fd: number | null
   /** As in `ss -e` and /proc; `null` if not on Linux. */
   readonly inode: number | null
-  /** The functions that hold it, by name: `data -> keepReading`. Where they are tells `guard.locate()`. */
+  /** The functions that hold it, by name: `data -> keepReading`. `guard.locate()` finds their places. */
   readonly heldBy: readonly string[]
   /** What a connection that is open both ways waits for, if known. */
   readonly waits: Waits | null
@@ -151,9 +151,8 @@ export interface ConditionCount {
   readonly unsentBytes: number
 }
 
-/** A function that holds a socket, and where it was written. */
 export interface CodePlace {
-  /** `data`, `request data`, `server request`, `pipe`: how it holds it. */
+  /** `data`, `request data`, `server request`, `pipe`. */
   readonly how: string
   readonly name: string
   readonly file: string
@@ -168,9 +167,9 @@ export interface CodeReport {
   readonly id: number
   readonly site: string
   readonly code: readonly CodePlace[]
-  /** Why nothing can be told; `null` otherwise. */
+  /** Why nothing was found, or `null`. */
   readonly reason: string | null
-  /** What it cost: for so long the event loop stood still. */
+  /** How long the event loop stood still. */
   readonly blockedMs: number
 }
 
@@ -240,7 +239,7 @@ export interface Report {
   readonly growthPerHour: number
   /** Sockets the guard does not track; `null` if unknown or not counted yet. */
   readonly orphans: OrphansReport | null
-  /** What `locate()` and the option `code` have found, by site, the latest 20. */
+  /** The latest 20 results of `locate()` and the option `code`, by site. */
   readonly code: readonly CodeReport[]
   /** Connections that are open both ways and may be forgotten. */
   readonly census: CensusReport
@@ -367,7 +366,7 @@ export interface SnapshotQuery {
   readonly unsettled?: boolean
   /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 1000 */
   readonly limit?: number
-  /** List the socket with this descriptor alone, healthy or not. */
+  /** List only the socket with this descriptor, healthy or not. */
   readonly fd?: number
   /** Page on: list sockets after this id. If it is no longer listed, the page is empty. @default 0 */
   readonly after?: number

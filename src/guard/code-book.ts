@@ -1,4 +1,3 @@
-// Which code was found to hold the sockets of each site.
 import type { CodeReport } from '../core/report.js'
 import { holdersOf } from '../owner/holders.js'
 import { locate } from '../owner/locate.js'
@@ -9,7 +8,7 @@ const MOST_SITES = 20
 export class CodeBook {
   readonly #found = new Map<string, CodeReport>()
 
-  /** Blocks the event loop for as long as the answer says. */
+  /** Blocks the event loop. */
   locate(record: SocketRecord, site: string): CodeReport {
     const found: CodeReport = { id: record.id, site, ...locate(holdersOf(record)) }
     this.#found.delete(site)
@@ -18,7 +17,7 @@ export class CodeBook {
     return found
   }
 
-  /** Only the first sockets to leak are worth a block of the event loop. */
+  /** Later sockets are not worth a block of the event loop. */
   locateOnce(record: SocketRecord, site: string): void {
     if (!this.#found.has(site) && this.#found.size < MOST_SITES) this.locate(record, site)
   }

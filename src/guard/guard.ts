@@ -91,8 +91,8 @@ export interface Guard {
 
   /** Removes patches, listeners and the timer. Sockets stay as they are. */
   /**
-   * Tells where the functions that hold a socket were written, with `stacks` off too. Blocks the event loop, for about 0.1 s,
-   * and says for how long. Not while an inspector is attached or forbidden.
+   * Finds where the functions that hold a socket were written, without `stacks`. Blocks the event loop for about 0.1 s. Does
+   * nothing while an inspector is attached or forbidden.
    *
    * @param id as in the report
    * @throws `SLG_ERR_NO_SUCH_SOCKET`

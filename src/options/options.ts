@@ -97,7 +97,7 @@ export interface InstallOptions extends PolicyOptions {
   context?: ContextChoice | ContextProvider | undefined
   /** Record stacks of creation and access for a sample of sockets, or for each, which is costly. @default 'off' */
   stacks?: StacksChoice | undefined
-  /** Find the code that holds the first leaked socket of each site, as `guard.locate()`, or off. @default 'off' */
+  /** Find the code that holds the first leaked socket of each site, as `guard.locate()` does. @default 'off' */
   code?: CodeChoice | undefined
   /** Address of the report endpoint, such as `127.0.0.1:9465` or `unix:/run/app.sock`, or off. @default null */
   report?: string | false | null | undefined

@@ -1,4 +1,4 @@
-// Who holds a socket: the functions that hear it, or the message on it, where it is piped to, and the listeners of its server.
+// Who holds a socket: the listeners on it, on its HTTP message and on its server, and the target of its pipe.
 import type { EventEmitter } from 'node:events'
 import { readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
@@ -17,7 +17,7 @@ const SERVER_EVENTS = ['connection', 'secureConnection', 'request', 'upgrade', '
 const MOST_STREAMS = 10
 const MOST_HOLDERS = 30
 
-/** Listeners of Node's own (lib/net.js, lib/_http_*.js, lib/internal/tls/wrap.js, lib/internal/streams/, and undici; Node 20 to 26). */
+/** Node's own listeners (lib/net.js, lib/_http_*.js, lib/internal/tls/wrap.js, lib/internal/streams/, and undici; Node 20 to 26). */
 const OF_NODE = new Set(
   (
     'socketOnData ondata onReadableStreamEnd onend unpipe endFn socketOnEnd responseOnEnd next wakeup ' +
@@ -44,7 +44,7 @@ export function holdersOf(record: SocketRecord): Holder[] {
   return holders.filter(({ name }) => !OF_NODE.has(name)).slice(0, MOST_HOLDERS)
 }
 
-/** An upgraded socket is not the `'request'` listeners' any more. */
+/** The `'request'` listeners no longer hold an upgraded socket. */
 function eventsFor({ hint }: SocketRecord): string[] {
   if (hint === null || hint.handedOverMs === 0) return SERVER_EVENTS.filter((event) => !isTurn(event))
   return SERVER_EVENTS.filter(
@@ -69,7 +69,7 @@ function listenersOf(prefix: string, emitter: object | null, events: readonly st
   )
 }
 
-/** It may be anything that an adapter has told. */
+/** An adapter may have given any object. */
 function hearersOf(emitter: object | null, event: string): Function[] {
   try {
     const found: unknown = (emitter as EventEmitter | null)?.listeners?.(event)
@@ -79,7 +79,7 @@ function hearersOf(emitter: object | null, event: string): Function[] {
   }
 }
 
-/** A stream is told by the function that takes what is written to it. */
+/** A stream is named after the function that takes its data. */
 function pipesFrom(prefix: string, source: object): Holder[] {
   return pipesOf(source).flatMap((target) => {
     if (typeof target !== 'object' || target === null) return []

@@ -1,5 +1,5 @@
-// Where functions were written, by an inspector session in the same process: V8 tells it as `[[FunctionLocation]]`, with `stacks`
-// off too. The session has to hear of every script, which blocks for about a tenth of a second.
+// Finds where functions were written through an inspector session in the same process (V8's `[[FunctionLocation]]`). The session
+// first hears of every script, which blocks for about a tenth of a second.
 import type { Session } from 'node:inspector'
 import { writeProcessWide } from '../base/process-wide.js'
 import { messageOf } from '../base/warnings.js'
@@ -12,7 +12,7 @@ import { describePlace, Places } from './stacks/places.js'
 
 export type Located = Pick<CodeReport, 'code' | 'reason' | 'blockedMs'>
 
-/** Node's own functions and the guard's are left out. */
+/** Leaves out Node's functions and the guard's. */
 export function locate(holders: readonly Holder[]): Located {
   const begunMs = monotonicMs()
   let code: CodePlace[] = []
@@ -89,7 +89,7 @@ function locationsOf(session: Session, expression: string): (Place | null)[] {
   })
 }
 
-/** Of a bound function that of its target. */
+/** A bound function has the place of its target. */
 function locationOf(session: Session, code: Remote | undefined): Location | null {
   if (code?.objectId === undefined) return null
   const { internalProperties = [] } = propertiesOf(session, code)

@@ -29,7 +29,6 @@ export interface SocketRow {
   readonly condition: Condition | null
   readonly sinceMs: number
   readonly isDisconnected: boolean
-  /** -1 without one. */
   fd(): number
   site(): string
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }

@@ -95,7 +95,6 @@ export function formatConditions(site: Pick<SiteReport, 'conditions'>): string {
     .join(', ')
 }
 
-/** A head, then a line for each function. */
 export function describeCode({ id, site, code, reason, blockedMs }: CodeReport): string[] {
   const cost = `found in ${formatDuration(blockedMs)}`
   const what = reason ?? (code.length === 0 ? 'no function of the application or its packages' : cost)

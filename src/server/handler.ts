@@ -103,7 +103,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     send(exchange, 200, CONTENT_TYPES[format], body, headers)
   }
 
-  /** It blocks the event loop, so only the holder of a token may ask for it. */
+  /** Requires a token, because it blocks the event loop. */
   function sendLocated(exchange: Exchange): void {
     const { path, search } = splitTarget(exchange.request.url ?? '/', basePath)
     if (path !== '/locate') return sendError(exchange, 405, ONLY_READ, { allow: 'GET, HEAD' })
