@@ -88,7 +88,6 @@ export function guardWebSockets<W extends WebSocketLike>(
   function connections(): Map<W, Socket> {
     const found = new Map<W, Socket>()
     for (const [webSocket, socket] of list()) {
-      // Opened before this call, or accepted by a handler of the application.
       introduceUnknown(webSocket, socket)
       found.set(webSocket, socket)
     }
@@ -143,7 +142,6 @@ export function guardWebSockets<W extends WebSocketLike>(
       options,
       more,
     )
-    // The framework may still deliver what it has received.
     if (gone !== null && result.remaining === 0) await within(LONGEST_CLOSE_MS, gone)
     return result
   }

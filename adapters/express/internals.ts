@@ -57,7 +57,6 @@ export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
     const below = layer && (own ?? patternAt(layer, tail))
     if (typeof below === 'string') return join(pattern, below)
   }
-  // A handler's next() restores baseUrl; then the whole path leads to the route.
   for (const { pattern, stack, rest } of walkDown(root, apps, path)) {
     const layer = stack.find((each) => each.route === route)
     const below = layer && patternAt(layer, rest)

@@ -16,7 +16,6 @@ interface Watch {
   restore(): void
 }
 
-/** Kept on the pass-through: one for each application. */
 const WATCH = Symbol.for('socket-leak-guard/koa-contexts')
 
 interface CreateContext {

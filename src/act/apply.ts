@@ -108,7 +108,6 @@ export function createJudge(hooks: JudgeHooks): Judge {
     return typeof action === 'function' ? choose(action, hooks.describe(record)) : action
   }
 
-  /** Leaves the application's own keep-alive as it is. */
   function setKeepAlive(record: SocketRecord, on: boolean): void {
     const { keepAlive } = record.policy
     const { socket } = record

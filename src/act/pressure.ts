@@ -36,7 +36,6 @@ interface Candidate {
   readonly sinceMs: number
 }
 
-/** Dead first, then `fin-wait`, `eof-ignored` and the others; oldest first within each. */
 export function reclaimOrder(a: Candidate, b: Candidate): number {
   return rankOf(a) - rankOf(b) || a.sinceMs - b.sinceMs
 }
@@ -47,7 +46,6 @@ function rankOf({ condition, disconnected }: Candidate): number {
   return condition === 'eof-ignored' ? 2 : 3
 }
 
-/** How many to reclaim at the upper mark to get back to the lower one. */
 export function overload(load: Load, limit: number | null, settings: PressureSettings): number {
   const bySuspects = settings.maxSuspects === null ? 0 : load.suspects - settings.maxSuspects
   const byDescriptors =

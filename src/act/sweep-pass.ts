@@ -45,7 +45,6 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   let cursor = ledger.size - 1
   let asked: SocketRecord[] = []
   let run: ProbeRun | null = null
-  /** The time of the step, so that a slow callback does not age other sockets. */
   let nowMs = 0
 
   function walk(): boolean {

@@ -60,7 +60,6 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     else runSlice()
   }
 
-  /** Was the loop blocked since then? */
   function excuse(sinceMs: number): boolean {
     const blockedMs = monotonicMs() - sinceMs
     if (blockedMs < STALL_MS) return false

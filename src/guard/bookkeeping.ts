@@ -30,7 +30,6 @@ export interface BookkeepingHooks {
 
 export interface Bookkeeping {
   onVerdict(type: EventType, id: number, site: () => string): void
-  /** A connection lost its partner and has no trouble of its own. */
   onParted(pair: PairReport): void
   onClosing(site: string, line: string): void
   onExempt(record: SocketRecord): void

@@ -180,7 +180,6 @@ function count(group: Group, what: WaitsFor, ms: number): void {
   }
 }
 
-/** Drops connections that have closed. */
 function followed(
   groups: ReadonlyMap<string, Group>,
   before: ReadonlyMap<string, Trend>,
@@ -237,7 +236,6 @@ function clientOf({ running, queue: _, ...load }: ClientLoad, longestQueuedMs: n
   return { ...load, longestQueuedMs, busyWith: countRequests(running) }
 }
 
-/** One unreadable socket must not stop the census. */
 function shielded(work: () => void): void {
   try {
     work()

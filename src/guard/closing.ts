@@ -8,7 +8,6 @@ import { activeHandles, responseOn, serverOf, tcpHandleOf } from '../socket/fiel
 import type { SocketRecord } from '../socket/record.js'
 import type { Look } from './look.js'
 
-/** More connections are only counted. */
 const MOST_NAMED = 500
 const MOST_HOLDERS = 10
 
@@ -22,7 +21,6 @@ export interface ClosingHooks {
 
 export class Closings {
   readonly #hooks: ClosingHooks
-  /** When a sweep first met the server closed. */
   readonly #closedMs = new WeakMap<object, number>()
   readonly #told = new WeakSet<object>()
   #listener: WeakRef<Server> | null = null
@@ -53,7 +51,6 @@ export class Closings {
     return nowMs - (this.#closedMs.get(key) ?? nowMs) >= this.#hooks.graceMs
   }
 
-  /** Keyed by the closed server; `#silence` stands for the process. */
   #waiting(): Map<object, SocketRecord[]> {
     const waiting = new Map<object, SocketRecord[]>()
     const others: SocketRecord[] = []
@@ -72,7 +69,6 @@ export class Closings {
     return waiting
   }
 
-  /** A server listened, and none does now. */
   #hasFallenSilent(): boolean {
     if (this.#listener?.deref()?.listening === true) return false
     const found = activeHandles().find((handle) => handle instanceof Server && handle.listening)

@@ -17,7 +17,6 @@ export class CodeBook {
     return found
   }
 
-  /** Later sockets are not worth a block of the event loop. */
   locateOnce(record: SocketRecord, site: string): void {
     if (!this.#found.has(site) && this.#found.size < MOST_SITES) this.locate(record, site)
   }

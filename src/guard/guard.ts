@@ -34,7 +34,6 @@ export interface AdapterGuard {
   configureServer(server: EventEmitter, options: ServerOptions, routeOf?: RouteOf): () => void
   /** Open sockets of this server, upgraded ones included; a TLS connection counts once. */
   socketsOf(server: EventEmitter): Socket[]
-  /** Says what a socket is used for. */
   attribute(socket: Socket, use: SocketUse): void
   /**
    * The route of a request as its framework writes it (`/users/:id`), for frameworks that don't leave it on the

@@ -17,7 +17,6 @@ export interface Settings {
   configureServer(server: object, given: GivenSettings): () => void
 }
 
-/** Sockets of one server share a policy; it is renewed when a lower level changes. */
 interface ServerEntry {
   readonly given: GivenSettings
   below: SocketPolicy | null

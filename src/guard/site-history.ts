@@ -24,7 +24,6 @@ interface Entry {
   healedAtMs: number
   firstMs: number
   lastSlot: number
-  /** Net growth in each of the last twelve five-minute slots. */
   readonly slots: Int32Array
 }
 

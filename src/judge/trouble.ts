@@ -24,7 +24,6 @@ export interface Trouble {
   readonly deadTurn: number
   readonly ladder: readonly Deed[]
   readonly nextDeedMs: number
-  /** Once the guard has acted, a close counts as `reclaimed` (or `dead`). */
   readonly acted: 'no' | 'reclaim' | 'dead'
   readonly recoveredMs: number
   readonly probing: boolean

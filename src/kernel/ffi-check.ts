@@ -7,7 +7,6 @@ import * as sys from './libc.js'
 import type { Libc } from './libc.js'
 
 const WAIT_MS = 50
-/** A profiler's signals interrupt poll. */
 const INTERRUPTIONS = 5
 const SOCKADDR_IN_BYTES = 16
 const STREAM = sys.SOCK_STREAM | sys.SOCK_NONBLOCK | sys.SOCK_CLOEXEC
@@ -89,7 +88,6 @@ function checkPair(libc: Libc, opened: number[]): void {
   }
 }
 
-/** `struct sockaddr_in` for 127.0.0.1 and any free port. */
 function loopbackAddress(): Uint8Array {
   const address = new Uint8Array(SOCKADDR_IN_BYTES)
   new Uint16Array(address.buffer)[0] = sys.AF_INET

@@ -19,7 +19,6 @@ export interface TcpRow {
   /** rcv_nxt - copied_seq: unread bytes, a FIN counting as one. For a listener: connections to accept. */
   readonly rxQueue: number
   readonly retransmits: number
-  /** Unanswered keep-alive or zero-window probes. */
   readonly probes: number
 }
 

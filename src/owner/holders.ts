@@ -69,7 +69,6 @@ function listenersOf(prefix: string, emitter: object | null, events: readonly st
   )
 }
 
-/** An adapter may have given any object. */
 function hearersOf(emitter: object | null, event: string): Function[] {
   try {
     const found: unknown = (emitter as EventEmitter | null)?.listeners?.(event)
@@ -79,7 +78,6 @@ function hearersOf(emitter: object | null, event: string): Function[] {
   }
 }
 
-/** A stream is named after the function that takes its data. */
 function pipesFrom(prefix: string, source: object): Holder[] {
   return pipesOf(source).flatMap((target) => {
     if (typeof target !== 'object' || target === null) return []

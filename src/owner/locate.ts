@@ -12,7 +12,6 @@ import { describePlace, Places } from './stacks/places.js'
 
 export type Located = Pick<CodeReport, 'code' | 'reason' | 'blockedMs'>
 
-/** Leaves out Node's functions and the guard's. */
 export function locate(holders: readonly Holder[]): Located {
   const begunMs = monotonicMs()
   let code: CodePlace[] = []
@@ -89,7 +88,6 @@ function locationsOf(session: Session, expression: string): (Place | null)[] {
   })
 }
 
-/** A bound function has the place of its target. */
 function locationOf(session: Session, code: Remote | undefined): Location | null {
   if (code?.objectId === undefined) return null
   const { internalProperties = [] } = propertiesOf(session, code)

@@ -32,7 +32,6 @@ export type ToldRoute = string | (() => string | null | undefined)
 export interface RoutedRequest {
   readonly route: unknown
   readonly app: unknown
-  /** The path that routers above the route removed. */
   readonly baseUrl: string
   readonly path: string
 }
@@ -89,7 +88,6 @@ export function textOfRequest({ method, path, route }: RequestName): string {
   return `${method} ${route === '' ? path : route}`
 }
 
-/** `GET /users/:id` for all ids. */
 export function siteOfRequest({ method, path, route }: RequestName): string {
   // The target of a CONNECT is a host and a port.
   return `${method} ${route !== '' ? route : method === 'CONNECT' ? path : foldPath(path)}`

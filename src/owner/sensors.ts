@@ -81,7 +81,6 @@ export function startOwnerSensors(
   }
 
   const ports = new PeerPorts()
-  /** Keeps the name of a CONNECT request, which Node forgets after the answer. */
   function nameTunnel(record: SocketRecord): void {
     try {
       const request = clientRequestOf(record.socket)

@@ -29,7 +29,6 @@ function isId(text: string): boolean {
   return /^\d+$/.test(text) || (/^[\da-f]{8,}$/i.test(text) && /\d/.test(text)) || isRandom(text)
 }
 
-/** Letters and digits alternate more than in a word with a number. */
 function isRandom(text: string): boolean {
   if (text.length < 8 || !/^[a-z\d]+$/i.test(text)) return false
   return (text.match(/\d(?=[a-z])|[a-z](?=\d)/gi)?.length ?? 0) >= 3

@@ -182,7 +182,6 @@ function renderFooter(query: SnapshotQuery): Markup {
 </footer>`
 }
 
-/** Without a path, to work under any prefix. */
 function linkTo({ all, limit, after, fd }: SnapshotQuery, format = 'html'): string {
   const page = (limit === undefined ? '' : `&limit=${limit}`) + (after === undefined ? '' : `&after=${after}`)
   return `?format=${format}${all ? '&all=1' : ''}${fd === undefined ? '' : `&fd=${fd}`}${page}`

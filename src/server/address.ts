@@ -61,7 +61,6 @@ function parseUnixAddress(text: string): UnixReportAddress {
   throw new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', `report must name ${expected}, got ${bytes} bytes`)
 }
 
-/** `127.0.0.256` is neither an address nor a name. */
 function isHostName(name: string): boolean {
   return isIP(name) === 4 || (/^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/i.test(name) && !/^[\d.]+$/.test(name))
 }

@@ -83,7 +83,6 @@ export class Places {
   }
 }
 
-/** `app/proxy.ts:42 - const upstream = net.connect(port)`; with the column if the source can't be read. */
 export function describePlace({ file, line, column, text }: ShownPlace): string {
   const where = `${nameOf(file)}:${line}`
   return text === '' ? `${where}:${column}` : `${where} - ${text}`

@@ -64,12 +64,10 @@ function loadMap(file: string): TraceMap | null {
     const mapUrl = new URL(url, base)
     return parseMap(readText(fileURLToPath(mapUrl), LARGEST_MAP), mapUrl)
   } catch {
-    // Show the compiled place.
     return null
   }
 }
 
-/** The last comment of a file; elsewhere the text may be part of a string. */
 function urlIn(text: string): string | null {
   for (const line of text.split('\n').reverse()) {
     const [, url] = /^\s*\/\/[#@]\s*sourceMappingURL=(\S+)\s*$/.exec(line) ?? []
