@@ -9,11 +9,14 @@ const MOST_HOSTS = 1000
 
 export class PeerPorts {
   readonly #ports = new Map<string, Set<number>>()
+  /** Thousands of sockets share a listener: one string for all of them is quick to compare. */
+  readonly #listeners = new Map<number, string>()
 
   note({ address, port }: Endpoint): void {
     if (port === null || port < FIRST_SHORT_LIVED) return
     const ports = this.#ports.get(address) ?? new Set()
     if (ports.size <= MOST_PORTS) ports.add(port)
+    if (ports.size > MOST_PORTS) this.#listeners.clear()
     this.#ports.set(address, ports)
     if (this.#ports.size > MOST_HOSTS) this.#ports.delete(this.#ports.keys().next().value!)
   }
@@ -23,6 +26,16 @@ export class PeerPorts {
     const name = formatEndpoint(place)
     const isOneOfMany = place.port !== null && place.port >= FIRST_SHORT_LIVED && this.#hasMany(place.address)
     return isOneOfMany ? name.replace(/\d+$/, '*') : name
+  }
+
+  /** `listener :3000`, or `listener :*` for one of many. */
+  listener(port: number): string {
+    let name = this.#listeners.get(port)
+    if (name === undefined) {
+      name = `listener ${this.name({ address: '', port })}`
+      this.#listeners.set(port, name)
+    }
+    return name
   }
 
   #hasMany(address: string): boolean {

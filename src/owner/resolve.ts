@@ -123,8 +123,7 @@ function tunnelOf(request: RequestInfo | null): string | null {
 
 export function nameListener(record: SocketRecord, ports: PeerPorts): string {
   const local = addressOf(record, 'local')
-  if (local !== null)
-    return `listener ${local.port === null ? local.address : ports.name({ ...local, address: '' })}`
+  if (local !== null) return local.port === null ? `listener ${local.address}` : ports.listener(local.port)
   // It listens on an inherited descriptor, as under systemd.
   const fd = listeningDescriptorOf(record.socket)
   return fd === -1 ? 'unknown listener' : `listener fd ${fd}`
