@@ -2,7 +2,7 @@
 import { Server } from 'node:net'
 import type { Hold, Holder, ClosingReport } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
-import { nameListener } from '../owner/resolve.js'
+import { kindOf, nameListener } from '../owner/resolve.js'
 import { describeClosing } from '../report/closing.js'
 import { activeHandles, responseOn, serverOf, tcpHandleOf } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
@@ -91,7 +91,8 @@ export class Closings {
 function holdersOf(records: readonly SocketRecord[], look: Look): Holder[] {
   const holders = new Map<string, { -readonly [K in keyof Holder]: Holder[K] }>()
   for (const record of records) {
-    const { kind, owner } = look.resolve(record)
+    const kind = kindOf(record)
+    const owner = look.resolve(record)
     const how = holdOf(record, kind)
     const key = `${how} ${owner.site}`
     const holder = holders.get(key) ?? { how, site: owner.site, count: 0, oldestMs: 0 }

@@ -9,6 +9,7 @@ import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
 import type {
   Evidence,
+  Owner,
   PartnerName,
   PartnerReport,
   SocketReport,
@@ -18,7 +19,7 @@ import type {
 import { nameRequest } from '../owner/request-name.js'
 import { inodeOf } from '../kernel/descriptors.js'
 import { holdersOf } from '../owner/holders.js'
-import { resolveOwner, type OwnerSources, type Resolved } from '../owner/resolve.js'
+import { kindOf, resolveOwner, type OwnerSources } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf } from '../socket/addresses.js'
@@ -39,7 +40,7 @@ export class Look {
   readonly pairs: Pairs
   readonly sources: OwnerSources
   readonly #waits: WaitClock
-  readonly #resolved = new Map<SocketRecord, Resolved>()
+  readonly #resolved = new Map<SocketRecord, Owner>()
   #ties: Ties | null = null
 
   constructor(nowMs: number, sources: OwnerSources, pairs: Pairs, waits: WaitClock) {
@@ -53,7 +54,7 @@ export class Look {
     return (this.#ties ??= this.pairs.ties())
   }
 
-  resolve(record: SocketRecord): Resolved {
+  resolve(record: SocketRecord): Owner {
     let resolved = this.#resolved.get(record)
     if (resolved === undefined) {
       resolved = resolveOwner(record, this.sources, () => this.#siteServed(record))
@@ -64,12 +65,12 @@ export class Look {
 
   /** Without the partner's name, which would take a look at all other connections. */
   siteAlone(record: SocketRecord): string {
-    return resolveOwner(record, this.sources, () => null).owner.site
+    return resolveOwner(record, this.sources, () => null).site
   }
 
   identify(record: SocketRecord): PartnerName {
     const { id, direction } = record
-    return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).owner.site }
+    return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).site }
   }
 
   describe(record: SocketRecord, unsettled = false): SocketReport {
@@ -81,12 +82,12 @@ export class Look {
     const session = this.sources.streams.factsOf(socket)
     const facts = readFacts(record, disconnected, kernel, abandoned, session)
     const { local, remote } = addressesOf(record)
-    const { kind, owner } = this.resolve(record)
+    const owner = this.resolve(record)
     const idleMs = Math.round(nowMs - (trouble?.progressMs ?? lastMovedMs(record, nowMs)))
     const described: Described = {
       id: record.id,
       direction: record.direction,
-      kind,
+      kind: kindOf(record),
       local,
       remote,
       phase: phaseOf(facts),
@@ -126,7 +127,7 @@ export class Look {
     const { own, end, by, isEnded } = partner
     if (by === 'pipe' && !ties.isThereFor(partner.record, { record, end: own, own: end, by, isEnded }))
       return null
-    const { site } = this.resolve(partner.record).owner
+    const { site } = this.resolve(partner.record)
     return isNamed(site) ? site : null
   }
 

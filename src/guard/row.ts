@@ -36,7 +36,7 @@ export class RecordRow implements SocketRow {
   }
 
   site(): string {
-    return this.#look.resolve(this.#record).owner.site
+    return this.#look.resolve(this.#record).site
   }
 
   ends(): Addresses {

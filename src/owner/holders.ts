@@ -13,7 +13,12 @@ export interface Holder {
 }
 
 const READS = ['data', 'readable', 'end']
+const REQUEST_EVENTS = [...READS, 'response', 'upgrade', 'connect']
+const WEBSOCKET_EVENTS = ['message', 'close']
+const SESSION_EVENTS = ['stream']
 const SERVER_EVENTS = ['connection', 'secureConnection', 'request', 'upgrade', 'connect', 'session', 'stream']
+const PLAIN_SERVER_EVENTS = SERVER_EVENTS.filter((event) => !isTurn(event))
+const NOBODY: readonly Function[] = []
 const MOST_STREAMS = 10
 const MOST_HOLDERS = 30
 
@@ -29,24 +34,21 @@ export function holdersOf(record: SocketRecord): Holder[] {
   const { socket, direction, hint } = record
   const request = direction === 'outbound' ? clientRequestOf(socket) : requestOn(socket)
   const reply = direction === 'outbound' && request !== null ? responseTo(request) : responseOn(socket)
-  const holders = [
-    ...listenersOf('', socket, READS),
-    ...pipesFrom('', socket),
-    ...partOf('request', request, [...READS, 'response', 'upgrade', 'connect']),
-    ...partOf('response', reply, READS),
-    ...partOf('WebSocket', hint?.webSocket ?? null, ['message', 'close']),
-    ...partOf('session', sessionOn(socket), ['stream']),
-    ...streamsOn(socket)
-      .slice(0, MOST_STREAMS)
-      .flatMap((stream) => partOf('stream', requestOfStream(stream), READS)),
-    ...(direction === 'inbound' ? listenersOf('server ', serverOf(socket), eventsFor(record)) : []),
-  ]
-  return holders.filter(({ name }) => !OF_NODE.has(name)).slice(0, MOST_HOLDERS)
+  const found: Holder[] = []
+  addPart(found, '', socket, READS)
+  addPart(found, 'request ', request, REQUEST_EVENTS)
+  addPart(found, 'response ', reply, READS)
+  addPart(found, 'WebSocket ', hint?.webSocket ?? null, WEBSOCKET_EVENTS)
+  addPart(found, 'session ', sessionOn(socket), SESSION_EVENTS)
+  for (const stream of streamsOn(socket).slice(0, MOST_STREAMS))
+    addPart(found, 'stream ', requestOfStream(stream), READS)
+  if (direction === 'inbound') addListeners(found, 'server ', serverOf(socket), eventsFor(record))
+  return found.slice(0, MOST_HOLDERS)
 }
 
 /** The `'request'` listeners no longer hold an upgraded socket. */
-function eventsFor({ hint }: SocketRecord): string[] {
-  if (hint === null || hint.handedOverMs === 0) return SERVER_EVENTS.filter((event) => !isTurn(event))
+function eventsFor({ hint }: SocketRecord): readonly string[] {
+  if (hint === null || hint.handedOverMs === 0) return PLAIN_SERVER_EVENTS
   return SERVER_EVENTS.filter(
     (event) => event === hint.kind || (hint.kind === 'websocket' && event === 'upgrade'),
   )
@@ -56,34 +58,43 @@ function isTurn(event: string): boolean {
   return event === 'upgrade' || event === 'connect'
 }
 
-function partOf(what: string, part: object | null, events: readonly string[]): Holder[] {
-  return part === null ? [] : [...listenersOf(`${what} `, part, events), ...pipesFrom(`${what} `, part)]
+function addPart(found: Holder[], prefix: string, part: object | null, events: readonly string[]): void {
+  if (part === null) return
+  addListeners(found, prefix, part, events)
+  for (const target of pipesOf(part)) addTarget(found, `${prefix}pipe`, target)
 }
 
-function listenersOf(prefix: string, emitter: object | null, events: readonly string[]): Holder[] {
-  return events.flatMap((event) =>
-    hearersOf(emitter, event).map((code) => {
+function addListeners(
+  found: Holder[],
+  prefix: string,
+  emitter: object | null,
+  events: readonly string[],
+): void {
+  for (const event of events) {
+    for (const code of hearersOf(emitter, event)) {
       const name = String(readField(code, 'name') ?? '').replace(/^(?:bound )+/, '')
-      return { how: prefix + event, name: name === '' ? '(anonymous)' : name, code }
-    }),
-  )
-}
-
-function hearersOf(emitter: object | null, event: string): Function[] {
-  try {
-    const found: unknown = (emitter as EventEmitter | null)?.listeners?.(event)
-    return Array.isArray(found) ? (found as unknown[]).filter((one) => typeof one === 'function') : []
-  } catch {
-    return []
+      if (!OF_NODE.has(name))
+        found.push({ how: prefix + event, name: name === '' ? '(anonymous)' : name, code })
+    }
   }
 }
 
-function pipesFrom(prefix: string, source: object): Holder[] {
-  return pipesOf(source).flatMap((target) => {
-    if (typeof target !== 'object' || target === null) return []
-    const written = ['_transform', '_write', '_writev'].map((name) => readField(target, name))
-    const code = written.find((one) => typeof one === 'function') ?? readField(target, 'constructor')
-    const { name } = (readField(target, 'constructor') ?? {}) as { name?: unknown }
-    return typeof code === 'function' ? [{ how: `${prefix}pipe`, name: String(name), code }] : []
-  })
+function hearersOf(emitter: object | null, event: string): readonly Function[] {
+  if (emitter === null) return NOBODY
+  try {
+    const { listenerCount, listeners } = emitter as Partial<EventEmitter>
+    if (listenerCount?.call(emitter as EventEmitter, event) === 0) return NOBODY
+    const found: unknown = listeners?.call(emitter as EventEmitter, event)
+    return Array.isArray(found) ? (found as unknown[]).filter((one) => typeof one === 'function') : NOBODY
+  } catch {
+    return NOBODY
+  }
+}
+
+function addTarget(found: Holder[], how: string, target: unknown): void {
+  if (typeof target !== 'object' || target === null) return
+  const written = ['_transform', '_write', '_writev'].map((name) => readField(target, name))
+  const code = written.find((one) => typeof one === 'function') ?? readField(target, 'constructor')
+  const { name } = (readField(target, 'constructor') ?? {}) as { name?: unknown }
+  if (typeof code === 'function' && !OF_NODE.has(String(name))) found.push({ how, name: String(name), code })
 }

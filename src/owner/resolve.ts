@@ -23,11 +23,6 @@ export interface OwnerSources {
   readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
 
-export interface Resolved {
-  readonly kind: Kind
-  readonly owner: Owner
-}
-
 const NO_CONTEXT: Readonly<Record<string, string>> = Object.freeze({})
 const NO_STACKS: StackReading = { stack: null, site: null }
 
@@ -36,14 +31,11 @@ export function resolveOwner(
   record: SocketRecord,
   sources: OwnerSources,
   served: () => string | null,
-): Resolved {
-  const kind = kindOf(record)
-  const owner =
-    record.direction === 'inbound' ? ownInbound(record, kind, sources) : ownOutbound(record, sources, served)
-  return { kind, owner }
+): Owner {
+  return record.direction === 'inbound' ? ownInbound(record, sources) : ownOutbound(record, sources, served)
 }
 
-function kindOf(record: SocketRecord): Kind {
+export function kindOf(record: SocketRecord): Kind {
   const { socket, direction, hint, addresses } = record
   if (hint !== null && hint.kind !== null) return hint.kind
   if (isHttp2(socket)) return 'h2'
@@ -52,7 +44,7 @@ function kindOf(record: SocketRecord): Kind {
   return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'
 }
 
-function ownInbound(record: SocketRecord, kind: Kind, sources: OwnerSources): Owner {
+function ownInbound(record: SocketRecord, sources: OwnerSources): Owner {
   const { label } = record
   const request = requestHolding(record, sources)
   const isWaiting = record.hint !== null && isUnanswered(record.socket, record.hint)
@@ -60,7 +52,9 @@ function ownInbound(record: SocketRecord, kind: Kind, sources: OwnerSources): Ow
     sources.readStacks?.(record, request === null || isWaiting ? 'accepted' : 'touched') ?? NO_STACKS
   return {
     site:
-      request === null ? (stacks.site ?? nameListener(record, sources.ports)) : siteOfInbound(kind, request),
+      request === null
+        ? (stacks.site ?? nameListener(record, sources.ports))
+        : siteOfInbound(record.hint?.kind, request),
     label,
     request: request === null ? null : infoOf(request),
     context: contextOf(record),
@@ -78,7 +72,7 @@ function requestHolding(
   return request === null ? null : nameRequest(request, routes)
 }
 
-function siteOfInbound(kind: Kind, request: RequestName): string {
+function siteOfInbound(kind: Kind | null | undefined, request: RequestName): string {
   return kind === 'upgrade' || kind === 'websocket' ? siteOfUpgrade(request) : siteOfRequest(request)
 }
 

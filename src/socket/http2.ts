@@ -9,9 +9,11 @@ import { Given } from './record.js'
 
 /** True even if the session has let go of the socket. */
 export function isHttp2(socket: Socket): boolean {
-  return (
-    'undefined' in socket || (bySymbol(socket, 'kBoundSession') ?? bySymbol(socket, 'session')) !== undefined
-  )
+  return 'undefined' in socket || Object.getOwnPropertySymbols(socket).some(isOfSession)
+}
+
+function isOfSession({ description }: symbol): boolean {
+  return description === 'kBoundSession' || description === 'session'
 }
 
 export function sessionOn(socket: Socket): Session | null {
