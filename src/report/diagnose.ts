@@ -34,9 +34,11 @@ function describeCalm(socket: Undiagnosed, usage: Usage): string {
   if (calm !== undefined) return `${calm}. Nothing to do.`
   if (isUnanswered(owner))
     return `${phase}, and ${describeUnanswered(socket, ` for ${formatDuration(idleMs)}`, usage)}.`
+  const idle = idleMs < 1000 ? 'in use' : `no byte has moved for ${formatDuration(idleMs)}`
+  if (phase === 'open' && evidence.heldBack === 'handshake')
+    return `open on both sides, ${idle}: its TLS handshake is not finished. ${remedyForOutput(socket)}`
   if (evidence.waits !== null) return `open on both sides; ${describeWaits(socket, evidence.waits)}`
   if (phase !== 'open') return `healthy (${phase}). Nothing to do.`
-  const idle = idleMs < 1000 ? 'in use' : `no byte has moved for ${formatDuration(idleMs)}`
   return `open on both sides, ${idle}. Nothing to do.`
 }
 
@@ -157,7 +159,7 @@ function describeCondition(socket: Undiagnosed, condition: Condition): string {
       return `the connection died (seen ${since} ago) and Node was not told: ${waits('are unread', 'only the descriptor is left')}`
     case 'fin-wait':
       if (socket.streams !== null)
-        return `the application has closed the session, and nothing has moved for ${idle}: it waits for the end of ${countStreams(socket.streams.open)}`
+        return `the session is closed, and nothing has moved for ${idle}: it waits for the end of ${countStreams(socket.streams.open)}`
       return `the application ended its side ${since} ago, and the end of the peer has not been seen`
     case 'write-stalled':
       return describeOutput(socket, idle, unsent)

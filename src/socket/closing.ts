@@ -4,7 +4,8 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
-import { undiciRequestOn } from './undici.js'
+import { sessionOn, streamsOn } from './http2.js'
+import { isHeldByUndici, undiciRequestOn } from './undici.js'
 
 /** Destroys the socket. A reader stuck in an HTTP body gets the error when it asks for more. */
 export function letGo(socket: Socket): void {
@@ -84,7 +85,22 @@ function isUnheard(request: object | null): boolean {
 
 /** What the application sees if the connection is closed; `null` if nothing is known to wait for it. */
 export function describeClosing(socket: Socket): string | null {
-  return withForeign(() => describeMessage(incomingOn(socket)) ?? describeRequest(socket)) ?? null
+  return (
+    withForeign(
+      () => describeSession(socket) ?? describeMessage(incomingOn(socket)) ?? describeRequest(socket),
+    ) ?? null
+  )
+}
+
+/** undici 7 reads its socket after it has dropped it (lib/dispatcher/client-h2.js `onHttp2SessionClose`), but not after a GOAWAY. */
+function describeSession(socket: Socket): string | null {
+  if (sessionOn(socket) === null) return null
+  const effects = [
+    streamsOn(socket).length > 0 && 'its open streams are cancelled, without an error',
+    isHeldByUndici(socket) &&
+      "undici 7 throws an uncaught TypeError, after action 'end' only where the peer ignores the GOAWAY",
+  ]
+  return effects.filter((effect) => effect !== false).join('; ') || null
 }
 
 function describeMessage(message: object | null): string | null {

@@ -1,7 +1,6 @@
 // Makes a record for each socket, marks when each side ended, and drops the record with the socket. A socket
 // is adopted at its server's `'connection'` event, at `connect()`, or at its first bytes.
 import { Socket } from 'node:net'
-import { readField } from '../core/foreign.js'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../judge/policy.js'
@@ -20,6 +19,7 @@ import {
 import type { Observer, ServerEvent } from './patches.js'
 import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './record.js'
 import { targetOf } from './target.js'
+import { isAcceptedForTls } from './usage.js'
 
 export interface TrackerHooks {
   readonly ledger: Ledger<SocketRecord>
@@ -223,10 +223,4 @@ function isConnection(socket: Socket): boolean {
   return (
     isTcp(socket) || serverOf(socket) !== null || clientRequestOf(socket) !== null || isHeldByAgent(socket)
   )
-}
-
-/** A TLSSocket wraps it, which Node notes nowhere on it (lib/internal/tls/wrap.js `tlsConnectionListener`). */
-function isAcceptedForTls(socket: Socket): boolean {
-  const server = serverOf(socket)
-  return !isTls(socket) && server !== null && typeof readField(server, 'setSecureContext') === 'function'
 }

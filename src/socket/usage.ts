@@ -2,9 +2,9 @@ import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
-import { hasBlockedOutput, pipesOf, serverOf } from './fields.js'
+import { hasBlockedOutput, isTls, pipesOf, serverOf } from './fields.js'
 import { streamsOn } from './http2.js'
-import type { Hint, SocketRecord } from './record.js'
+import { recordOf, type Hint, type SocketRecord } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
 export function usageOf({ socket, hint }: SocketRecord): Usage {
@@ -28,10 +28,25 @@ function listenersOf(server: EventEmitter | null, event: string): string {
 
 const MOST_LISTENERS = 5
 
-/** Why output stays here. `secureConnecting` is true during the handshake (lib/internal/tls/wrap.js). */
+/**
+ * `secureConnecting` stays true on a TLSSocket that is made by hand for a server (lib/internal/tls/wrap.js `_finishInit`). A TLS
+ * server hands on the TLSSocket after the handshake; until then only the socket under it is known.
+ */
+export function isInHandshake(socket: Socket): boolean {
+  if (isTls(socket)) return readField(socket, '_secureEstablished') === false
+  return isAcceptedForTls(socket) && recordOf(socket)?.hint?.isUnderTls !== true
+}
+
+/** A TLSSocket wraps it, which Node notes nowhere on it (lib/internal/tls/wrap.js `tlsConnectionListener`). */
+export function isAcceptedForTls(socket: Socket): boolean {
+  const server = serverOf(socket)
+  return !isTls(socket) && server !== null && typeof readField(server, 'setSecureContext') === 'function'
+}
+
+/** Why output stays here. */
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {
   if (Number(readField(socket, 'writableCorked')) > 0) return 'corked'
-  if (readField(socket, 'secureConnecting') === true) return 'handshake'
+  if (isInHandshake(socket)) return 'handshake'
   const isWindow = !hasBlockedOutput(socket) && streamsOn(socket).some((stream) => stream.writableLength > 0)
   return isWindow ? 'window' : null
 }

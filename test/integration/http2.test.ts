@@ -118,7 +118,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
       return scene
     },
     told: { verdict: 'stalled', condition: 'fin-wait', direction: 'inbound' },
-    says: /GET \/never .*closed the session, and nothing has moved for .*: it waits for the end of 1 open stream\b/,
+    says: /GET \/never .*the session is closed, and nothing has moved for .*: it waits for the end of 1 open stream\b/,
   },
   'output that the window of the peer does not take': {
     make: (t, guard) => accept(t, guard, Buffer.concat([HELLO, get('/export')]), { listener: bigAnswer }),
@@ -168,7 +168,13 @@ const KINDS: Readonly<Record<string, Kind>> = {
       await once(stream, 'response')
       return { ...scene, stream }
     },
-    told: { verdict: 'stalled', condition: 'window-closed', direction: 'outbound', phase: 'open' },
+    told: {
+      verdict: 'stalled',
+      condition: 'window-closed',
+      direction: 'outbound',
+      phase: 'open',
+      evidence: { ifClosed: 'its open streams are cancelled, without an error' } as SocketReport['evidence'],
+    },
     says: /\(GET http:\/\/127\.0\.0\.1:\d+\/export\): nobody has read a stream for .*: 64 KB .*stream\.resume\(\)/,
     advice: ({ stream }) => stream!.close(http2.constants.NGHTTP2_CANCEL),
   },
