@@ -1,3 +1,4 @@
+import { readField } from '../core/foreign.js'
 import type { Ledger } from '../core/ledger.js'
 import {
   nextDueMs,
@@ -96,7 +97,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
           type: 'decided',
           nowMs: hooks.now(),
           action: actionFor(record),
-          localEnded: record.socket.writableEnded,
+          localEnded: readField(record.socket, 'writableEnded') === true,
         })
         return
     }

@@ -133,13 +133,26 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   function observeAsked(): boolean {
     const record = asked.pop()
     if (record === undefined) return false
-    if (record.index === -1 || record.socket.destroyed) return true
-    shielded(lookAgain, record)
+    if (record.index !== -1) shielded(lookAgain, record)
     return true
   }
 
   function lookAgain(record: SocketRecord): void {
-    observe(record, isDisconnected(record.socket))
+    if (!record.socket.destroyed) observe(record, isDisconnected(record.socket))
+  }
+
+  /** A property that throws must not stop the sweep, nor keep its own socket from being judged by the others. */
+  function shielded(look: (record: SocketRecord) => void, record: SocketRecord): void {
+    try {
+      look(record)
+    } catch (error) {
+      warnOnce('SLG_WARN_INTERNAL', `looking at a socket failed: ${messageOf(error)}`)
+      try {
+        observe(record, null)
+      } catch {
+        // Told above.
+      }
+    }
   }
 
   function observe(record: SocketRecord, disconnected: boolean | null): void {
@@ -176,14 +189,6 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
           return observeAsked()
       }
     },
-  }
-}
-
-function shielded(look: (record: SocketRecord) => void, record: SocketRecord): void {
-  try {
-    look(record)
-  } catch (error) {
-    warnOnce('SLG_WARN_INTERNAL', `looking at a socket failed: ${messageOf(error)}`)
   }
 }
 

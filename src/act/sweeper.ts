@@ -164,3 +164,14 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     },
   }
 }
+
+/** A timer calls this, so what a chore throws would end the process, and keep the others from being done. */
+export function doEach(chores: readonly (() => void)[], onFailure: (error: unknown) => void): void {
+  for (const chore of chores) {
+    try {
+      chore()
+    } catch (error) {
+      onFailure(error)
+    }
+  }
+}

@@ -1,7 +1,85 @@
+// Every property that the guard reads of objects of the application's, Node's and other packages', by what it reads them of.
+// Tests make each of them throw. A property that is missing here can't be read with `readField`.
+export const FOREIGN_FIELDS = {
+  socket: [
+    ...[
+      '_handle',
+      '_host',
+      '_httpMessage',
+      '_parent',
+      '_readableState',
+      '_secureEstablished',
+      '_writableState',
+      'bytesRead',
+    ],
+    ...['bytesWritten', 'connecting', 'destroyed', 'encrypted', 'listenerCount', 'listeners', 'parser'],
+    ...['readable', 'readableDidRead', 'readableEnded', 'readableFlowing', 'readableLength'],
+    ...['secureConnecting', 'server', 'undefined', 'writable', 'writableCorked', 'writableEnded'],
+    ...['writableFinished', 'writableLength'],
+  ],
+  streamState: ['ended', 'pipes', 'readable', 'reading', 'writable', 'writelen'],
+  handle: [
+    ...['_parent', 'bytesRead', 'bytesWritten', 'fd', 'getpeername', 'getsockname', 'reading', 'reset'],
+    ...['setKeepAlive', 'writeQueueSize'],
+  ],
+  parser: ['incoming'],
+  server: ['_handle', 'address', 'listeners', 'setSecureContext'],
+  request: [
+    ...[
+      '_readableState',
+      'app',
+      'baseUrl',
+      'complete',
+      'listenerCount',
+      'listeners',
+      'method',
+      'originalUrl',
+      'params',
+    ],
+    ...['readableFlowing', 'readableLength', 'route', 'socket', 'stream', 'url'],
+  ],
+  route: ['path'],
+  response: ['headersSent', 'listenerCount', 'listeners', 'req', 'reusedSocket', 'writeHead'],
+  clientRequest: [
+    ...[
+      'aborted',
+      'agent',
+      'completed',
+      'destroyed',
+      'getHeader',
+      'host',
+      'listenerCount',
+      'listeners',
+      'method',
+      'origin',
+    ],
+    ...['path', 'protocol', 'res', 'reusedSocket', 'socket', 'writableEnded'],
+  ],
+  answer: [
+    ...['_readableState', 'complete', 'listenerCount', 'listeners', 'readableEnded', 'readableFlowing'],
+    'readableLength',
+  ],
+  agent: ['freeSockets', 'requests', 'sockets'],
+  pipeTarget: ['_transform', '_write', '_writev', 'constructor'],
+  stream: ['bytesRead', 'closed', 'headersSent', 'sentHeaders', ':authority', ':method', ':path', ':scheme'],
+  undici: ['body', 'bottom', 'dispatcher', 'free', 'list', 'origin', 'res', 'stats', 'statusCode', 'tail'],
+  webSocket: ['isPaused', 'readyState'],
+  connectOptions: ['host', 'keepAlive', 'method', 'path', 'port'],
+  error: ['code', 'errno', 'syscall'],
+  listener: ['name'],
+} as const
+
+export type ForeignField = (typeof FOREIGN_FIELDS)[keyof typeof FOREIGN_FIELDS][number]
+
 const UNREADABLE = 'unreadable'
 
 /** The application's getters and proxies may throw: then the field is `undefined`. */
-export function readField(object: object, key: PropertyKey): unknown {
+export function readField(object: object, key: ForeignField): unknown {
+  return readAny(object, key)
+}
+
+/** For a key that the object itself has named. */
+export function readAny(object: object, key: PropertyKey): unknown {
   try {
     return (object as Record<PropertyKey, unknown>)[key]
   } catch {
@@ -9,16 +87,51 @@ export function readField(object: object, key: PropertyKey): unknown {
   }
 }
 
+/**
+ * The same object, but what throws is `undefined`, also what its properties lead to. For a second try: reading is slower.
+ */
+export function tolerant<T extends object>(object: T): T {
+  // A stand-in as the target, because what a Proxy says must agree with its target's frozen properties.
+  return new Proxy(Object.create(Object.getPrototypeOf(object) as object) as T, {
+    has: (_, key) => Reflect.has(object, key),
+    get(_, key) {
+      const value = readAny(object, key)
+      if (typeof value === 'function') return (...args: unknown[]) => callTolerantly(object, value, args)
+      return typeof value === 'object' && value !== null ? tolerant(value) : value
+    },
+  })
+}
+
+function callTolerantly(object: object, method: unknown, args: unknown[]): unknown {
+  try {
+    return Reflect.apply(method as (...args: unknown[]) => unknown, object, args)
+  } catch {
+    return undefined
+  }
+}
+
+export function hasListener(emitter: { listenerCount(event: string): number }, event: string): boolean {
+  try {
+    return emitter.listenerCount(event) > 0
+  } catch {
+    return false
+  }
+}
+
 /** Finds a library's value under a symbol that is not exported. */
 export function bySymbol(object: object, description: string): unknown {
   for (const symbol of Object.getOwnPropertySymbols(object)) {
-    if (symbol.description === description) return readField(object, symbol)
+    if (symbol.description === description) return readAny(object, symbol)
   }
   return undefined
 }
 
 /** `null` if it is no string, "unreadable" if reading throws. */
-export function readText(object: object, key: PropertyKey): string | null {
+export function readText(object: object, key: ForeignField): string | null {
+  return readAnyText(object, key)
+}
+
+export function readAnyText(object: object, key: PropertyKey): string | null {
   try {
     const value = (object as Record<PropertyKey, unknown>)[key]
     return typeof value === 'string' ? value : null

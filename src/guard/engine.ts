@@ -5,10 +5,11 @@ import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createExecutor } from '../act/executor.js'
 import { createJudge } from '../act/apply.js'
 import { beginSweepPass } from '../act/sweep-pass.js'
-import { inTurn, startSweeper, type Sweeper } from '../act/sweeper.js'
+import { doEach, inTurn, startSweeper, type Sweeper } from '../act/sweeper.js'
 import { keepBooks, type Bookkeeping } from './bookkeeping.js'
 import { CodeBook } from './code-book.js'
 import { createCensus, type CensusTaker } from './census.js'
+import { readField } from '../core/foreign.js'
 import { Ledger } from '../core/ledger.js'
 import type { Action } from '../core/vocabulary.js'
 import { createDetached, type RunDetached } from '../base/detached.js'
@@ -251,16 +252,15 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
   }
 
   function reclaim(record: SocketRecord, action: Action): void {
-    const localEnded = record.socket.writableEnded
+    const localEnded = readField(record.socket, 'writableEnded') === true
     judge.apply(record, { type: 'decided', nowMs: now(), action, localEnded })
     sweeper.hurry(record.policy.escalateMs)
   }
 
   /** At least four looks in the shortest grace. */
   function takeSweepDelayMs(): number {
-    pairs.refresh()
-    closings.afterSweep()
-    books.afterSweep()
+    const chores = [() => pairs.refresh(), () => closings.afterSweep(), books.afterSweep]
+    doEach(chores, (error) => fail('the end of a sweep', error))
     const delayMs = Math.min(options.sweepMs, books.graceMs(shortestGraceMs) / 4, urgentMs)
     urgentMs = Infinity
     return Math.max(SHORTEST_SWEEP_MS, Math.ceil(delayMs))

@@ -28,7 +28,7 @@ import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
 import { requestOfStream, streamsOn } from '../socket/http2.js'
 import { believedOf } from '../socket/kernel-view.js'
-import type { SocketRecord } from '../socket/record.js'
+import { readRecord, type SocketRecord } from '../socket/record.js'
 import { waitOf, type WaitClock } from '../socket/waits.js'
 
 const MOST_STREAMS_SHOWN = 10
@@ -57,7 +57,9 @@ export class Look {
   resolve(record: SocketRecord): Owner {
     let resolved = this.#resolved.get(record)
     if (resolved === undefined) {
-      resolved = resolveOwner(record, this.sources, () => this.#siteServed(record))
+      resolved = readRecord(record, (read) =>
+        resolveOwner(read, this.sources, () => this.#siteServed(record)),
+      )
       this.#resolved.set(record, resolved)
     }
     return resolved
@@ -65,15 +67,20 @@ export class Look {
 
   /** Without the partner's name, which would take a look at all other connections. */
   siteAlone(record: SocketRecord): string {
-    return resolveOwner(record, this.sources, () => null).site
+    return readRecord(record, (read) => resolveOwner(read, this.sources, () => null).site)
   }
 
   identify(record: SocketRecord): PartnerName {
     const { id, direction } = record
-    return { id, direction, remote: addressesOf(record).remote, site: this.resolve(record).site }
+    const { remote } = readRecord(record, addressesOf)
+    return { id, direction, remote, site: this.resolve(record).site }
   }
 
   describe(record: SocketRecord, unsettled = false): SocketReport {
+    return readRecord(record, (read) => this.#describe(read, unsettled))
+  }
+
+  #describe(record: SocketRecord, unsettled: boolean): SocketReport {
     const { nowMs } = this
     const { socket, trouble } = record
     const disconnected = trouble !== null && trouble.deadTurn !== -1

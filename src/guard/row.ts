@@ -4,7 +4,7 @@ import type { Condition, Verdict } from '../core/vocabulary.js'
 import { addressesOf } from '../socket/addresses.js'
 import { descriptorOf } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
-import type { Addresses, SocketRecord } from '../socket/record.js'
+import { readRecord, type Addresses, type SocketRecord } from '../socket/record.js'
 import { conditionOf, type Look } from './look.js'
 
 export class RecordRow implements SocketRow {
@@ -40,16 +40,15 @@ export class RecordRow implements SocketRow {
   }
 
   ends(): Addresses {
-    return addressesOf(this.#record)
+    return readRecord(this.#record, addressesOf)
   }
 
   waiting(): { unreadBytes: number; unsentBytes: number } {
-    const { socket } = this.#record
     const kernel = believedOf(this.#record, this.isDisconnected)
-    return {
-      unreadBytes: socket.readableLength + (kernel?.unreadBytes ?? 0),
-      unsentBytes: socket.writableLength + (kernel?.unsentBytes ?? 0),
-    }
+    return readRecord(this.#record, ({ socket: { readableLength, writableLength } }) => ({
+      unreadBytes: (readableLength || 0) + (kernel?.unreadBytes ?? 0),
+      unsentBytes: (writableLength || 0) + (kernel?.unsentBytes ?? 0),
+    }))
   }
 
   describe(): SocketReport {

@@ -1,7 +1,7 @@
 // HTTP clients with queued requests, from the documented `sockets`, `freeSockets` and `requests` of node:http's agents
 // and from undici's pools.
 import type { Socket } from 'node:net'
-import { readField, readText } from '../core/foreign.js'
+import { readAny, readField, readText } from '../core/foreign.js'
 import type { RequestCount } from '../core/report.js'
 import { clientRequestOf } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
@@ -66,6 +66,6 @@ function namesIn(agent: object, table: Table): string[] {
 }
 
 function listIn(agent: object, table: Table, name: string): readonly object[] {
-  const list = readField(readField(agent, table) ?? {}, name)
+  const list = readAny(readField(agent, table) ?? {}, name)
   return Array.isArray(list) ? (list as object[]) : []
 }

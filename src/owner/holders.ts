@@ -93,7 +93,7 @@ function hearersOf(emitter: object | null, event: string): readonly Function[] {
 
 function addTarget(found: Holder[], how: string, target: unknown): void {
   if (typeof target !== 'object' || target === null) return
-  const written = ['_transform', '_write', '_writev'].map((name) => readField(target, name))
+  const written = (['_transform', '_write', '_writev'] as const).map((name) => readField(target, name))
   const code = written.find((one) => typeof one === 'function') ?? readField(target, 'constructor')
   const { name } = (readField(target, 'constructor') ?? {}) as { name?: unknown }
   if (typeof code === 'function' && !OF_NODE.has(String(name))) found.push({ how, name: String(name), code })

@@ -1,5 +1,5 @@
 // Names requests when somebody looks.
-import { readField, readText } from '../core/foreign.js'
+import { readAny, readField, readText } from '../core/foreign.js'
 import { headersOf } from '../socket/http2.js'
 import type { RequestName } from '../socket/record.js'
 import { foldPath } from './site.js'
@@ -121,7 +121,7 @@ function nameParams(path: string, params: unknown, below: string): string {
   if (path === '' || typeof params !== 'object' || params === null) return path
   const names = new Map<unknown, string>()
   for (const name of Object.keys(params))
-    if (!below.includes(`:${name}`)) names.set(readField(params, name), name)
+    if (!below.includes(`:${name}`)) names.set(readAny(params, name), name)
   return path.replace(/[^/]+/g, (segment) => {
     const name = names.get(segment) ?? names.get(decoded(segment))
     return name === undefined ? segment : `:${name}`

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
 import { bytesAccepted } from '../socket/fields.js'
 
 /** A shorter interval would measure the event loop. */
@@ -32,5 +33,5 @@ export class Throughput {
 }
 
 function movedOn(socket: Socket): number {
-  return socket.bytesRead + bytesAccepted(socket)
+  return (Number(readField(socket, 'bytesRead')) || 0) + bytesAccepted(socket)
 }

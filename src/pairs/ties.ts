@@ -28,10 +28,10 @@ export class Ties {
   constructor(records: Iterable<SocketRecord>, makers: Makers, memory: PipeMemory | null) {
     const outgoing: SocketRecord[] = []
     for (const record of records) {
-      this.#addPiped(record, memory)
+      readOrSkip(() => this.#addPiped(record, memory))
       if (record.direction === 'outbound') outgoing.push(record)
     }
-    for (const record of outgoing) this.#addWorked(record, makers)
+    for (const record of outgoing) readOrSkip(() => this.#addWorked(record, makers))
   }
 
   of(record: SocketRecord): readonly Partner[] {
@@ -111,4 +111,13 @@ function isTunnel({ hint: asked }: SocketRecord, { target, hint }: SocketRecord)
   if (asked === null || asked.kind !== 'connect' || asked.request === null) return false
   const { path } = asked.request
   return hint?.request?.path === path || (target !== null && formatEndpoint(target) === path)
+}
+
+/** A socket whose properties throw may have no ties, but the others have theirs. */
+function readOrSkip(read: () => void): void {
+  try {
+    read()
+  } catch {
+    // Foreign.
+  }
 }

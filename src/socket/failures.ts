@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
 
 /** Errors of keep-alive and TCP_USER_TIMEOUT (tcp(7)); the last two follow an answer from a router. */
 const GIVEN_UP: ReadonlySet<unknown> = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
@@ -16,8 +17,9 @@ export function isDeath(error: unknown): boolean {
 /** The code of a system call's error. Libraries reuse such codes, but set no `syscall`. */
 function systemCodeOf(error: unknown): unknown {
   if (!(error instanceof Error)) return null
-  const { code, errno, syscall } = error as NodeJS.ErrnoException
-  return typeof errno === 'number' && typeof syscall === 'string' ? code : null
+  const isOfSystem =
+    typeof readField(error, 'errno') === 'number' && typeof readField(error, 'syscall') === 'string'
+  return isOfSystem ? readField(error, 'code') : null
 }
 
 // Does the application listen for `'error'`? The listeners of `pipe()` re-emit it if nobody else listens

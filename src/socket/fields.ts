@@ -15,12 +15,12 @@
 // - `_readableState.readable`, `_writableState.writable`: lib/internal/streams/duplex.js; false for a missing direction
 // - `_readableState.ended`: lib/internal/streams/readable.js `onEofChunk`; true even if `'end'` is still to come
 import { Socket, type Server } from 'node:net'
-import { readField } from '../core/foreign.js'
+import { hasListener, readField, type ForeignField } from '../core/foreign.js'
 import type { Facts, SessionFacts } from '../judge/facts.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import type { Endpoint } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
-import type { Addresses, SocketRecord } from './record.js'
+import { tolerantRecord, type Addresses, type SocketRecord } from './record.js'
 import { isEnding, isHttp2 } from './http2.js'
 import { isHeldByUndici, undiciBodyOn } from './undici.js'
 
@@ -45,8 +45,6 @@ interface PeerName {
 }
 
 interface SocketFields {
-  readonly _httpMessage?: object | null
-  readonly parser?: { readonly incoming?: object | null } | null
   readonly _host?: unknown
   readonly _handle?: Handle | null
   readonly _parent?: Socket | null
@@ -56,6 +54,11 @@ interface SocketFields {
     readonly pipes?: unknown
   }
   readonly _writableState?: { readonly writelen?: number; readonly writable?: boolean }
+}
+
+function objectAt(object: object | null, key: ForeignField): object | null {
+  const value = object === null ? null : readField(object, key)
+  return typeof value === 'object' ? value : null
 }
 
 function fieldsOf(socket: object): SocketFields {
@@ -113,7 +116,7 @@ export function rawSocketOf(socket: Socket): Socket | null {
 }
 
 export function serverOf(socket: Socket): Server | null {
-  return (socket as { server?: Server | null }).server ?? null
+  return objectAt(socket, 'server') as Server | null
 }
 
 export function listeningDescriptorOf(socket: Socket): number {
@@ -125,12 +128,11 @@ export function directionOf(socket: Socket): Direction {
 }
 
 export function clientRequestOf(socket: Socket): object | null {
-  return fieldsOf(socket)._httpMessage ?? null
+  return objectAt(socket, '_httpMessage')
 }
 
 export function responseTo(request: object): object | null {
-  const response = readField(request, 'res')
-  return typeof response === 'object' ? response : null
+  return objectAt(request, 'res')
 }
 
 export function pipesOf(stream: object): readonly unknown[] {
@@ -140,7 +142,7 @@ export function pipesOf(stream: object): readonly unknown[] {
 
 /** An agent of `node:http` holds the socket: it was neither upgraded nor taken over. */
 export function isHeldByAgent(socket: Socket): boolean {
-  return socket.listenerCount('agentRemove') > 0
+  return hasListener(socket, 'agentRemove')
 }
 
 export function hostNameOf(socket: Socket): string | null {
@@ -232,29 +234,31 @@ export function readAddress(socket: Socket, end: keyof Addresses): Endpoint | nu
   return { address: name.address, port: name.port ?? null }
 }
 
-export function bytesMoved({ bytesRead, bytesWritten }: Socket): number {
-  return bytesRead + (bytesWritten ?? 0)
+export function bytesMoved(socket: Socket): number {
+  return numberAt(socket, 'bytesRead') + numberAt(socket, 'bytesWritten')
+}
+
+function numberAt(object: object, key: ForeignField): number {
+  return Number(readField(object, key)) || 0
 }
 
 export function responseOn(socket: Socket): object | null {
-  return fieldsOf(socket)._httpMessage ?? null
+  return objectAt(socket, '_httpMessage')
 }
 
 // The request that occupies an accepted HTTP connection: an incomplete one, else the first of pipelined requests.
 export function requestOn(socket: Socket): object | null {
-  const { parser, _httpMessage: response } = fieldsOf(socket)
-  const incoming = parser?.incoming ?? null
+  const incoming = objectAt(objectAt(socket, 'parser'), 'incoming')
   if (incoming !== null && readField(incoming, 'complete') === false) return incoming
-  const request = response == null ? null : readField(response, 'req')
-  return typeof request === 'object' && request !== null ? request : incoming
+  return objectAt(objectAt(socket, '_httpMessage'), 'req') ?? incoming
 }
 
 export function isServedByHttp(socket: Socket): boolean {
-  return fieldsOf(socket).parser != null && serverOf(socket) !== null
+  return objectAt(socket, 'parser') !== null && serverOf(socket) !== null
 }
 
 export function incomingOn(socket: Socket): object | null {
-  const incoming = fieldsOf(socket).parser?.incoming ?? null
+  const incoming = objectAt(objectAt(socket, 'parser'), 'incoming')
   return incoming !== null && readField(incoming, 'complete') === false ? incoming : null
 }
 
@@ -265,7 +269,7 @@ export function isAskingForMore(stream: object): boolean {
 
 // The stream the application reads: the socket, or an HTTP body behind undici's decoders; `null` if unknown.
 function readerEndOf(socket: Socket): object | null {
-  if (fieldsOf(socket).parser != null) return incomingOn(socket)
+  if (objectAt(socket, 'parser') !== null) return incomingOn(socket)
   if (isHttp2(socket)) return null
   if (!isHeldByUndici(socket)) return socket
   let end = undiciBodyOn(socket)
@@ -290,10 +294,11 @@ function isAskedFor(socket: Socket): boolean {
 }
 
 export function bytesAccepted(socket: Socket): number {
-  const handle = handleOf(socket)
-  return Math.max(0, (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0))
+  const handle = objectAt(socket, '_handle') ?? {}
+  return Math.max(0, numberAt(handle, 'bytesWritten') - numberAt(handle, 'writeQueueSize'))
 }
 
+/** What throws looks as on a healthy socket. */
 export function readFacts(
   record: SocketRecord,
   disconnected: boolean | null,
@@ -304,8 +309,13 @@ export function readFacts(
   try {
     return fieldFacts(record, disconnected, kernel, abandoned, session)
   } catch {
-    return { ...UNREADABLE, selfConnected: record.selfConnected === true, abandoned }
+    const facts = fieldFacts(tolerantRecord(record), disconnected, kernel, abandoned, session)
+    return { ...UNREADABLE, ...Object.fromEntries(Object.entries(facts).filter(([, fact]) => isKnown(fact))) }
   }
+}
+
+function isKnown(fact: unknown): boolean {
+  return fact !== undefined && !Number.isNaN(fact)
 }
 
 const UNREADABLE: Facts = {
@@ -351,8 +361,8 @@ function fieldFacts(
   return {
     connecting: socket.connecting,
     destroyed: socket.destroyed,
-    readable: readable && (socket.readable || eofReceived),
-    writable: writable && (socket.writable || socket.writableEnded),
+    readable: readable && ((socket.readable ?? true) || eofReceived),
+    writable: writable && ((socket.writable ?? true) || socket.writableEnded),
     eofReceived: readable && eofReceived,
     eofConsumed: readable && (socket.readableEnded || isEndUnheard),
     localEnded: writable && (socket.writableEnded || isEnding(session, unsentBytes)),

@@ -17,8 +17,8 @@ function isOfSession({ description }: symbol): boolean {
 }
 
 export function sessionOn(socket: Socket): Session | null {
-  const { undefined: session } = socket as { undefined?: Session | null }
-  return typeof session === 'object' ? session : null
+  const session = readField(socket, 'undefined')
+  return typeof session === 'object' ? (session as Session | null) : null
 }
 
 export interface Session {

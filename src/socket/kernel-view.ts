@@ -15,11 +15,20 @@ export class KernelView implements ProbeTarget {
   }
 
   get isPipe(): boolean {
-    return this.socket !== null && !isTcp(this.socket)
+    return this.#read((socket) => !isTcp(socket)) ?? false
   }
 
   fd(): number {
-    return this.socket === null || this.socket.destroyed ? -1 : descriptorOf(this.socket)
+    return this.#read((socket) => (socket.destroyed ? -1 : descriptorOf(socket))) ?? -1
+  }
+
+  /** The probe asks many at once, and one that throws must not cost the others their answer. */
+  #read<T>(read: (socket: Socket) => T): T | null {
+    try {
+      return this.socket === null ? null : read(this.socket)
+    } catch {
+      return null
+    }
   }
 
   hear(sample: KernelSample | null): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { tolerant } from '../core/foreign.js'
 import type { Trouble } from '../judge/lifecycle.js'
 import type { Endpoint } from '../core/endpoint.js'
 import type { Direction, Kind } from '../core/vocabulary.js'
@@ -111,6 +112,20 @@ class Carrier extends Given {
 }
 
 export const { read: recordOf, write: attachRecord, clear: detachRecord } = Carrier
+
+/** If a property of the socket throws, reads again, and then that property alone is missing. */
+export function readRecord<T>(record: SocketRecord, read: (record: SocketRecord) => T): T {
+  try {
+    return read(record)
+  } catch {
+    return read(tolerantRecord(record))
+  }
+}
+
+/** For reading alone. */
+export function tolerantRecord(record: SocketRecord): SocketRecord {
+  return Object.create(record, { socket: { value: tolerant(record.socket) } }) as SocketRecord
+}
 
 export function hintOf(record: SocketRecord): Hint {
   return (record.hint ??= new Hint())

@@ -1,6 +1,7 @@
 // Makes a record for each socket, marks when each side ended, and drops the record with the socket. A socket
 // is adopted at its server's `'connection'` event, at `connect()`, or at its first bytes.
 import { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../judge/policy.js'
@@ -17,7 +18,7 @@ import {
   serverOf,
 } from './fields.js'
 import type { Observer, ServerEvent } from './patches.js'
-import { attachRecord, detachRecord, hintOf, recordOf, SocketRecord } from './record.js'
+import { attachRecord, detachRecord, hintOf, readRecord, recordOf, SocketRecord } from './record.js'
 import { targetOf } from './target.js'
 import { isAcceptedForTls } from './usage.js'
 
@@ -64,7 +65,7 @@ function release(ledger: Ledger<SocketRecord>, record: SocketRecord): void {
   ledger.remove(record)
   if (record.kernel !== null) record.kernel.socket = null
   detachRecord(record.socket)
-  const raw = isTls(record.socket) ? rawSocketOf(record.socket) : null
+  const raw = readRecord(record, ({ socket }) => (isTls(socket) ? rawSocketOf(socket) : null))
   if (raw !== null) detachRecord(raw)
 }
 
@@ -139,7 +140,7 @@ export function createTracker(hooks: TrackerHooks): Tracker {
       if (first instanceof Socket) adopt(first, 'inbound')
     } else {
       // Node 26 gives an upgrade with an unfinished body its own Duplex; the connection is the request's socket.
-      const carrier = second instanceof Socket ? second : (first as { socket?: unknown } | null)?.socket
+      const carrier = second instanceof Socket ? second : readField(first ?? {}, 'socket')
       const record = carrier instanceof Socket ? adopt(carrier, 'inbound') : null
       if (record !== null) hooks.onHandedOver(record, event, first)
     }
@@ -179,6 +180,10 @@ export function createTracker(hooks: TrackerHooks): Tracker {
       if (record === undefined) return error
       try {
         hooks.onReleasing(record)
+      } catch (failure) {
+        hooks.onFailure(failure)
+      }
+      try {
         release(ledger, record)
         if (record.socket !== socket) detachRecord(socket)
         return hooks.onReleased(record, error)

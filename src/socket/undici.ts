@@ -1,7 +1,7 @@
 // What undici, and `fetch()` with it, keeps on a socket under symbols (lib/core/symbols.js,
 // lib/core/request.js, lib/dispatcher/client.js, as bundled in Node 20.20 to 26.10).
 import type { Socket } from 'node:net'
-import { bySymbol, readField } from '../core/foreign.js'
+import { bySymbol, hasListener, readAny, readField } from '../core/foreign.js'
 
 export function undiciRequestOn(socket: Socket): object | null {
   const client = undiciClientOn(socket)
@@ -48,7 +48,7 @@ export interface ClientLoad {
 
 export function undiciClientOn(socket: Socket): object | null {
   // An agent of node:http holds it.
-  if (socket.listenerCount('agentRemove') > 0) return null
+  if (hasListener(socket, 'agentRemove')) return null
   const client = bySymbol(socket, 'client')
   return typeof client === 'object' ? client : null
 }
@@ -58,7 +58,7 @@ export function undiciClientOn(socket: Socket): object | null {
 export function undiciLoads(found: ReadonlySet<object>): ClientLoad[] {
   const alone = new Set(found)
   const agents = new Set(
-    [1, 2].map((version) => readField(globalThis, Symbol.for(`undici.globalDispatcher.${version}`))),
+    [1, 2].map((version) => readAny(globalThis, Symbol.for(`undici.globalDispatcher.${version}`))),
   )
   const loads: ClientLoad[] = []
   for (const agent of agents) {

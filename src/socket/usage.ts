@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { readField, readText } from '../core/foreign.js'
+import { hasListener, readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
 import { hasBlockedOutput, isTls, pipesOf, serverOf } from './fields.js'
 import { streamsOn } from './http2.js'
@@ -9,7 +9,7 @@ import { recordOf, type Hint, type SocketRecord } from './record.js'
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
 export function usageOf({ socket, hint }: SocketRecord): Usage {
   return {
-    hasReadableListener: socket.listenerCount('readable') > 0,
+    hasReadableListener: hasListener(socket, 'readable'),
     isPiped: pipesOf(socket).length > 0 || hasSource(socket),
     answerers: hint !== null && isUnanswered(socket, hint) ? listenersOf(serverOf(socket), hint.kind!) : '',
   }
@@ -53,7 +53,7 @@ export function heldBackBy(socket: Socket): Evidence['heldBack'] {
 
 /** `pipe()` listens for `'unpipe'` on its target (lib/internal/streams/readable.js). */
 export function hasSource(stream: { listenerCount(event: string): number }): boolean {
-  return stream.listenerCount('unpipe') > 0
+  return hasListener(stream, 'unpipe')
 }
 
 /** `pipe()` listens for `'end'` with `onend` if the target ends too, else with `unpipe`. */

@@ -1,4 +1,4 @@
-import { readField, readText } from '../../core/foreign.js'
+import { readAny, readAnyText } from '../../core/foreign.js'
 
 const MOST_VALUES = 16
 const LONGEST_VALUE = 200
@@ -8,7 +8,7 @@ export function boundedValues(values: unknown): Readonly<Record<string, string>>
   const copied: [string, string][] = []
   for (const key of keysOf(values)) {
     if (copied.length === MOST_VALUES) break
-    const value = boundedValue(readText(values, key) ?? readField(values, key))
+    const value = boundedValue(readAnyText(values, key) ?? readAny(values, key))
     if (value !== null) copied.push([boundedText(key), value])
   }
   return copied.length === 0 ? null : Object.fromEntries(copied)

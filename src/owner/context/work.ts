@@ -45,7 +45,7 @@ export class Work {
     const stream = this.#stream()
     if (stream !== null) return readField(stream, 'closed') !== false
     const socket = this.connection()
-    if (socket === null || socket.destroyed) return true
+    if (socket === null || readField(socket, 'destroyed') === true) return true
     return !this.isHandedOver && requestOn(socket) !== this.#request.deref()
   }
 

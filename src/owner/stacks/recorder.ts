@@ -181,7 +181,7 @@ export class Stacks {
 function isOver(request: object | null): boolean {
   return (
     request !== null &&
-    ['destroyed', 'completed', 'aborted'].some((name) => readField(request, name) === true)
+    (['destroyed', 'completed', 'aborted'] as const).some((name) => readField(request, name) === true)
   )
 }
 
