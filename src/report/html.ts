@@ -29,6 +29,7 @@ import {
   formatContext,
   formatInstant,
   formatPartner,
+  formatStreams,
   formatRequest,
   formatWaiting,
   isRecovered,
@@ -305,11 +306,13 @@ function renderDetails(socket: SocketReport): Markup {
   const { owner, condition } = socket
   const context = formatContext(owner, ', ')
   const accesses = describeAccesses(owner)
+  const streams = formatStreams(socket)
   return markup`<details><summary><span class="text">${owner.site}</span> ${condition !== null && markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition}</span>`}</summary>
 <dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
 ${condition !== null && fact('Condition', `${condition}: ${DESCRIPTIONS[condition]}`)}
 ${fact('Evidence', describeEvidence(socket).join(', '))}
 ${socket.partner !== null && fact('Pair', formatPartner(socket))}
+${streams !== '' && fact('Streams', streams)}
 ${owner.request !== null && fact('Request', formatRequest(owner.request))}
 ${owner.label !== null && fact('Label', owner.label)}
 ${context !== '' && fact('Context', context)}

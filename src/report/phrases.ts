@@ -15,6 +15,7 @@ import { CONDITIONS, type Condition } from '../core/vocabulary.js'
 export const MOST_CENSUS_LINES = 20
 export const MOST_PAIRS = 20
 export const MOST_PEERS = 10
+const MOST_STREAMS = 3
 
 export function nameEndpoint(endpoint: Endpoint | null): string {
   return endpoint === null ? 'unknown' : formatEndpoint(endpoint) || 'unnamed'
@@ -26,7 +27,10 @@ export function formatConnection(socket: SocketReport): string {
   return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
 }
 
-export function formatWaiting({ unreadBytes, unsentBytes }: SocketReport): string {
+export function formatWaiting({
+  unreadBytes,
+  unsentBytes,
+}: Pick<SocketReport, 'unreadBytes' | 'unsentBytes'>): string {
   const unread = unreadBytes > 0 ? `${formatBytes(unreadBytes)} unread` : ''
   const unsent = unsentBytes > 0 ? `${formatBytes(unsentBytes)} unsent` : ''
   return unread + (unread && unsent && ', ') + unsent
@@ -49,6 +53,19 @@ export function formatPartner({ partner }: SocketReport): string {
   const who = `#${partner.id}, ${partner.direction} ${nameEndpoint(partner.remote)}`
   const since = partner.sinceMs === null ? '' : ` ${formatDuration(partner.sinceMs)} ago`
   return `pair with ${who}, ${partner.state}${since}, by ${partner.by}`
+}
+
+/** `12 open streams: GET /export for 1 min (64 KB unread), GET /feed for 2 s, and 10 more`. */
+export function formatStreams({ streams }: SocketReport): string {
+  if (streams === null || streams.open === 0) return ''
+  const { open, oldest } = streams
+  const shown = oldest.slice(0, MOST_STREAMS).map(({ id, method, path, ageMs, ...bytes }) => {
+    const name = path === null ? `stream ${id ?? 'pending'}` : `${method ?? ''} ${path}`
+    const waiting = formatWaiting(bytes)
+    return `${name}${ageMs === null ? '' : ` for ${formatDuration(ageMs)}`}${waiting && ` (${waiting})`}`
+  })
+  const rest = open > shown.length ? [`and ${open - shown.length} more`] : []
+  return `${countStreams(open)}: ${[...shown, ...rest].join(', ')}`
 }
 
 const ACCESS_WORDS = [

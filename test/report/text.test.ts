@@ -125,3 +125,21 @@ t.test('a pair is one line, and many are a few', async (t) => {
     'pair with #8, inbound 203.0.113.7:50140, closed 1 min 30 s ago, by pipe',
   )
 })
+
+t.test('the streams of an HTTP/2 session, the oldest three', async (t) => {
+  const stream = { id: 1, method: 'GET', path: '/export', ageMs: 60_000, unreadBytes: 65_536, unsentBytes: 0 }
+  const nameless = { id: null, method: null, path: null, ageMs: null, unreadBytes: 0, unsentBytes: 5 }
+  const shown = (open: number, oldest: readonly (typeof stream | typeof nameless)[]): string =>
+    unwrapped(
+      renderText(
+        sampleReport({ sockets: [sampleSocket(9, { streams: { open, isClosed: false, oldest } })] }),
+      ),
+    )
+  t.match(
+    shown(12, [stream, nameless, stream, stream]),
+    '12 open streams: GET /export for 1 min (64 KB unread), stream pending (5 B unsent), ' +
+      'GET /export for 1 min (64 KB unread), and 9 more',
+  )
+  t.match(shown(1, [stream]), '1 open stream: GET /export for 1 min (64 KB unread)')
+  t.notMatch(shown(0, []), 'open stream')
+})
