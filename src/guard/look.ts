@@ -18,8 +18,8 @@ import type {
 } from '../core/report.js'
 import { nameRequest } from '../owner/request-name.js'
 import { inodeOf } from '../kernel/descriptors.js'
-import { holdersOf } from '../owner/holders.js'
-import { kindOf, resolveOwner, type OwnerSources } from '../owner/resolve.js'
+import { namesOfHolders } from '../owner/holders.js'
+import { kindOf, placeOf, resolveOwner, type OwnerSources } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf } from '../socket/addresses.js'
@@ -65,9 +65,10 @@ export class Look {
     return resolved
   }
 
-  /** Without the partner's name, which would take a look at all other connections. */
-  siteAlone(record: SocketRecord): string {
-    return readRecord(record, (read) => resolveOwner(read, this.sources, () => null).site)
+  /** Cheap: it reads no request that has not waited, and no other connection. */
+  siteInCensus(record: SocketRecord, hasWaited: boolean): string {
+    const isNamed = record.direction === 'inbound' && (hasWaited || record.hint?.request != null)
+    return isNamed ? this.resolve(record).site : readRecord(record, (read) => placeOf(read, this.sources))
   }
 
   identify(record: SocketRecord): PartnerName {
@@ -210,7 +211,7 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
     ifClosed: describeClosing(record.socket),
     fd: fd === -1 ? null : fd,
     inode: inodeOf(fd),
-    heldBy: holdersOf(record).map(({ how, name }) => `${how} -> ${name}`),
+    heldBy: namesOfHolders(record),
     waits,
   }
 }

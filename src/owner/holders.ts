@@ -4,6 +4,7 @@ import { readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
 import { requestOfStream, sessionOn, streamsOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
+import { isHeldByUndici } from '../socket/undici.js'
 
 /** `data`, `request data`, `server request`, `pipe`. */
 export interface Holder {
@@ -26,16 +27,23 @@ const MOST_HOLDERS = 30
 const OF_NODE = new Set(
   (
     'socketOnData ondata onReadableStreamEnd onend unpipe endFn socketOnEnd responseOnEnd next wakeup ' +
-    'onHttpSocketEnd onHttpSocketReadable connectionListener tlsConnectionListener'
+    'onHttpSocketEnd onHttpSocketReadable connectionListener tlsConnectionListener sessionOnStream onServerStream'
   ).split(' '),
 )
+
+/** By name alone Node's own are told by theirs. */
+export function namesOfHolders(record: SocketRecord): string[] {
+  const holders = holdersOf(record).filter(({ name }) => !OF_NODE.has(name))
+  return holders.map(({ how, name }) => `${how} -> ${name}`)
+}
 
 export function holdersOf(record: SocketRecord): Holder[] {
   const { socket, direction, hint } = record
   const request = direction === 'outbound' ? clientRequestOf(socket) : requestOn(socket)
   const reply = direction === 'outbound' && request !== null ? responseTo(request) : responseOn(socket)
   const found: Holder[] = []
-  addPart(found, '', socket, READS)
+  // Those of undici are its own.
+  if (direction === 'inbound' || !isHeldByUndici(socket)) addPart(found, '', socket, READS)
   addPart(found, 'request ', request, REQUEST_EVENTS)
   addPart(found, 'response ', reply, READS)
   addPart(found, 'WebSocket ', hint?.webSocket ?? null, WEBSOCKET_EVENTS)
@@ -73,8 +81,7 @@ function addListeners(
   for (const event of events) {
     for (const code of hearersOf(emitter, event)) {
       const name = String(readField(code, 'name') ?? '').replace(/^(?:bound )+/, '')
-      if (!OF_NODE.has(name))
-        found.push({ how: prefix + event, name: name === '' ? '(anonymous)' : name, code })
+      found.push({ how: prefix + event, name: name === '' ? '(anonymous)' : name, code })
     }
   }
 }
@@ -96,5 +103,5 @@ function addTarget(found: Holder[], how: string, target: unknown): void {
   const written = (['_transform', '_write', '_writev'] as const).map((name) => readField(target, name))
   const code = written.find((one) => typeof one === 'function') ?? readField(target, 'constructor')
   const { name } = (readField(target, 'constructor') ?? {}) as { name?: unknown }
-  if (typeof code === 'function' && !OF_NODE.has(String(name))) found.push({ how, name: String(name), code })
+  if (typeof code === 'function') found.push({ how, name: String(name), code })
 }

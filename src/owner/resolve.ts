@@ -87,14 +87,7 @@ function ownOutbound(record: SocketRecord, sources: OwnerSources, served: () => 
   const remote = addressOf(record, 'remote')
   const peer = remote === null ? null : sources.ports.name(remote)
   return {
-    site:
-      opener === null
-        ? peer === null
-          ? 'outgoing'
-          : `to ${peer}`
-        : peer === null
-          ? opener
-          : `${opener} → ${peer}`,
+    site: siteOfOutbound(opener, peer),
     label: record.label,
     request: request === null ? (requestOverHttp2(record, sources) ?? use.request) : infoOf(request),
     context,
@@ -113,6 +106,20 @@ function requestOverHttp2({ socket }: SocketRecord, { streams, routes }: OwnerSo
 
 function tunnelOf(request: RequestInfo | null): string | null {
   return request?.method === 'CONNECT' ? `CONNECT ${request.path}` : null
+}
+
+function siteOfOutbound(opener: string | null, peer: string | null): string {
+  if (opener === null) return peer === null ? 'outgoing' : `to ${peer}`
+  return peer === null ? opener : `${opener} → ${peer}`
+}
+
+/** Where it comes from or goes to, whatever it is used for now: no request is read. */
+export function placeOf(record: SocketRecord, { ports, readStacks }: OwnerSources): string {
+  const isInbound = record.direction === 'inbound'
+  const site = readStacks?.(record, isInbound ? 'accepted' : 'created').site ?? null
+  if (isInbound) return site ?? nameListener(record, ports)
+  const remote = addressOf(record, 'remote')
+  return siteOfOutbound(site, remote === null ? null : ports.name(remote))
 }
 
 export function nameListener(record: SocketRecord, ports: PeerPorts): string {

@@ -34,12 +34,12 @@ function describeCalm(socket: Undiagnosed, usage: Usage): string {
   if (calm !== undefined) return `${calm}. Nothing to do.`
   if (isUnanswered(owner))
     return `${phase}, and ${describeUnanswered(socket, ` for ${formatDuration(idleMs)}`, usage)}.`
-  const idle = idleMs < 1000 ? 'in use' : `no byte has moved for ${formatDuration(idleMs)}`
+  const idle = idleMs < 1000 ? '' : `, no byte has moved for ${formatDuration(idleMs)}`
   if (phase === 'open' && evidence.heldBack === 'handshake')
-    return `open on both sides, ${idle}: its TLS handshake is not finished. ${remedyForOutput(socket)}`
+    return `open on both sides${idle}: its TLS handshake is not finished. ${remedyForOutput(socket)}`
   if (evidence.waits !== null) return `open on both sides; ${describeWaits(socket, evidence.waits)}`
   if (phase !== 'open') return `healthy (${phase}). Nothing to do.`
-  return `open on both sides, ${idle}. Nothing to do.`
+  return `open on both sides${idle}. Nothing to do.`
 }
 
 /** A wait is no fault: advice in case it lasts. */

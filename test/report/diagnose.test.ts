@@ -230,7 +230,7 @@ t.test('verdicts that ask for nothing say so', async (t) => {
       [null, { verdict: 'none', phase: 'open', idleMs: 90_000 }],
       'open on both sides, no byte has moved for 1 min 30 s. Nothing to do.',
     ],
-    [[null, { verdict: 'none', phase: 'open', idleMs: 0 }], 'open on both sides, in use. Nothing to do.'],
+    [[null, { verdict: 'none', phase: 'open', idleMs: 0 }], 'open on both sides. Nothing to do.'],
     [[null, { verdict: 'none', phase: 'closing' }], 'healthy (closing). Nothing to do.'],
     [[null, { verdict: 'recovered', phase: 'closing' }], 'has recovered; it was leaked. Nothing to do.'],
     [[null, { verdict: 'exempt' }], 'exempt, the application keeps it on purpose. Nothing to do.'],
