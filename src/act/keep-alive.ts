@@ -6,12 +6,15 @@ import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { clientRequestOf, descriptorOf, isKeepAliveOn, writeKeepAlive } from '../socket/fields.js'
 import { isHttp2 } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
+import { isAcceptedForTls } from '../socket/usage.js'
 
 type KernelTimes = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive'>
 
 export function armKeepAlive(record: SocketRecord, times: KeepAliveTimes, kernel: KernelTimes): void {
   const { socket } = record
   if (record.probes !== null || isKeepAliveOn(socket) || !mayFail(record)) return
+  // The application's word lies on the TLSSocket above it, to which nothing leads.
+  if (isAcceptedForTls(socket)) return
   const fd = descriptorOf(socket)
   const isOn = (kernel.readKeepAlive?.(fd) ?? null) !== null
   if (isOn) return
@@ -30,11 +33,16 @@ export function mayFail({ socket, direction }: SocketRecord): boolean {
   return !(request instanceof EventEmitter) || request.listenerCount('error') > 0
 }
 
+/** What a socket has that nobody has set (tcp(7)): its own can't be read without the `ffi` view. */
+const LINUX_DEFAULT: KeepAliveTimes = { idleMs: 7_200_000, intervalMs: 75_000, count: 9 }
+
 export function disarmKeepAlive(record: SocketRecord, kernel: KernelTimes): void {
   const { socket, probes } = record
   if (probes === null) return
   record.probes = null
   if (socket.destroyed || isKeepAliveOn(socket)) return
+  const { idleMs, intervalMs, count } = probes.before ?? LINUX_DEFAULT
+  writeKeepAlive(socket, idleMs / 1000, intervalMs / 1000, count)
   writeKeepAlive(socket, 0)
   if (probes.before !== null) kernel.setKeepAlive?.(descriptorOf(socket), probes.before)
 }
