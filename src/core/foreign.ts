@@ -110,9 +110,13 @@ function callTolerantly(object: object, method: unknown, args: unknown[]): unkno
   }
 }
 
-export function hasListener(emitter: { listenerCount(event: string): number }, event: string): boolean {
+export function hasListener(
+  emitter: { listenerCount(event: string): number },
+  event: string,
+  least = 1,
+): boolean {
   try {
-    return emitter.listenerCount(event) > 0
+    return emitter.listenerCount(event) >= least
   } catch {
     return false
   }

@@ -71,6 +71,20 @@ t.test('requests that no handler answers', async (t) => {
   t.notMatch(JSON.stringify(guard.snapshot({ all: true })), /key=1/)
 })
 
+t.test('of a request that has not waited nothing is read', async (t) => {
+  using guard = install({ ...QUICK, graceMs: 60_000 })
+  const reads: string[] = []
+  const { port, server } = await serve(t, (request) => {
+    Object.defineProperty(request, 'originalUrl', { get: () => reads.push('originalUrl') })
+  })
+  const served = once(server, 'request')
+  ask(t, { port, path: '/quick', agent: new http.Agent() })
+  await served
+  const { inbound, sites } = guard.sweep({ limit: 0 }).census
+  t.match({ inbound, sites }, { inbound: { count: 1, unanswered: 0 }, sites: [] })
+  t.same(reads, [])
+})
+
 t.test('a request that was never ended', async (t) => {
   using guard = install(QUICK)
   const { port } = await serve(t, (request, response) => request.resume().on('end', () => response.end()))
