@@ -1,6 +1,7 @@
 /** Connections that are open on both sides and forgotten: no verdict, no event, but a line in the report. */
 import { once } from 'node:events'
 import http from 'node:http'
+import http2 from 'node:http2'
 import net from 'node:net'
 import t, { type Test } from 'tap'
 import { install, type Guard, type InstallOptions, type Report } from '../../src/index.js'
@@ -69,6 +70,25 @@ t.test('requests that no handler answers', async (t) => {
   t.match(entry, { verdict: 'none', evidence: { waits: { for: 'answer', unreadBytes: 0 } } })
   t.match(entry!.diagnosis, /: open on both sides; nobody has answered its request for .* never answers\.$/)
   t.notMatch(JSON.stringify(guard.snapshot({ all: true })), /key=1/)
+})
+
+t.test('a stream of HTTP/2 that no handler answers', async (t) => {
+  using guard = install(QUICK)
+  const server = http2.createServer((request, response) => {
+    if (request.url === '/answered') response.end('yes')
+  })
+  const client = http2.connect(`http://127.0.0.1:${await listen(server)}`)
+  t.teardown(() => {
+    client.destroy()
+    server.close()
+  })
+  for (const path of ['/answered', '/forgotten/7?key=1'])
+    client
+      .request({ ':path': path })
+      .resume()
+      .on('error', () => {})
+  const { sites } = await censusWith(t, guard, ({ inbound }) => inbound.unanswered === 1)
+  t.match(sites, [{ site: 'GET /forgotten/:id', direction: 'inbound', unanswered: 1 }])
 })
 
 t.test('of a request that has not waited nothing is read', async (t) => {
