@@ -20,23 +20,13 @@ const COMMON = { platform: 'node', external: isExternal } as const
 const SHARED = {
   groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
 } as const satisfies OutputOptions['codeSplitting']
-/** Lines and the names of functions and classes stay, for stack traces; those of local variables are shortened. */
+/** The names of functions and classes stay, for stack traces. */
 const MINIFY = {
   compress: { keepNames: { function: true, class: true } },
   mangle: { toplevel: false, keepNames: true },
-  codegen: { removeWhitespace: false },
+  codegen: { removeWhitespace: true },
 } as const
 const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
-
-/** Less text is less to scan at start. The sources are indented with spaces, so tabs at the start of a line are rolldown's. */
-const WITHOUT_INDENTATION: Plugin = {
-  name: 'without-indentation',
-  generateBundle(_options, bundle) {
-    for (const chunk of Object.values(bundle)) {
-      if (chunk.type === 'chunk') chunk.code = chunk.code.replaceAll(/^\t+/gm, '')
-    }
-  },
-}
 
 await bundle()
 
@@ -44,7 +34,7 @@ async function bundle(): Promise<void> {
   rmSync(DIST, { recursive: true, force: true })
   const names = entryNames()
   const modules = await write(
-    { input: inputs(names, '.js'), plugins: [WITHOUT_INDENTATION] },
+    { input: inputs(names, '.js') },
     {
       format: 'esm',
       entryFileNames: '[name].js',
@@ -55,7 +45,7 @@ async function bundle(): Promise<void> {
   )
   await Promise.all([
     write(
-      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules), WITHOUT_INDENTATION] },
+      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules)] },
       { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false, minify: MINIFY },
     ),
     write(
