@@ -136,7 +136,10 @@ export interface StreamReport {
 }
 
 export interface Usage {
+  /** On the socket, or on the HTTP message that comes in on it. */
   readonly hasReadableListener: boolean
+  /** `resetAndDestroy()` throws on TLS and pipes. */
+  readonly canReset: boolean
   readonly isPiped: boolean
   /** The listeners of an unanswered upgrade or CONNECT, or an empty string. */
   readonly answerers: string

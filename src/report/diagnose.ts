@@ -8,7 +8,7 @@ import { describePartner, remedyForPair } from './pair-lines.js'
 
 export type Undiagnosed = Omit<SocketReport, 'diagnosis'>
 
-const UNUSED: Usage = { hasReadableListener: false, isPiped: false, answerers: '' }
+const UNUSED: Usage = { hasReadableListener: false, canReset: true, isPiped: false, answerers: '' }
 
 export function diagnose(socket: Undiagnosed, usage = UNUSED): string {
   const { condition } = socket
@@ -36,7 +36,7 @@ function describeCalm(socket: Undiagnosed, usage: Usage): string {
     return `${phase}, and ${describeUnanswered(socket, ` for ${formatDuration(idleMs)}`, usage)}.`
   const idle = idleMs < 1000 ? '' : `, no byte has moved for ${formatDuration(idleMs)}`
   if (phase === 'open' && evidence.heldBack === 'handshake')
-    return `open on both sides${idle}: its TLS handshake is not finished. ${remedyForOutput(socket)}`
+    return `open on both sides${idle}: its TLS handshake is not finished. ${remedyForOutput(socket, usage)}`
   if (evidence.waits !== null) return `open on both sides; ${describeWaits(socket, evidence.waits)}`
   if (phase !== 'open') return `healthy (${phase}). Nothing to do.`
   return `open on both sides${idle}. Nothing to do.`
@@ -87,7 +87,7 @@ function describeTrouble(socket: Undiagnosed, condition: Condition, usage: Usage
         ? `${what}. It died: its peer is gone. Nothing to do.`
         : `${what}. The guard closed it, nothing was lost.`
     case 'stalled':
-      return `${what}. That is no leak while both sides are open. ${remedyForStall(condition, socket)}`
+      return `${what}. That is no leak while both sides are open. ${remedyForStall(condition, socket, usage)}`
     case 'reclaimed':
       return `${what}, so the guard closed it. ${remedyOf(condition, socket, usage)}`
     default:
@@ -205,16 +205,16 @@ function describePeer({ condition, evidence }: Undiagnosed): string {
     : ` (peer ${evidence.peer}: ${evidence.peerBasis})`
 }
 
-function remedyForStall(condition: Condition, socket: Undiagnosed): string {
-  if (socket.kind === 'h2') return remedyFor(condition, socket, UNUSED)
-  if (condition !== 'window-closed') return remedyForOutput(socket)
+function remedyForStall(condition: Condition, socket: Undiagnosed, usage: Usage): string {
+  if (socket.kind === 'h2') return remedyFor(condition, socket, usage)
+  if (condition !== 'window-closed') return remedyForOutput(socket, usage)
   return 'Nothing to do if it is meant; else look for who has paused it, or at what it is piped to.'
 }
 
-function remedyForOutput(socket: Undiagnosed): string {
+function remedyForOutput(socket: Undiagnosed, usage: Usage): string {
   const { phase, evidence } = socket
   if (evidence.heldBack === 'corked') return 'Call socket.uncork() as often as socket.cork().'
-  if (evidence.heldBack === null) return `Bound the wait: ${remedyForStalled(socket)}.`
+  if (evidence.heldBack === null) return `Bound the wait: ${remedyForStalled(socket, usage)}.`
   return phase === 'open'
     ? 'Bound the handshake: handshakeTimeout of a server, socket.setTimeout() of a client.'
     : 'Call socket.destroy() instead of end() where the handshake has failed.'
@@ -239,17 +239,17 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
         ? 'Give the close a time limit: ws.terminate() some time after ws.close(), or closeTimeoutMs of the ws adapter.'
         : "Give the peer a time limit: socket.destroy() some time after 'finish'."
     case 'write-stalled':
-      return remedyForOutput(socket)
+      return remedyForOutput(socket, usage)
     case 'closed-unread':
       return kind === 'websocket' || kind === 'http'
         ? remedyForUnread(socket, usage)
         : usage.hasReadableListener
-          ? `${READ_ALL} before or after socket.end(), or use socket.destroySoon().`
+          ? `${readAll('socket')} before or after socket.end(), or use socket.destroySoon().`
           : 'Read what the peer says (socket.resume()) before or after socket.end(), or use socket.destroySoon().'
     case 'self-connected':
       return 'Connect to a port outside the ephemeral range, or check that the server is up before connecting.'
     case 'abandoned':
-      return 'Destroy both ends of a pair together: use stream.pipeline().'
+      return 'Destroy both ends of a pair together.'
   }
 }
 
@@ -268,8 +268,10 @@ function remedyForSession(condition: Condition, { direction, evidence, streams }
     : 'Give the peer a limit: session.destroy(), or session.goaway() and session.destroy() some time later. What session.close() has closed waits for its peer for ever.'
 }
 
-const READ_ALL =
-  "Call socket.read() until it returns null: with its 'readable' listener resume() has no effect;"
+/** Of a stream with a `'readable'` listener. */
+function readAll(name: string): string {
+  return `Call ${name}.read() until it returns null: with its 'readable' listener resume() has no effect;`
+}
 
 function remedyForIgnoredEnd({ kind, direction }: Undiagnosed): string {
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
@@ -282,6 +284,10 @@ function remedyForIgnoredEnd({ kind, direction }: Undiagnosed): string {
 }
 
 function remedyForUnread({ kind, direction, owner }: Undiagnosed, usage: Usage): string {
+  if (kind === 'http' && usage.hasReadableListener)
+    return direction === 'inbound'
+      ? `${readAll('req')} or destroy the request.`
+      : `${readAll('res')} or give it up (res.destroy()).`
   if (kind === 'http') {
     return direction === 'inbound'
       ? 'Consume the request body (req.resume()) or destroy the request.'
@@ -292,18 +298,18 @@ function remedyForUnread({ kind, direction, owner }: Undiagnosed, usage: Usage):
       ? 'The application has paused it: call ws.resume(), or ws.terminate() to give it up.'
       : 'Resume the WebSocket (ws.resume()) or terminate it.'
   }
-  const read = usage.hasReadableListener ? READ_ALL : 'Read it, call socket.resume(),'
+  const read = usage.hasReadableListener ? readAll('socket') : 'Read it, call socket.resume(),'
   if (kind === 'connect') return `${read} or destroy both ends of the tunnel.`
   return usage.isPiped
     ? `${read} or destroy both ends of the pipe (use stream.pipeline).`
     : `${read} or give it up (socket.destroy()).`
 }
 
-function remedyForStalled({ kind, direction }: Undiagnosed): string {
+function remedyForStalled({ kind, direction }: Undiagnosed, { canReset }: Usage): string {
   if (kind === 'websocket') return 'ws.terminate() when ws.bufferedAmount does not go down'
   if (kind === 'http' && direction === 'inbound')
     return 'set server.timeout, which destroys a connection that makes no progress'
-  // `resetAndDestroy()` throws on TLS and pipes.
-  const destroy = kind === 'tls' || kind === 'pipe' ? 'socket.destroy()' : 'socket.resetAndDestroy()'
-  return `${kind === 'http' ? 'request.destroy()' : destroy} when the output makes no progress`
+  if (kind === 'http')
+    return 'request.destroy(), or an AbortSignal with fetch, when the output makes no progress'
+  return `socket.${canReset ? 'resetAndDestroy' : 'destroy'}() when the output makes no progress`
 }

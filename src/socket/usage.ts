@@ -2,14 +2,15 @@ import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { hasListener, readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
-import { hasBlockedOutput, isTls, pipesOf, serverOf } from './fields.js'
+import { hasBlockedOutput, incomingOn, isTcp, isTls, pipesOf, serverOf } from './fields.js'
 import { streamsOn } from './http2.js'
 import { recordOf, type Hint, type SocketRecord } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
 export function usageOf({ socket, hint }: SocketRecord): Usage {
   return {
-    hasReadableListener: hasListener(socket, 'readable'),
+    hasReadableListener: hasListener((incomingOn(socket) ?? socket) as EventEmitter, 'readable'),
+    canReset: isTcp(socket) && !isTls(socket),
     isPiped: pipesOf(socket).length > 0 || hasSource(socket),
     answerers: hint !== null && isUnanswered(socket, hint) ? listenersOf(serverOf(socket), hint.kind!) : '',
   }

@@ -39,7 +39,7 @@ const SENTENCES: Readonly<Record<Condition, string>> = {
     'Connect to a port outside the ephemeral range, or check that the server is up before connecting.',
   abandoned:
     'the other connection of its pair left 2 min ago, and nobody told it. ' +
-    'Destroy both ends of a pair together: use stream.pipeline().',
+    'Destroy both ends of a pair together.',
 }
 
 function stuck(
@@ -73,6 +73,7 @@ t.test('what is unread is advised by who reads it', async (t) => {
     const piped = diagnose(stuck(condition), {
       hasReadableListener: false,
       isPiped: true,
+      canReset: true,
       answerers: '',
     })
     t.match(piped, / or destroy both ends of the pipe \(use stream\.pipeline\)\.$/)
@@ -82,6 +83,7 @@ t.test('what is unread is advised by who reads it', async (t) => {
     const listened = diagnose(stuck(condition), {
       hasReadableListener: true,
       isPiped: false,
+      canReset: true,
       answerers: '',
     })
     t.match(
@@ -184,7 +186,10 @@ t.test('what to do depends on what it carries', async (t) => {
     t.notMatch(remedyOf(condition, { kind: 'websocket' }), /socket\./i, 'ws owns the socket')
   }
   t.match(remedyOf('eof-ignored', { kind: 'http' }), /httpAllowHalfOpen/)
-  for (const kind of ['tls', 'pipe', 'http', 'websocket'] as const)
+  const unresettable = { hasReadableListener: false, canReset: false, isPiped: false, answerers: '' }
+  for (const kind of ['tls', 'pipe', 'upgrade', 'connect'] as const)
+    t.notMatch(diagnose(stuck('write-stalled', { kind }), unresettable), /resetAndDestroy/, 'it throws')
+  for (const kind of ['http', 'websocket'] as const)
     t.notMatch(remedyOf('write-stalled', { kind }), /resetAndDestroy/, `it throws on ${kind}, or may`)
   t.match(remedyOf('write-stalled', { kind: 'upgrade' }), /resetAndDestroy/)
   t.match(remedyOf('closed-unread', { kind: 'upgrade' }), /socket\.resume\(\).*destroySoon/)
