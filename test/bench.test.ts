@@ -18,3 +18,19 @@ t.test('a quick run prints a finite ratio for every workload', async (t) => {
   }
   t.match(stdout, /^\| TCP \| -?\d+ B \| \*\*-?\d+\*\*/m)
 })
+
+t.test('thousands of sockets are swept in slices, and each keeps little', async (t) => {
+  const { code, stdout, stderr } = await runNode([
+    join(PACKAGE_ROOT, 'build', 'bench', 'many-sockets.js'),
+    '2000',
+  ])
+  t.equal(code, 0, stderr)
+  for (const state of ['healthy', 'leaked']) {
+    const row = stdout.split('\n').find((line) => line.startsWith(`| ${state}`)) ?? ''
+    const [blockMs = NaN, sweepUs = NaN, , bytes = NaN] = [...row.matchAll(/-?[\d.]+/g)].map(Number)
+    // In one go, 2000 leaked sockets would take more.
+    t.ok(blockMs < 40, row)
+    t.ok(sweepUs > 0, row)
+    t.ok(bytes < 1500, row)
+  }
+})

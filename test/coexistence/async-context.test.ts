@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { guardServer } from '../../adapters/net/index.js'
 import { createDetached } from '../../src/base/detached.js'
 import { install, type Guard, type InstallOptions } from '../../src/index.js'
+import { drainServer } from '../../src/drain/index.js'
 import { lint } from '../../src/lint/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen } from '../support/events.js'
@@ -82,6 +83,11 @@ const CALLS: Readonly<Record<string, (guard: Guard, socket: net.Socket, server: 
   'exempt()': (guard, socket) => guard.exempt(socket),
   'label()': (guard, socket) => guard.label(socket, 'it'),
   'configure()': (guard, socket) => guard.configure(socket, { graceMs: 50 }),
+  'reclaim()': (guard, socket) => guard.reclaim(guard.adapter.describe(socket)!.id, 'end'),
+  'describe()': (guard, socket) => guard.adapter.describe(socket),
+  'attribute()': (guard, socket) => guard.adapter.attribute(socket, { kind: 'upgrade' }),
+  'nameRoute()': (guard) => guard.adapter.nameRoute({}, () => '/'),
+  'drainServer()': (guard) => drainServer(guard, net.createServer().listen(0), { timeoutMs: 10 }),
   'lint()': () => lint(),
   'guardServer()': (_, __, server) => guardServer(server, { graceMs: 50 }),
   'destroy()': (_, socket) => socket.destroy(),
