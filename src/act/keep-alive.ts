@@ -13,7 +13,7 @@ type KernelTimes = Pick<KernelProbe, 'setKeepAlive' | 'readKeepAlive'>
 export function armKeepAlive(record: SocketRecord, times: KeepAliveTimes, kernel: KernelTimes): void {
   const { socket } = record
   if (record.probes !== null || isKeepAliveOn(socket) || !mayFail(record)) return
-  // The application's word lies on the TLSSocket above it, to which nothing leads.
+  // The application's setting is on the TLSSocket above, which can't be reached from here.
   if (isAcceptedForTls(socket)) return
   const fd = descriptorOf(socket)
   const isOn = (kernel.readKeepAlive?.(fd) ?? null) !== null
@@ -33,7 +33,7 @@ export function mayFail({ socket, direction }: SocketRecord): boolean {
   return !(request instanceof EventEmitter) || request.listenerCount('error') > 0
 }
 
-/** What a socket has that nobody has set (tcp(7)): its own can't be read without the `ffi` view. */
+/** The kernel's defaults (tcp(7)), for sockets whose own values can't be read without the `ffi` view. */
 const LINUX_DEFAULT: KeepAliveTimes = { idleMs: 7_200_000, intervalMs: 75_000, count: 9 }
 
 export function disarmKeepAlive(record: SocketRecord, kernel: KernelTimes): void {

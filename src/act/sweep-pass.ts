@@ -141,7 +141,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     if (!record.socket.destroyed) observe(record, isDisconnected(record.socket))
   }
 
-  /** A property that throws must not stop the sweep, nor keep its own socket from being judged by the others. */
+  /** A property that throws must stop neither the sweep nor the judgement of its own socket. */
   function shielded(look: (record: SocketRecord) => void, record: SocketRecord): void {
     try {
       look(record)

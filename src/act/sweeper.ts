@@ -165,7 +165,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   }
 }
 
-/** A timer calls this, so what a chore throws would end the process, and keep the others from being done. */
+/** Runs in a timer, where an error would end the process and skip the other chores. */
 export function doEach(chores: readonly (() => void)[], onFailure: (error: unknown) => void): void {
   for (const chore of chores) {
     try {

@@ -4,7 +4,6 @@ import type { Direction } from './vocabulary.js'
 /** Waits of a grace or longer. A suspect, leaked, stalled or exempt socket counts in `count` alone. */
 export interface CensusCounts {
   readonly count: number
-  /** Requests without an answer, or that were not ended. */
   readonly unanswered: number
   readonly longestUnansweredMs: number
   readonly unread: number
@@ -29,11 +28,9 @@ export interface CensusSite extends CensusCounts {
   readonly growing: boolean
   /** Milliseconds to the descriptor limit at that growth; `null` if not in sight. */
   readonly limitReachedInMs: number | null
-  /** What is known, and what to do. */
   readonly line: string
 }
 
-/** Named without ids: `GET /item/:id`. */
 export interface RequestCount {
   readonly site: string
   readonly count: number

@@ -1,5 +1,5 @@
-// Every property that the guard reads of objects of the application's, Node's and other packages', by what it reads them of.
-// Tests make each of them throw. A property that is missing here can't be read with `readField`.
+// Each property that the guard reads of foreign objects, by the kind of object. Tests make each of them throw, and
+// `readField` reads no other.
 export const FOREIGN_FIELDS = {
   socket: [
     ...[
@@ -78,7 +78,6 @@ export function readField(object: object, key: ForeignField): unknown {
   return readAny(object, key)
 }
 
-/** For a key that the object itself has named. */
 export function readAny(object: object, key: PropertyKey): unknown {
   try {
     return (object as Record<PropertyKey, unknown>)[key]
@@ -87,11 +86,9 @@ export function readAny(object: object, key: PropertyKey): unknown {
   }
 }
 
-/**
- * The same object, but what throws is `undefined`, also what its properties lead to. For a second try: reading is slower.
- */
+/** The same object, but what throws is `undefined`, at any depth. Slower, so it is for a second try. */
 export function tolerant<T extends object>(object: T): T {
-  // A stand-in as the target, because what a Proxy says must agree with its target's frozen properties.
+  // A stand-in as the target, because a Proxy must agree with the frozen properties of its target.
   return new Proxy(Object.create(Object.getPrototypeOf(object) as object) as T, {
     has: (_, key) => Reflect.has(object, key),
     get(_, key) {

@@ -125,7 +125,6 @@ export interface StreamsReport {
 }
 
 export interface StreamReport {
-  /** `null` for a pending stream. */
   readonly id: number | null
   readonly method: string | null
   readonly path: string | null
@@ -162,7 +161,6 @@ export interface CodePlace {
   readonly line: number
   /** `null` for the application. */
   readonly package: string | null
-  /** `app/proxy.js:42 - socket.on('data', keepReading)` */
   readonly place: string
 }
 
@@ -172,7 +170,6 @@ export interface CodeReport {
   readonly code: readonly CodePlace[]
   /** Why nothing was found, or `null`. */
   readonly reason: string | null
-  /** How long the event loop stood still. */
   readonly blockedMs: number
 }
 
@@ -326,12 +323,10 @@ export interface OrphansReport {
 }
 
 export interface ClosingReport {
-  /** `listener :3000`; `null` for the process. */
   readonly server: string | null
   /** Milliseconds since a sweep found it closed. */
   readonly sinceMs: number
   readonly connections: number
-  /** By kind and site, most first, at most 10; the first 500 connections are looked at. */
   readonly holders: readonly Holder[]
   readonly line: string
 }
@@ -343,7 +338,6 @@ export interface Holder {
   readonly oldestMs: number
 }
 
-/** Why a connection stays. */
 export type Hold =
   'upgrade' | 'connect' | 'websocket' | 'h2' | 'half-open' | 'unanswered' | 'keep-alive' | 'open'
 

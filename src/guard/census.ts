@@ -16,7 +16,7 @@ import type { Look } from './look.js'
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 const LONGEST_INTERVAL_MS = 15_000
-/** Of one CPU, for all of them together. CPU time is asked for: on a busy machine each takes longer, and costs no more. */
+/** Of one CPU, for all censuses. CPU time, because a busy machine makes each take longer and not cost more. */
 const CPU_SHARE = 0.01
 const SOCKETS_A_STEP = 16
 const MOST_SITES = 1000
@@ -107,7 +107,7 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
       trends = followed(groups, trends, Math.min(MINUTE_MS, graceMs), nowMs)
       const sites = [...groups].map(([key, group]) => siteOf(group, trends.get(key), nowMs))
       const loads = clients.loads().map((load) => clientOf(load, longestIn(load.queue, nowMs)))
-      // The first one pays for its compilation too.
+      // The first census includes compilation.
       if (latest.atMs !== null) nextMs = nowMs + Math.max(intervalMs, costMs / CPU_SHARE)
       latest = {
         atMs: nowMs,

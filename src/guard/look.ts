@@ -65,7 +65,6 @@ export class Look {
     return resolved
   }
 
-  /** Cheap: it reads no request that has not waited, and no other connection. */
   siteInCensus(record: SocketRecord, hasWaited: boolean): string {
     const isNamed = record.direction === 'inbound' && (hasWaited || record.hint?.request != null)
     return isNamed ? this.resolve(record).site : readRecord(record, (read) => placeOf(read, this.sources))
@@ -216,7 +215,6 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
   }
 }
 
-/** Movement since the last census counts as now. */
 function lastMovedMs(
   { socket, bytesMoved: before, movedMs, firstSeenMs, hint }: SocketRecord,
   nowMs: number,

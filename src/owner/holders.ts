@@ -31,7 +31,7 @@ const OF_NODE = new Set(
   ).split(' '),
 )
 
-/** By name alone Node's own are told by theirs. */
+/** Node's own listeners are recognised by name. */
 export function namesOfHolders(record: SocketRecord): string[] {
   const holders = holdersOf(record).filter(({ name }) => !OF_NODE.has(name))
   return holders.map(({ how, name }) => `${how} -> ${name}`)
@@ -42,7 +42,6 @@ export function holdersOf(record: SocketRecord): Holder[] {
   const request = direction === 'outbound' ? clientRequestOf(socket) : requestOn(socket)
   const reply = direction === 'outbound' && request !== null ? responseTo(request) : responseOn(socket)
   const found: Holder[] = []
-  // Those of undici are its own.
   if (direction === 'inbound' || !isHeldByUndici(socket)) addPart(found, '', socket, READS)
   addPart(found, 'request ', request, REQUEST_EVENTS)
   addPart(found, 'response ', reply, READS)

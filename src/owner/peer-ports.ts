@@ -9,7 +9,7 @@ const MOST_HOSTS = 1000
 
 export class PeerPorts {
   readonly #ports = new Map<string, Set<number>>()
-  /** Thousands of sockets share a listener: one string for all of them is quick to compare. */
+  /** One string for all sockets of a listener, which is quick to compare. */
   readonly #listeners = new Map<number, string>()
 
   note({ address, port }: Endpoint): void {

@@ -113,7 +113,7 @@ function siteOfOutbound(opener: string | null, peer: string | null): string {
   return peer === null ? opener : `${opener} → ${peer}`
 }
 
-/** Where it comes from or goes to, whatever it is used for now: no request is read. */
+/** Where it comes from or goes to, without reading a request. */
 export function placeOf(record: SocketRecord, { ports, readStacks }: OwnerSources): string {
   const isInbound = record.direction === 'inbound'
   const site = readStacks?.(record, isInbound ? 'accepted' : 'created').site ?? null

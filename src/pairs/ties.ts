@@ -113,7 +113,7 @@ function isTunnel({ hint: asked }: SocketRecord, { target, hint }: SocketRecord)
   return hint?.request?.path === path || (target !== null && formatEndpoint(target) === path)
 }
 
-/** A socket whose properties throw may have no ties, but the others have theirs. */
+/** A socket whose properties throw must not cost others their ties. */
 function readOrSkip(read: () => void): void {
   try {
     read()

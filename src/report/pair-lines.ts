@@ -10,7 +10,6 @@ export function pairUp(a: PairSide, b: PairSide, by: Tie, isShared = false): Pai
   return { by, sides, line: describePair(sides, by, isShared) }
 }
 
-/** The more specific site of the two. */
 export function siteOfPair({ sides: [a, b] }: Pick<PairReport, 'sides'>): string {
   return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
 }

@@ -55,7 +55,6 @@ export function formatPartner({ partner }: SocketReport): string {
   return `pair with ${who}, ${partner.state}${since}, by ${partner.by}`
 }
 
-/** `12 open streams: GET /export for 1 min (64 KB unread), GET /feed for 2 s, and 10 more`. */
 export function formatStreams({ streams }: SocketReport): string {
   if (streams === null || streams.open === 0) return ''
   const { open, oldest } = streams

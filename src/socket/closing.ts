@@ -92,7 +92,7 @@ export function describeClosing(socket: Socket): string | null {
   )
 }
 
-/** undici 7 reads its socket after it has dropped it (lib/dispatcher/client-h2.js `onHttp2SessionClose`), but not after a GOAWAY. */
+/** undici 7 reads a socket it has dropped (lib/dispatcher/client-h2.js `onHttp2SessionClose`), but not after a GOAWAY. */
 function describeSession(socket: Socket): string | null {
   if (sessionOn(socket) === null) return null
   const effects = [

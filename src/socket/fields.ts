@@ -298,7 +298,7 @@ export function bytesAccepted(socket: Socket): number {
   return Math.max(0, numberAt(handle, 'bytesWritten') - numberAt(handle, 'writeQueueSize'))
 }
 
-/** What throws looks as on a healthy socket. */
+/** A property that throws looks healthy. */
 export function readFacts(
   record: SocketRecord,
   disconnected: boolean | null,

@@ -22,7 +22,7 @@ export class KernelView implements ProbeTarget {
     return this.#read((socket) => (socket.destroyed ? -1 : descriptorOf(socket))) ?? -1
   }
 
-  /** The probe asks many at once, and one that throws must not cost the others their answer. */
+  /** A socket that throws must not cost others their answer. */
   #read<T>(read: (socket: Socket) => T): T | null {
     try {
       return this.socket === null ? null : read(this.socket)

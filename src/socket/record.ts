@@ -113,7 +113,7 @@ class Carrier extends Given {
 
 export const { read: recordOf, write: attachRecord, clear: detachRecord } = Carrier
 
-/** If a property of the socket throws, reads again, and then that property alone is missing. */
+/** If a property throws, reads again without that property. */
 export function readRecord<T>(record: SocketRecord, read: (record: SocketRecord) => T): T {
   try {
     return read(record)
@@ -122,7 +122,6 @@ export function readRecord<T>(record: SocketRecord, read: (record: SocketRecord)
   }
 }
 
-/** For reading alone. */
 export function tolerantRecord(record: SocketRecord): SocketRecord {
   return Object.create(record, { socket: { value: tolerant(record.socket) } }) as SocketRecord
 }

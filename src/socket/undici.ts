@@ -49,7 +49,7 @@ export interface ClientLoad {
 export function undiciClientOn(socket: Socket): object | null {
   // An agent of node:http holds it.
   if (hasListener(socket, 'agentRemove')) return null
-  // Beside that of net.Socket, undici adds one.
+  // undici adds a listener to that of net.Socket.
   if (!hasListener(socket, 'end', 2)) return null
   const client = bySymbol(socket, 'client')
   return typeof client === 'object' ? client : null

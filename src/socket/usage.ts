@@ -29,10 +29,8 @@ function listenersOf(server: EventEmitter | null, event: string): string {
 
 const MOST_LISTENERS = 5
 
-/**
- * `secureConnecting` stays true on a TLSSocket that is made by hand for a server (lib/internal/tls/wrap.js `_finishInit`). A TLS
- * server hands on the TLSSocket after the handshake; until then only the socket under it is known.
- */
+// `secureConnecting` stays true on a TLSSocket made by hand for a server (lib/internal/tls/wrap.js `_finishInit`). A TLS server
+// emits its TLSSocket after the handshake; until then the raw socket is known.
 export function isInHandshake(socket: Socket): boolean {
   if (isTls(socket)) return readField(socket, '_secureEstablished') === false
   return isAcceptedForTls(socket) && recordOf(socket)?.hint?.isUnderTls !== true
@@ -44,7 +42,6 @@ export function isAcceptedForTls(socket: Socket): boolean {
   return !isTls(socket) && server !== null && typeof readField(server, 'setSecureContext') === 'function'
 }
 
-/** Why output stays here. */
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {
   if (Number(readField(socket, 'writableCorked')) > 0) return 'corked'
   if (isInHandshake(socket)) return 'handshake'

@@ -21,7 +21,6 @@ export interface Wait {
   readonly for: WaitsFor
   /** The message that waits, or the record. */
   readonly subject: object
-  /** A change means a new wait. */
   readonly mark: number
   /** When it began; `null` if nothing but watching can tell. */
   readonly sinceMs: number | null
