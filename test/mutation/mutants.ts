@@ -112,7 +112,7 @@ function literalsFor(value: unknown): string[] {
   if (typeof value === 'boolean') return [String(!value)]
   if (typeof value === 'number') return [String(value + 1)]
   // The paths of imports are literals too.
-  return typeof value === 'string' && !value.startsWith('.') ? ['""'] : []
+  return typeof value === 'string' && value !== '' && !value.startsWith('.') ? ['""'] : []
 }
 
 function oneLine(text: string): string {

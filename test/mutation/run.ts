@@ -24,7 +24,7 @@ import { mutantsOf, type Mutant } from './mutants.js'
 const JUDGE = join('build', 'src', 'judge')
 const COPIED = [JUDGE, 'build/src/core', 'build/test/judge', 'package.json']
 /** Those that are quick first. */
-const TESTS = ['classify', 'policy', 'peer', 'lifecycle', 'lifecycle-properties']
+const TESTS = ['edges', 'classify', 'policy', 'peer', 'lifecycle', 'lifecycle-properties']
 /** A change may make an endless loop. */
 const TIME_LIMIT_MS = 60_000
 const EXPLAINED = join(PACKAGE_ROOT, 'docs', 'mutation.md')
