@@ -8,6 +8,7 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { transformSync } from 'esbuild'
 import { rolldown, type InputOptions, type OutputOptions, type Plugin, type RolldownOutput } from 'rolldown'
 import { dts } from 'rolldown-plugin-dts'
 
@@ -24,9 +25,25 @@ const SHARED = {
 const MINIFY = {
   compress: { keepNames: { function: true, class: true } },
   mangle: { toplevel: false, keepNames: true },
-  codegen: { removeWhitespace: true },
+  codegen: { removeWhitespace: false },
 } as const
 const OUTPUT = { dir: DIST, comments: false } as const satisfies OutputOptions
+
+/** Less text is less to scan at start. Lines stay short, because Node prints the whole line of an uncaught error. */
+const SHORT_LINES: Plugin = {
+  name: 'short-lines',
+  generateBundle(_options, bundle) {
+    for (const chunk of Object.values(bundle)) {
+      if (chunk.type === 'chunk') {
+        chunk.code = transformSync(chunk.code, {
+          minifyWhitespace: true,
+          lineLimit: 200,
+          target: 'node20',
+        }).code
+      }
+    }
+  },
+}
 
 await bundle()
 
@@ -34,7 +51,7 @@ async function bundle(): Promise<void> {
   rmSync(DIST, { recursive: true, force: true })
   const names = entryNames()
   const modules = await write(
-    { input: inputs(names, '.js') },
+    { input: inputs(names, '.js'), plugins: [SHORT_LINES] },
     {
       format: 'esm',
       entryFileNames: '[name].js',
@@ -45,7 +62,7 @@ async function bundle(): Promise<void> {
   )
   await Promise.all([
     write(
-      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules)] },
+      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules), SHORT_LINES] },
       { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false, minify: MINIFY },
     ),
     write(
