@@ -3,6 +3,11 @@ import type { RunDetached } from '../base/detached.js'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
 
 const SLICE_MS = 1
+/**
+ * Timers of one length hang on one list (lib/internal/timers.js `insert`), so `util.inspect` of a socket with a limit of
+ * 5000 ms, as of Node's HTTP servers, would show this timer beside its own.
+ */
+const OFF_THE_ROUND_MS = 1
 /** How long a quick look may hold up a report; the rest follows in slices. */
 const GLANCE_MS = 2
 const STALL_MS = 100
@@ -48,7 +53,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     if (stopped) return
     if (timer !== null) clearTimeout(timer)
     dueMs = monotonicMs() + delayMs
-    timer = hooks.runDetached(setTimeout, onTimer, delayMs).unref()
+    timer = hooks.runDetached(setTimeout, onTimer, delayMs + OFF_THE_ROUND_MS).unref()
   }
 
   function onTimer(): void {
