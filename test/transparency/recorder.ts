@@ -19,6 +19,8 @@ const TURNING_POINTS = new Set<unknown>(
 )
 /** What the guard makes of these shows in nothing else. */
 const OWN_RESOURCES = new Set(['SocketLeakGuard', 'Timeout', 'Immediate'])
+/** Ends and pipes of theirs come in any order: of these it is told only what they emit. */
+const OF_OTHER_PROCESSES = new Set(['ChildProcess', 'Worker', 'MessagePort', 'Process'])
 /** The guard's own code, as it is published. */
 const OWN_FRAME = /\/dist\/(?:register\.cjs|register\.js|index\.js|chunks\/)/
 
@@ -57,7 +59,12 @@ export function startRecording(role: string, folder: string): Recorder {
         diary.bytes += args[0].length
       return
     }
-    diary.lines.push(`${String(event)}(${args.map(brief).join(', ')})`, ...stackHere())
+    diary.lines.push(`${String(event)}(${args.map(brief).join(', ')})`)
+    if (OF_OTHER_PROCESSES.has(diary.kind)) {
+      diary.lines.sort()
+      return
+    }
+    diary.lines.push(...stackHere())
     if (!TURNING_POINTS.has(event)) return
     const listeners = emitter.eventNames().map((name) => `${String(name)}: ${emitter.listenerCount(name)}`)
     diary.lines.push(

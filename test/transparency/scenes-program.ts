@@ -30,7 +30,9 @@ export const PROGRAMS: Readonly<Record<string, Scene>> = {
     const child = spawn(process.execPath, ['-e', 'process.stdin.pipe(process.stdout)'])
     child.stdin.end('through a child')
     const end = once(child, 'close')
-    note(await text(child.stdout), await text(child.stderr), ...(await end))
+    child.stdout.on('data', (chunk) => note(String(chunk)))
+    child.stderr.on('data', (chunk) => note(String(chunk)))
+    note(...(await end))
   },
   'process: messages': async (note) => {
     const child = play('in a child: answers')

@@ -19,7 +19,7 @@ export const ENDING: readonly string[] = Object.keys(ENDINGS)
 export type Settings = Readonly<Record<string, string>>
 
 const PROGRAM = join(import.meta.dirname, 'program.js')
-const TRIES = 3
+const TRIES = 6
 /** What the guard loads of Node in each process, and what that loads in turn. */
 const LOADED_BY_THE_GUARD =
   /^(?:NativeModule (?:net|stream|stream\/promises|string_decoder|url|diagnostics_channel|async_hooks|internal\/.*)|Internal Binding (?:uv|stream_wrap|tcp_wrap|pipe_wrap|async_wrap))$/
