@@ -1,8 +1,8 @@
 // Leaks are grouped by site: names that differ in an id or a number are one, with `:id` in its place.
 
-const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
+const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/gi
 const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/]*/i
-const SEPARATOR = /([-_.~,;=@]+)/
+const SEPARATOR = /((?:[-_.~,;=@+!:]|%[\da-f]{2})+)/i
 const ID = ':id'
 
 /** `/item/1000/photo` -> `/item/:id/photo`, `/report-2024-03-01.pdf` -> `/report-:id.pdf` */
@@ -17,8 +17,9 @@ export function foldName(name: string): string {
 }
 
 function foldSegment(segment: string): string {
-  if (UUID.test(segment) || isRandom(segment.replace(/[-_]/g, ''))) return ID
-  const parts = segment.split(SEPARATOR)
+  const named = segment.replace(UUID, ID)
+  if (isRandom(named.replace(/[-_]/g, ''))) return ID
+  const parts = named.split(SEPARATOR)
   return parts
     .map((part, at) => (at % 2 === 0 && isId(part) ? ID : part))
     .join('')

@@ -14,6 +14,9 @@ const PATHS: readonly (readonly [path: string, site: string])[] = [
   ['/s/V1StGXR8_Z5jdHi6B-myT', '/s/:id'],
   ['/echo/000/abc1x2z8/websocket', '/echo/:id/:id/websocket'],
   ['/room-17', '/room-:id'],
+  ['/room:17', '/room::id'],
+  ['/room%3A17', '/room%3A:id'],
+  ['/session-550e8400-e29b-41d4-a716-446655440000', '/session-:id'],
   ['/reports/2024-03-01.pdf', '/reports/:id.pdf'],
   ['/tiles/12/654/1583.png', '/tiles/:id/:id/:id.png'],
   // Words, also with a number in them.
