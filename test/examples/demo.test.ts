@@ -58,7 +58,8 @@ t.test('the whole story, on another port', { buffered: true }, async (t) => {
     told('reclaimed', 'fin-wait', 'closed by the guard'),
     told('reclaimed', 'write-stalled', 'closed by the guard'),
     told('reclaimed', 'self-connected', 'closed by the guard'),
-    told('recovered', 'open', 'put right'),
+    // It may be read to its end, and closed, before the next sweep sees it open.
+    told('recovered', '(?:open|fin-unseen)', 'put right'),
   ]) {
     t.match(stdout, line)
   }
