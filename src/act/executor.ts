@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { descriptorOf } from '../socket/fields.js'
-import { letGo, resetSocket, silenceUnheardRequest } from '../socket/closing.js'
+import { letGo, resetSocket, silenceUnheardRequest, silenceUnheardSession } from '../socket/closing.js'
 import { isHttp2, sessionOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
 
@@ -70,6 +70,7 @@ export function createExecutor(kernel: KernelSettings, onFailure: (error: unknow
 
 function carryOut(socket: Socket, deed: Deed): void {
   silenceUnheardRequest(socket)
+  if (deed !== 'end' && deed !== 'resume-end') silenceUnheardSession(socket)
   switch (deed) {
     case 'end':
       endGently(socket)

@@ -74,6 +74,19 @@ export function silenceUnheardRequest(socket: Socket): void {
   })
 }
 
+/**
+ * Call before an HTTP/2 connection is destroyed. What waits for it then fails (lib/internal/http2/core.js `socketOnClose`,
+ * `closeSession`): requests without a stream, and a session that is still connecting. If nobody listens, it is given up first.
+ */
+export function silenceUnheardSession(socket: Socket): void {
+  withForeign(() => {
+    const session = sessionOn(socket)
+    if (session === null) return
+    for (const stream of streamsOn(socket)) if (stream.id === undefined && isUnheard(stream)) stream.destroy()
+    if (session.connecting && isUnheard(session)) session.destroy()
+  })
+}
+
 function waitingRequestOn(socket: Socket): object | null {
   const request = serverOf(socket) === null ? clientRequestOf(socket) : null
   return request !== null && responseTo(request) === null ? request : null

@@ -23,7 +23,9 @@ export function sessionOn(socket: Socket): Session | null {
 
 export interface Session {
   readonly closed: boolean
+  readonly connecting: boolean
   close(): void
+  destroy(): void
 }
 
 export interface Http2Stream {
@@ -31,6 +33,7 @@ export interface Http2Stream {
   readonly closed: boolean
   readonly readableLength: number
   readonly writableLength: number
+  destroy(): void
 }
 
 /** The oldest of more streams are looked at. */

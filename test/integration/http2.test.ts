@@ -336,3 +336,23 @@ t.test(
     t.not(after, close, 'and the patch is taken out')
   },
 )
+
+t.test(
+  'a session whose handshake is not finished, with a request that nobody listens to, is closed without an error',
+  async (t) => {
+    for (const action of ['end', 'destroy', 'reset'] as const) {
+      using guard = install({ ...QUICK, escalateMs: 10 })
+      const port = await peerServer(t, guard, Buffer.alloc(0))
+      const session = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+      session.request({ ':path': '/pending' })
+      const outgoing = (): SocketReport | undefined =>
+        guard.sweep({ all: true }).sockets.find(({ kind }) => kind === 'h2')
+      await until(() => outgoing()?.phase === 'open', 'it is connected')
+      t.match(outgoing()?.diagnosis, /\(GET https:.*\/pending\): .*its TLS handshake is not finished/)
+      const closed = new Promise((resolve) => session.on('close', resolve)) // `once()` would listen for 'error'
+      guard.reclaim(outgoing()!.id, action)
+      await closed
+      t.pass(action)
+    }
+  },
+)
