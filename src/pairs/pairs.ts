@@ -41,8 +41,8 @@ export interface PairHooks {
   onFailure(error: unknown): void
 }
 
-/** Ties are reused for a burst of closes, because a new look for each of thousands would take seconds. */
-const FRESH_MS = 10
+/** Of one CPU: after a look at all ties they are reused for so long that a burst of closes costs no more. */
+const CPU_SHARE = 0.05
 
 export class Pairs {
   readonly #hooks: PairHooks
@@ -50,7 +50,7 @@ export class Pairs {
   readonly #throughputs = new Map<SocketRecord, Throughput>()
   #memory: PipeMemory | null = null
   #ties: Ties | null = null
-  #tiesAtMs = 0
+  #tiesUntilMs = 0
 
   constructor(hooks: PairHooks) {
     this.#hooks = hooks
@@ -66,9 +66,11 @@ export class Pairs {
 
   ties(): Ties {
     const { now, records, makers } = this.#hooks
-    if (this.#ties === null || now() - this.#tiesAtMs > FRESH_MS) {
+    const startMs = now()
+    if (this.#ties === null || startMs > this.#tiesUntilMs) {
       this.#ties = new Ties(records, makers, this.#memory)
-      this.#tiesAtMs = now()
+      const endMs = now()
+      this.#tiesUntilMs = endMs + (endMs - startMs) / CPU_SHARE
     }
     return this.#ties
   }
