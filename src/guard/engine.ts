@@ -98,6 +98,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     isActing: () => executor.isActing(),
     runDetached,
     recordOf: (socket) => tracker.adoptOnTheWay(socket),
+    labelOf: estate.settings.labelOf,
     onFailure: (error) => fail('observing the owner of a socket', error),
   })
   const probe = selectKernelProbe(options.kernel, (reason) => {

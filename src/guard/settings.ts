@@ -10,6 +10,7 @@ export interface Settings {
   // Call for a new socket and when its servers have changed. `server` accepted it, if the socket does not say so yet.
   apply(record: SocketRecord, server?: object | null): void
   isOf(record: SocketRecord, server: object): boolean
+  labelOf(record: SocketRecord): string | null
   /** Adds settings to the socket's own; `null` removes them all. */
   configure(record: SocketRecord, policy: PolicyOptions | null): void
   label(record: SocketRecord, label: string | null): void
@@ -50,7 +51,6 @@ export function keepSettings(
     const above = hint?.server ? servers.get(hint.server) : undefined
     let policy = policyOf(above, policyOf(accepting, own))
     if (settings?.policy) policy = resolvePolicy(settings.policy, policy)
-    record.label = settings?.label ?? above?.given.label ?? accepting?.given.label ?? null
     if (policy === record.policy) return
     record.policy = policy
     onPolicy(policy)
@@ -60,9 +60,20 @@ export function keepSettings(
     return serverOf(socket) === server || hint?.server === server
   }
 
+  function labelOf({ socket, hint, settings }: SocketRecord): string | null {
+    const accepting = serverOf(socket)
+    return (
+      settings?.label ??
+      (hint?.server ? servers.get(hint.server) : undefined)?.given.label ??
+      (accepting === null ? undefined : servers.get(accepting))?.given.label ??
+      null
+    )
+  }
+
   return {
     apply,
     isOf,
+    labelOf,
     configure(record, policy) {
       // An invalid policy throws before anything changes.
       if (policy !== null) resolvePolicy(policy, record.policy)
@@ -72,7 +83,6 @@ export function keepSettings(
     },
     label(record, label) {
       record.settings = { ...(record.settings ?? NOTHING), label }
-      apply(record)
     },
     configureServer(server, given) {
       if (given.policy !== null) resolvePolicy(given.policy, defaults())

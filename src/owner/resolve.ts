@@ -20,6 +20,7 @@ export interface OwnerSources {
   readonly makers: Makers
   readonly ports: PeerPorts
   readonly streams: Http2Streams
+  labelOf(record: SocketRecord): string | null
   readonly readStacks: ((record: SocketRecord, which: StackOf) => StackReading) | null
 }
 
@@ -45,7 +46,6 @@ export function kindOf(record: SocketRecord): Kind {
 }
 
 function ownInbound(record: SocketRecord, sources: OwnerSources): Owner {
-  const { label } = record
   const request = requestHolding(record, sources)
   const isWaiting = record.hint !== null && isUnanswered(record.socket, record.hint)
   const stacks =
@@ -55,7 +55,7 @@ function ownInbound(record: SocketRecord, sources: OwnerSources): Owner {
       request === null
         ? (stacks.site ?? nameListener(record, sources.ports))
         : siteOfInbound(record.hint?.kind, request),
-    label,
+    label: sources.labelOf(record),
     request: request === null ? null : infoOf(request),
     context: contextOf(record),
     ...shown(stacks),
@@ -88,7 +88,7 @@ function ownOutbound(record: SocketRecord, sources: OwnerSources, served: () => 
   const peer = remote === null ? null : sources.ports.name(remote)
   return {
     site: siteOfOutbound(opener, peer),
-    label: record.label,
+    label: sources.labelOf(record),
     request: request === null ? (requestOverHttp2(record, sources) ?? use.request) : infoOf(request),
     context,
     ...shown(stacks),

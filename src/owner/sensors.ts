@@ -35,6 +35,7 @@ export interface SensorHooks {
   isActing(): boolean
   readonly runDetached: RunDetached
   recordOf(socket: Socket): SocketRecord | null
+  labelOf(record: SocketRecord): string | null
   onFailure(error: unknown): void
 }
 
@@ -134,6 +135,7 @@ export function startOwnerSensors(
       streams,
       makers,
       ports,
+      labelOf: hooks.labelOf,
       readStacks: stacks === null ? null : (record, which) => stacks.describe(record, which),
     },
     scope: context?.scope ?? null,

@@ -61,7 +61,6 @@ export class SocketRecord {
   index = -1
   trouble: Trouble | null = null
   isExempt = false
-  label: string | null = null
   settings: GivenSettings | null = null
   hint: Hint | null = null
   target: Endpoint | null = null
