@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import { install, type Guard, type Report, type SocketReport } from '../../src/index.js'
 import { listen } from '../support/events.js'
 import { PACKAGE_ROOT } from '../support/package-root.js'
+import { cleanEnvironment } from '../support/run-node.js'
 import { until } from '../support/until.js'
 
 const QUICK = { graceMs: 200, sweepMs: 50, kernel: 'off' } as const
@@ -162,13 +163,11 @@ t.test('where the inspector is forbidden, that is said', async (t) => {
       process.exit()
     })
     server.listen(0, '127.0.0.1', () => net.connect(server.address().port, '127.0.0.1').resume().end())`
+  // The test runner has its loader put into every process, and that needs permissions.
   const { stdout, stderr } = spawnSync(
-    process.execPath,
-    [flag, ...mayListen, '--allow-fs-read=*', '-e', program],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, NODE_OPTIONS: '' },
-    },
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, flag, ...mayListen, '--allow-fs-read=*', '-e', program],
+    { encoding: 'utf8', env: cleanEnvironment() },
   )
   const found = JSON.parse(stdout || '{}') as Partial<Report['code'][number]>
   t.match(found.reason, /restricted/, stderr)

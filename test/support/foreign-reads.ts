@@ -2,7 +2,10 @@
 import { join } from 'node:path'
 import { PACKAGE_ROOT } from './package-root.js'
 
-const OWN_CODE = ['src', 'adapters'].map((folder) => join(PACKAGE_ROOT, 'build', folder))
+/** With source maps a stack names the sources. */
+const OWN_CODE = ['src', 'adapters', 'build/src', 'build/adapters'].map((folder) =>
+  join(PACKAGE_ROOT, folder),
+)
 
 /** Calls `onRead` when the package's own code reads one of these properties; what that throws, the reader gets. */
 export function watchReads(object: object, keys: Iterable<string>, onRead: (key: string) => void): void {

@@ -27,5 +27,5 @@ export function startRealtime(): Server {
       kept.push(socket)
     }
   })
-  return server.listen(0, '127.0.0.1')
+  return server.listen(0, '127.0.0.1') // leaks: upgrade-forgotten
 }

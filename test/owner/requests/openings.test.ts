@@ -118,6 +118,6 @@ t.test('of an upgrade it is for as long as the client stays', async (t) => {
   await once(client, 'data')
   client.write('question')
   await once(client, 'data')
-  t.equal(backend.siteIn(guard), `GET /live → 127.0.0.1:${backend.port}`)
+  t.equal(backend.siteIn(guard), `upgrade /live → 127.0.0.1:${backend.port}`)
   client.destroy()
 })
