@@ -90,6 +90,7 @@ async function listen(
 ): Promise<SocketFile | null> {
   // `exclusive`: otherwise a cluster's primary would listen and spread requests over all workers.
   if (address.kind === 'tcp' || isWindowsPipe(address.path)) {
+    if (isNetForbidden()) throw new Error('--permission needs --allow-net for that')
     await listening(server, { ...address, exclusive: true })
     return null
   }
@@ -101,6 +102,14 @@ async function listen(
       throw error
     return listenOnFile(server, path)
   }
+}
+
+// There Node throws in a later tick, where nobody can catch it (lib/net.js `createServerHandle`, Node 26).
+function isNetForbidden(): boolean {
+  return (
+    process.allowedNodeEnvironmentFlags.has('--allow-net') &&
+    (process as { permission?: { has(scope: string): boolean } }).permission?.has('net') === false
+  )
 }
 
 async function listenOnFile(server: Server, path: string): Promise<SocketFile | null> {
