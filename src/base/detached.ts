@@ -7,8 +7,15 @@ import { AsyncResource } from 'node:async_hooks'
 
 export type RunDetached = <A extends unknown[], T>(work: (...args: A) => T, ...args: A) => T
 
+/** Tools that list what keeps a process running ask `hasRef()` (why-is-node-running 3.2.3, index.js). */
+class Idle extends AsyncResource {
+  hasRef(): boolean {
+    return false
+  }
+}
+
 export function createDetached(): RunDetached {
-  const resource = new AsyncResource('SocketLeakGuard')
+  const resource = new Idle('SocketLeakGuard')
   empty(resource)
   return function runDetached(work, ...args) {
     try {
