@@ -361,7 +361,7 @@ export interface SnapshotQuery {
   readonly all?: boolean
   /** List sockets that are odd but too young for a verdict, as in each normal close. @default false */
   readonly unsettled?: boolean
-  /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 1000 */
+  /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 200 */
   readonly limit?: number
   /** List only the socket with this descriptor, healthy or not. */
   readonly fd?: number

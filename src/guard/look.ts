@@ -19,7 +19,7 @@ import type {
 import { nameRequest } from '../owner/request-name.js'
 import { inodeOf } from '../kernel/descriptors.js'
 import { namesOfHolders } from '../owner/holders.js'
-import { kindOf, placeOf, resolveOwner, type OwnerSources } from '../owner/resolve.js'
+import { kindOf, placeOf, resolveOwner, siteOfAccepted, type OwnerSources } from '../owner/resolve.js'
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf } from '../socket/addresses.js'
@@ -63,6 +63,11 @@ export class Look {
       this.#resolved.set(record, resolved)
     }
     return resolved
+  }
+
+  site(record: SocketRecord): string {
+    const site = readRecord(record, (read) => siteOfAccepted(read, this.sources))
+    return site ?? this.resolve(record).site
   }
 
   siteInCensus(record: SocketRecord, hasWaited: boolean): string {

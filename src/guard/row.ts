@@ -36,11 +36,13 @@ export class RecordRow implements SocketRow {
   }
 
   site(): string {
-    return this.#look.resolve(this.#record).site
+    return this.#look.site(this.#record)
   }
 
   ends(): Addresses {
-    return readRecord(this.#record, addressesOf)
+    const { addresses } = this.#record
+    const isWhole = addresses !== null && addresses.local !== null && addresses.remote !== null
+    return isWhole ? addresses : readRecord(this.#record, addressesOf)
   }
 
   waiting(): { unreadBytes: number; unsentBytes: number } {

@@ -62,6 +62,13 @@ function ownInbound(record: SocketRecord, sources: OwnerSources): Owner {
   }
 }
 
+/** The site alone, for counts; `null` where it takes all of `resolveOwner()`. */
+export function siteOfAccepted(record: SocketRecord, sources: OwnerSources): string | null {
+  if (record.direction !== 'inbound' || sources.readStacks !== null) return null
+  const request = requestHolding(record, sources)
+  return request === null ? nameListener(record, sources.ports) : siteOfInbound(record.hint?.kind, request)
+}
+
 function requestHolding(
   { socket, hint }: SocketRecord,
   { routes, streams }: OwnerSources,

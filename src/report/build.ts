@@ -18,7 +18,7 @@ import { portsHeld } from './ports.js'
 import { CONDITIONS, type Condition, type Direction, type EventType } from '../core/vocabulary.js'
 import type { Verdict } from '../core/vocabulary.js'
 
-export const DEFAULT_LIMIT = 1000
+export const DEFAULT_LIMIT = 200
 export const MAX_LIMIT = 10_000
 const MOST_HEALED_SITES = 20
 

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CodeReport, Report, SnapshotQuery } from '../core/report.js'
-import { DEFAULT_LIMIT } from '../report/build.js'
 import { SocketLeakGuardError } from '../base/errors.js'
 import { messageOf } from '../base/warnings.js'
 import { monotonicMs, setImmediate } from '../base/real-time.js'
@@ -142,6 +141,8 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   return Object.assign(handleReportRequest, { close: () => events.close() })
 }
 
+/** More than in the process itself, because it comes in slices. */
+const DEFAULT_LIMIT = 1000
 const SOCKETS_A_SLICE = 100
 const SLICE_MS = 4
 /** If the socket before the next page is gone, so many earlier ones are tried. */
