@@ -1,6 +1,7 @@
 // The guard's own keep-alive, set on the handle so that Node's field still holds the application's setting.
 // Where the application has keep-alive on, the guard changes nothing.
 import { EventEmitter } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { clientRequestOf, descriptorOf, isKeepAliveOn, writeKeepAlive } from '../socket/fields.js'
@@ -33,15 +34,27 @@ export function mayFail({ socket, direction }: SocketRecord): boolean {
   return !(request instanceof EventEmitter) || request.listenerCount('error') > 0
 }
 
-/** The kernel's defaults (tcp(7)), for sockets whose own values can't be read without the `ffi` view. */
+/** The defaults of tcp(7). */
 const LINUX_DEFAULT: KeepAliveTimes = { idleMs: 7_200_000, intervalMs: 75_000, count: 9 }
+
+/** What a socket has by default here, for those whose own times can't be read without the `ffi` view. */
+function systemDefault(): KeepAliveTimes {
+  try {
+    const [time = 0, interval = 0, count = 0] = ['time', 'intvl', 'probes'].map((name) =>
+      Number(readFileSync(`/proc/sys/net/ipv4/tcp_keepalive_${name}`, 'latin1')),
+    )
+    return { idleMs: time * 1000, intervalMs: interval * 1000, count }
+  } catch {
+    return LINUX_DEFAULT
+  }
+}
 
 export function disarmKeepAlive(record: SocketRecord, kernel: KernelTimes): void {
   const { socket, probes } = record
   if (probes === null) return
   record.probes = null
   if (socket.destroyed || isKeepAliveOn(socket)) return
-  const { idleMs, intervalMs, count } = probes.before ?? LINUX_DEFAULT
+  const { idleMs, intervalMs, count } = probes.before ?? systemDefault()
   writeKeepAlive(socket, idleMs / 1000, intervalMs / 1000, count)
   writeKeepAlive(socket, 0)
   if (probes.before !== null) kernel.setKeepAlive?.(descriptorOf(socket), probes.before)

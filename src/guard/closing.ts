@@ -62,7 +62,7 @@ export class Closings {
         else records.push(record)
       } else others.push(record)
     }
-    if (this.#hasFallenSilent()) {
+    if (!others.some(isOfListener) && this.#hasFallenSilent()) {
       const holding = others.filter(({ socket }) => tcpHandleOf(socket)?.hasRef?.() !== false)
       if (holding.length > 0) waiting.set(this.#silence, holding)
     } else if (this.#closedMs.has(this.#silence)) this.#silence = {}
@@ -113,4 +113,9 @@ function holdOf({ socket, peerEndedMs, localEndedMs }: SocketRecord, kind: Kind)
 /** `close()` was called (lib/net.js `Server.close`). A server that never listened has no `_connectionKey`. */
 function isClosed(server: Server): boolean {
   return !server.listening && typeof (server as { _connectionKey?: unknown })._connectionKey === 'string'
+}
+
+/** In a cluster's worker, where the primary listens, no handle of the process shows it. */
+function isOfListener({ socket, direction }: SocketRecord): boolean {
+  return direction === 'inbound' && serverOf(socket)?.listening === true
 }

@@ -12,6 +12,7 @@ export class CodeBook {
   locate(record: SocketRecord, site: string): CodeReport {
     const found: CodeReport = { id: record.id, site, ...locate(holdersOf(record)) }
     this.#found.delete(site)
+    if (found.reason !== null) return found
     if (this.#found.size >= MOST_SITES) this.#found.delete(this.#found.keys().next().value!)
     this.#found.set(site, found)
     return found

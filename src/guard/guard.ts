@@ -88,7 +88,6 @@ export interface Guard {
    */
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
 
-  /** Removes patches, listeners and the timer. Sockets stay as they are. */
   /**
    * Finds where the functions that hold a socket were written, without `stacks`. Blocks the event loop for about 0.1 s. Does
    * nothing while an inspector is attached or forbidden.
@@ -98,6 +97,7 @@ export interface Guard {
    */
   locate(id: number): CodeReport
 
+  /** Removes patches, listeners and the timer. Sockets stay as they are. */
   uninstall(): void
   [Symbol.dispose](): void
 }

@@ -41,8 +41,8 @@ export interface PairHooks {
   onFailure(error: unknown): void
 }
 
-/** Of one CPU: after a look at all ties they are reused for so long that a burst of closes costs no more. */
-const CPU_SHARE = 0.05
+/** Of one CPU: the ties are reused for so long that looks at all of them, in a burst of closes, take no more. */
+const CPU_SHARE = 0.2
 
 export class Pairs {
   readonly #hooks: PairHooks
@@ -61,6 +61,7 @@ export class Pairs {
   }
 
   stop(): void {
+    this.#ties = null
     this.#memory?.stop()
   }
 
@@ -87,6 +88,8 @@ export class Pairs {
     this.onForgotten(record)
     if (this.#hooks.records.size < 2 || !mayBeTied(record)) return false
     const ties = this.ties()
+    // Once Node has removed its pipes, a pair can't be seen any more.
+    ties.addNewer(this.#hooks.records)
     const isReclaimed = record.trouble !== null && record.trouble.acted !== 'no'
     let isInGrace = false
     for (const partner of ties.of(record)) {
@@ -141,6 +144,8 @@ export class Pairs {
           .some((one) => isInTrouble(one.record))
       if (!isOfInterest) this.#throughputs.delete(record)
     }
+    // It holds sockets that have closed.
+    this.#ties = null
   }
 
   /** `null` once its own exchange is over or another partner took over. */

@@ -24,14 +24,28 @@ const NOBODY: readonly Partner[] = []
 
 export class Ties {
   readonly #partners = new Map<SocketRecord, Partner[]>()
+  readonly #makers: Makers
+  readonly #memory: PipeMemory | null
+  #newestId = 0
 
   constructor(records: Iterable<SocketRecord>, makers: Makers, memory: PipeMemory | null) {
+    this.#makers = makers
+    this.#memory = memory
+    this.addNewer(records)
+  }
+
+  /** Adds the ties of connections that are newer than any so far. */
+  addNewer(records: Iterable<SocketRecord>): void {
     const outgoing: SocketRecord[] = []
+    let newestId = this.#newestId
     for (const record of records) {
-      readOrSkip(() => this.#addPiped(record, memory))
+      if (record.id <= this.#newestId) continue
+      newestId = Math.max(newestId, record.id)
+      readOrSkip(() => this.#addPiped(record, this.#memory))
       if (record.direction === 'outbound') outgoing.push(record)
     }
-    for (const record of outgoing) readOrSkip(() => this.#addWorked(record, makers))
+    this.#newestId = newestId
+    for (const record of outgoing) readOrSkip(() => this.#addWorked(record, this.#makers))
   }
 
   of(record: SocketRecord): readonly Partner[] {

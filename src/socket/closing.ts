@@ -4,7 +4,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
-import { sessionOn, streamsOn } from './http2.js'
+import { sessionOn, pendingStreamsOn, streamsOn } from './http2.js'
 import { isHeldByUndici, undiciRequestOn } from './undici.js'
 
 /** Destroys the socket. A reader stuck in an HTTP body gets the error when it asks for more. */
@@ -82,7 +82,7 @@ export function silenceUnheardSession(socket: Socket): void {
   withForeign(() => {
     const session = sessionOn(socket)
     if (session === null) return
-    for (const stream of streamsOn(socket)) if (stream.id === undefined && isUnheard(stream)) stream.destroy()
+    for (const stream of pendingStreamsOn(socket)) if (isUnheard(stream)) stream.destroy()
     if (session.connecting && isUnheard(session)) session.destroy()
   })
 }
@@ -109,7 +109,9 @@ export function describeClosing(socket: Socket): string | null {
 function describeSession(socket: Socket): string | null {
   if (sessionOn(socket) === null) return null
   const effects = [
-    streamsOn(socket).length > 0 && 'its open streams are cancelled, without an error',
+    streamsOn(socket).some(({ id }) => id !== undefined) &&
+      'its open streams are cancelled, without an error',
+    [...pendingStreamsOn(socket)].length > 0 && 'requests that wait for a stream fail with an error',
     isHeldByUndici(socket) &&
       "undici 7 throws an uncaught TypeError, after action 'end' only where the peer ignores the GOAWAY",
   ]

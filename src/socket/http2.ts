@@ -83,6 +83,13 @@ export function headersOf(stream: object): object | null {
   return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
 }
 
+/** Requests that wait for a stream of their own. */
+export function pendingStreamsOn(socket: Socket): Iterable<Http2Stream> {
+  const session = sessionOn(socket)
+  const state = session === null ? undefined : bySymbol(session, 'state')
+  return state === undefined ? [] : [...(state as { pendingStreams: Set<Http2Stream> }).pendingStreams]
+}
+
 /** The application closed the session, and either no stream is open or output holds up its end. */
 export function isEnding(session: SessionFacts | null, unsentBytes: number): boolean {
   return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
@@ -141,8 +148,17 @@ export class Http2Streams {
       held:
         held === null || note === undefined
           ? null
-          : { unreadBytes: held.readableLength, unsentBytes: held.writableLength, movedMs: note.movedMs },
+          : {
+              unreadBytes: held.readableLength,
+              unsentBytes: held.writableLength,
+              // A session that is closed ends with its last stream, so that one which moves keeps it alive.
+              movedMs: session.closed ? this.#lastMovedMs(streams) : note.movedMs,
+            },
     }
+  }
+
+  #lastMovedMs(streams: readonly Http2Stream[]): number {
+    return Math.max(...streams.map((stream) => this.#notes.get(stream)?.movedMs ?? 0))
   }
 
   #heldLongest(streams: readonly Http2Stream[]): Http2Stream | null {
