@@ -70,10 +70,11 @@ function ownWords({ stderr }: Outcome): string {
 }
 
 async function same(t: Test, app: string, bare: readonly string[], ...guarded: string[][]): Promise<void> {
-  const expected = await runNode([...bare, app])
+  const isBare = bare.includes('--allow-fs-read=*')
+  const expected = await runNode([...bare, app], { isBare })
   t.match(expected, { code: 0, stdout: /^200 hello \/1 false\n200 hello \/leak true\n200 hello \/2 true\n/ })
   for (const flags of guarded) {
-    const outcome = await runNode([...flags, app], { env: ENV })
+    const outcome = await runNode([...flags, app], { env: ENV, isBare })
     t.match(outcome, { code: 0, stdout: expected.stdout }, flags.join(' '))
     t.match(ownWords(outcome), TOLD, flags.join(' '))
   }
@@ -120,6 +121,7 @@ t.test('a report where listening is forbidden does not end the process', async (
     })`
   const outcome = await runNode([...permission, ...requireGuard, '--eval', program], {
     env: { SOCKET_LEAK_GUARD_REPORT: '127.0.0.1:0' },
+    isBare: true,
   })
   const expected = flags.has('--allow-net') ? /^SLG_ERR_REPORT_LISTEN .*--allow-net/ : /^listening$/m
   t.match(outcome, { code: 0, stdout: expected })

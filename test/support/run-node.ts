@@ -15,13 +15,17 @@ export interface RunOptions {
   readonly cwd?: string | undefined
   /** Written to its standard input, which is then closed. */
   readonly input?: string | undefined
+  /** Without the loader that the test runner has put into every process, which needs permissions. @default false */
+  readonly isBare?: boolean
   /** Another Node. @default the one that runs the test */
   readonly node?: string | undefined
 }
 
 /** Waits until the process has ended by itself. */
 export async function runNode(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const child = spawn(options.node ?? process.execPath, args, {
+  const command = [options.node ?? process.execPath, ...args]
+  const [file, ...rest] = options.isBare === true ? ['env', '-u', 'NODE_OPTIONS', ...command] : command
+  const child = spawn(file!, rest, {
     env: { ...cleanEnvironment(), ...options.env },
     cwd: options.cwd,
   })
