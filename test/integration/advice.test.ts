@@ -116,7 +116,7 @@ const SCENES: Record<string, (t: Test) => Promise<Scene>> = {
     const { socket, connection } = await accepted(t)
     const slow = new Writable({ highWaterMark: 1, write: () => {} })
     socket.pipe(slow)
-    connection.do({ do: 'write', bytes: 300_000 }).do({ do: 'end' })
+    connection.do({ do: 'write', bytes: 100_000 }).do({ do: 'end' })
     await once(socket, 'pause')
     const both = (): void => {
       socket.destroy()
