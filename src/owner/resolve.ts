@@ -51,10 +51,7 @@ function ownInbound(record: SocketRecord, sources: OwnerSources): Owner {
   const stacks =
     sources.readStacks?.(record, request === null || isWaiting ? 'accepted' : 'touched') ?? NO_STACKS
   return {
-    site:
-      request === null
-        ? (stacks.site ?? nameListener(record, sources.ports))
-        : siteOfInbound(record.hint?.kind, request),
+    site: siteOfInbound(record, request, stacks.site, sources.ports),
     label: sources.labelOf(record),
     request: request === null ? null : infoOf(request),
     context: contextOf(record),
@@ -65,8 +62,7 @@ function ownInbound(record: SocketRecord, sources: OwnerSources): Owner {
 /** The site alone, for counts; `null` where it takes all of `resolveOwner()`. */
 export function siteOfAccepted(record: SocketRecord, sources: OwnerSources): string | null {
   if (record.direction !== 'inbound' || sources.readStacks !== null) return null
-  const request = requestHolding(record, sources)
-  return request === null ? nameListener(record, sources.ports) : siteOfInbound(record.hint?.kind, request)
+  return siteOfInbound(record, requestHolding(record, sources), null, sources.ports)
 }
 
 function requestHolding(
@@ -79,7 +75,14 @@ function requestHolding(
   return request === null ? null : nameRequest(request, routes)
 }
 
-function siteOfInbound(kind: Kind | null | undefined, request: RequestName): string {
+function siteOfInbound(
+  record: SocketRecord,
+  request: RequestName | null,
+  place: string | null,
+  ports: PeerPorts,
+): string {
+  if (request === null) return place ?? nameListener(record, ports)
+  const kind = record.hint?.kind
   return kind === 'upgrade' || kind === 'websocket' ? siteOfUpgrade(request) : siteOfRequest(request)
 }
 
@@ -124,7 +127,7 @@ function siteOfOutbound(opener: string | null, peer: string | null): string {
 export function placeOf(record: SocketRecord, { ports, readStacks }: OwnerSources): string {
   const isInbound = record.direction === 'inbound'
   const site = readStacks?.(record, isInbound ? 'accepted' : 'created').site ?? null
-  if (isInbound) return site ?? nameListener(record, ports)
+  if (isInbound) return siteOfInbound(record, null, site, ports)
   const remote = addressOf(record, 'remote')
   return siteOfOutbound(site, remote === null ? null : ports.name(remote))
 }

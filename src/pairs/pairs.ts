@@ -65,14 +65,17 @@ export class Pairs {
     this.#memory?.stop()
   }
 
-  ties(): Ties {
+  /** @param withNewest also those of connections that came after the last look at all */
+  ties(withNewest = false): Ties {
     const { now, records, makers } = this.#hooks
     const startMs = now()
-    if (this.#ties === null || startMs > this.#tiesUntilMs) {
-      this.#ties = new Ties(records, makers, this.#memory)
-      const endMs = now()
-      this.#tiesUntilMs = endMs + (endMs - startMs) / CPU_SHARE
+    if (this.#ties !== null && startMs <= this.#tiesUntilMs) {
+      if (withNewest) this.#ties.addNewer(records)
+      return this.#ties
     }
+    this.#ties = new Ties(records, makers, this.#memory)
+    const endMs = now()
+    this.#tiesUntilMs = endMs + (endMs - startMs) / CPU_SHARE
     return this.#ties
   }
 
@@ -87,9 +90,8 @@ export class Pairs {
   onReleasing(record: SocketRecord): boolean {
     this.onForgotten(record)
     if (this.#hooks.records.size < 2 || !mayBeTied(record)) return false
-    const ties = this.ties()
     // Once Node has removed its pipes, a pair can't be seen any more.
-    ties.addNewer(this.#hooks.records)
+    const ties = this.ties(true)
     const isReclaimed = record.trouble !== null && record.trouble.acted !== 'no'
     let isInGrace = false
     for (const partner of ties.of(record)) {

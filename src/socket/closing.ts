@@ -111,7 +111,7 @@ function describeSession(socket: Socket): string | null {
   const effects = [
     streamsOn(socket).some(({ id }) => id !== undefined) &&
       'its open streams are cancelled, without an error',
-    [...pendingStreamsOn(socket)].length > 0 && 'requests that wait for a stream fail with an error',
+    pendingStreamsOn(socket).length > 0 && 'requests that wait for a stream fail with an error',
     isHeldByUndici(socket) &&
       "undici 7 throws an uncaught TypeError, after action 'end' only where the peer ignores the GOAWAY",
   ]

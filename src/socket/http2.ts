@@ -41,13 +41,28 @@ const MOST_STREAMS = 1000
 
 export function streamsOn(socket: Socket): Http2Stream[] {
   const session = sessionOn(socket)
-  const state = session === null ? undefined : bySymbol(session, 'state')
+  return session === null ? [] : streamsOf(session)
+}
+
+function streamsOf(session: Session): Http2Stream[] {
+  const state = stateOf(session)
   if (state === undefined) return []
-  const { streams, pendingStreams } = state as {
-    streams: Map<number, Http2Stream>
-    pendingStreams: Set<Http2Stream>
-  }
-  return [...streams.values(), ...pendingStreams].slice(0, MOST_STREAMS)
+  return [...state.streams.values(), ...state.pendingStreams].slice(0, MOST_STREAMS)
+}
+
+/** Requests that wait for a stream of their own. */
+export function pendingStreamsOn(socket: Socket): Http2Stream[] {
+  const session = sessionOn(socket)
+  return session === null ? [] : [...(stateOf(session)?.pendingStreams ?? [])]
+}
+
+interface SessionState {
+  readonly streams: ReadonlyMap<number, Http2Stream>
+  readonly pendingStreams: ReadonlySet<Http2Stream>
+}
+
+function stateOf(session: Session): SessionState | undefined {
+  return bySymbol(session, 'state') as SessionState | undefined
 }
 
 /** The request as the application has it: the stream itself if it listens for `'stream'`. */
@@ -83,13 +98,6 @@ export function headersOf(stream: object): object | null {
   return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
 }
 
-/** Requests that wait for a stream of their own. */
-export function pendingStreamsOn(socket: Socket): Iterable<Http2Stream> {
-  const session = sessionOn(socket)
-  const state = session === null ? undefined : bySymbol(session, 'state')
-  return state === undefined ? [] : [...(state as { pendingStreams: Set<Http2Stream> }).pendingStreams]
-}
-
 /** The application closed the session, and either no stream is open or output holds up its end. */
 export function isEnding(session: SessionFacts | null, unsentBytes: number): boolean {
   return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
@@ -117,8 +125,9 @@ export class Http2Streams {
     if (session === null) return null
     const sent = bytesAccepted(socket)
     const nowMs = now()
-    for (const stream of streamsOn(socket)) this.#lookAt(stream, sent, nowMs)
-    return this.factsOf(socket)
+    const streams = streamsOf(session)
+    for (const stream of streams) this.#lookAt(stream, sent, nowMs)
+    return this.#facts(session, streams)
   }
 
   #lookAt(stream: Http2Stream, sent: number, nowMs: number): void {
@@ -138,8 +147,10 @@ export class Http2Streams {
 
   factsOf(socket: Socket): SessionFacts | null {
     const session = sessionOn(socket)
-    if (session === null) return null
-    const streams = streamsOn(socket)
+    return session === null ? null : this.#facts(session, streamsOf(session))
+  }
+
+  #facts(session: Session, streams: readonly Http2Stream[]): SessionFacts {
     const held = this.#heldLongest(streams)
     const note = held === null ? undefined : this.#notes.get(held)
     return {
