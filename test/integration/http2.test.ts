@@ -356,3 +356,54 @@ t.test(
     }
   },
 )
+
+t.test('so it is with more requests than are looked at', async (t) => {
+  using guard = install(QUICK)
+  const port = await peerServer(t, guard, Buffer.alloc(0))
+  const session = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  for (let requests = 0; requests < 1001; requests += 1) session.request({ ':path': '/pending' })
+  const outgoing = (): SocketReport | undefined =>
+    guard.sweep({ all: true }).sockets.find(({ kind }) => kind === 'h2')
+  await until(() => outgoing()?.phase === 'open', 'it is connected')
+  t.equal(outgoing()!.evidence.ifClosed, 'requests that wait for a stream fail with an error')
+  const closed = new Promise((resolve) => session.on('close', resolve))
+  guard.reclaim(outgoing()!.id, 'destroy')
+  await closed
+})
+
+t.test('a session that the server has closed is left alone while one of its streams moves', async (t) => {
+  using guard = install({ ...QUICK, action: 'end' })
+  let received = 0
+  const server = closeAfter(t, http2.createServer())
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+    stream.on('error', () => {}).respond()
+    // More would keep the session from reading.
+    if (headers[':path'] === '/held') stream.write(Buffer.alloc(1_000_000))
+    else stream.on('data', ({ length }: Buffer) => (received += length))
+  })
+  const accepted = once(server, 'session') as Promise<[http2.ServerHttp2Session]>
+  const { session, socket } = await open(t, await listen(server))
+  guard.exempt(socket)
+  session.on('error', () => {})
+  session
+    .request({ ':path': '/held' })
+    .on('error', () => {})
+    .pause()
+  const upload = session.request({ ':path': '/upload', ':method': 'POST' }, { endStream: false })
+  upload.on('error', () => {}).resume()
+  const writing = setInterval(() => void (upload.destroyed || upload.write('some')), 20)
+  t.teardown(() => clearInterval(writing))
+  const [held] = await accepted
+  await until(() => received > 0, 'the upload has begun')
+  held.close()
+  const told = (): SocketReport | undefined => guard.sweep().sockets.find(({ kind }) => kind === 'h2')
+  const enough = received + (4 * 5 * QUICK.graceMs) / 20
+  await until(() => received >= enough || upload.destroyed, 'five graces of it have arrived')
+  t.equal(upload.destroyed, false)
+  t.not(told()?.verdict, 'leaked')
+  clearInterval(writing)
+  await until(
+    () => upload.destroyed || told()?.verdict === 'leaked',
+    'it is told once nothing moves any more',
+  )
+})

@@ -146,6 +146,12 @@ t.test('an open inspector is left alone, and said', async (t) => {
   inspector.open(0, '127.0.0.1')
   t.teardown(() => inspector.close())
   t.match(guard.locate(socket.id), { code: [], reason: /^an inspector is attached: / })
+  t.same(guard.snapshot().code, [], 'and the site may be located later')
+  t.notMatch(
+    JSON.stringify(guard.locate(socket.id)),
+    /ws:/,
+    'without its address, which lets who reads it run code',
+  )
 })
 
 t.test('where the inspector is forbidden, that is said', async (t) => {

@@ -374,3 +374,47 @@ t.test('the pass-through is invisible, and goes without a trace', async (t) => {
   }
   t.equal(PassThrough.prototype.pipe, before)
 })
+
+t.test('among thousands of connections, each pair is seen that forms just before it parts', async (t) => {
+  using guard = install({ propagateAbort: 'pipe', graceMs: 60_000, kernel: 'off' })
+  const idle = closeAfter(
+    t,
+    net.createServer((socket) => socket.on('error', () => {}).resume()),
+  )
+  const idlePort = await listen(idle)
+  const others: net.Socket[] = []
+  t.teardown(() => others.forEach((socket) => socket.destroy()))
+  while (others.length < 2000) {
+    const socket = net
+      .connect(idlePort, '127.0.0.1')
+      .on('error', () => {})
+      .resume()
+    others.push(socket)
+    await once(socket, 'connect')
+  }
+  const relay = closeAfter(
+    t,
+    net.createServer((client) => {
+      const upstream = net.connect(idlePort, '127.0.0.1').on('error', () => {})
+      others.push(upstream)
+      client
+        .on('error', () => {})
+        .pipe(upstream)
+        .pipe(client)
+    }),
+  )
+  const port = await listen(relay)
+  for (let left = 1; left <= 10; left += 1) {
+    const accepted = once(relay, 'connection') as Promise<[net.Socket]>
+    const client = net.connect(port, '127.0.0.1').on('error', () => {})
+    client.write('hi')
+    const [socket] = await accepted
+    await once(others.at(-1)!, 'connect')
+    const closed = once(socket, 'close')
+    client.resetAndDestroy()
+    await closed.catch(() => {})
+    await until(() => socket.destroyed, 'the client has left')
+  }
+  await until(() => guard.snapshot().partedPairs === 10, 'all ten are parted')
+  t.pass('all ten are seen')
+})
