@@ -45,6 +45,8 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   let timer: NodeJS.Timeout | null = null
   let dueMs = 0
   let slice: NodeJS.Timeout | null = null
+  let sliceDueMs = 0
+  let excusedMs = 0
   let pass: Pass | null = null
   let isGlance = false
   let stopped = false
@@ -65,22 +67,31 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     else runSlice()
   }
 
+  /** What is late has waited for a blocked loop; that time is excused once. */
   function excuse(sinceMs: number): boolean {
-    const blockedMs = monotonicMs() - sinceMs
+    const nowMs = monotonicMs()
+    const blockedMs = nowMs - Math.max(sinceMs, excusedMs)
     if (blockedMs < STALL_MS) return false
+    excusedMs = nowMs
     hooks.onStall(blockedMs)
     return true
   }
 
-  /** The caller may have blocked the loop; that time is excused once. */
+  /** The caller may have blocked the loop. */
   function excuseCaller(): void {
-    if (timer === null || !excuse(dueMs)) return
-    dueMs = monotonicMs()
+    if (timer !== null) excuse(dueMs)
+    if (slice !== null) excuse(sliceDueMs)
   }
 
   /** An unref'd immediate would not wake a loop that waits for I/O. */
   function continueSoon(): void {
-    slice = hooks.runDetached(setTimeout, () => runSlice(), 1).unref()
+    sliceDueMs = monotonicMs() + 1
+    slice = hooks.runDetached(setTimeout, onSlice, 1).unref()
+  }
+
+  function onSlice(): void {
+    excuse(sliceDueMs)
+    runSlice()
   }
 
   function runSlice(sliceMs = SLICE_MS): void {
