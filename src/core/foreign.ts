@@ -119,6 +119,21 @@ export function hasListener(
   }
 }
 
+const NOBODY: readonly Function[] = []
+
+/** As they were given, also those of `once()`. */
+export function listenersOf(emitter: object | null, event: string): readonly Function[] {
+  if (emitter === null) return NOBODY
+  try {
+    const { listenerCount, listeners } = emitter as Partial<Record<string, (event: string) => unknown>>
+    if (listenerCount?.call(emitter, event) === 0) return NOBODY
+    const found = listeners?.call(emitter, event)
+    return Array.isArray(found) ? (found as unknown[]).filter((one) => typeof one === 'function') : NOBODY
+  } catch {
+    return NOBODY
+  }
+}
+
 /** Finds a library's value under a symbol that is not exported. */
 export function bySymbol(object: object, description: string): unknown {
   for (const symbol of Object.getOwnPropertySymbols(object)) {

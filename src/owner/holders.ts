@@ -1,6 +1,5 @@
 // Who holds a socket: the listeners on it, on its HTTP message and on its server, and the target of its pipe.
-import type { EventEmitter } from 'node:events'
-import { readField } from '../core/foreign.js'
+import { listenersOf, readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
 import { requestOfStream, sessionOn, streamsOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
@@ -19,7 +18,6 @@ const WEBSOCKET_EVENTS = ['message', 'close']
 const SESSION_EVENTS = ['stream']
 const SERVER_EVENTS = ['connection', 'secureConnection', 'request', 'upgrade', 'connect', 'session', 'stream']
 const PLAIN_SERVER_EVENTS = SERVER_EVENTS.filter((event) => !isTurn(event))
-const NOBODY: readonly Function[] = []
 const MOST_STREAMS = 10
 const MOST_HOLDERS = 30
 
@@ -78,22 +76,10 @@ function addListeners(
   events: readonly string[],
 ): void {
   for (const event of events) {
-    for (const code of hearersOf(emitter, event)) {
+    for (const code of listenersOf(emitter, event)) {
       const name = String(readField(code, 'name') ?? '').replace(/^(?:bound )+/, '')
       found.push({ how: prefix + event, name: name === '' ? '(anonymous)' : name, code })
     }
-  }
-}
-
-function hearersOf(emitter: object | null, event: string): readonly Function[] {
-  if (emitter === null) return NOBODY
-  try {
-    const { listenerCount, listeners } = emitter as Partial<EventEmitter>
-    if (listenerCount?.call(emitter as EventEmitter, event) === 0) return NOBODY
-    const found: unknown = listeners?.call(emitter as EventEmitter, event)
-    return Array.isArray(found) ? (found as unknown[]).filter((one) => typeof one === 'function') : NOBODY
-  } catch {
-    return NOBODY
   }
 }
 

@@ -1,7 +1,8 @@
 // What undici, and `fetch()` with it, keeps on a socket under symbols (lib/core/symbols.js,
 // lib/core/request.js, lib/dispatcher/client.js, as bundled in Node 20.20 to 26.10).
+import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { bySymbol, hasListener, readAny, readField } from '../core/foreign.js'
+import { bySymbol, hasListener, listenersOf, readAny, readField } from '../core/foreign.js'
 
 export function undiciRequestOn(socket: Socket): object | null {
   const client = undiciClientOn(socket)
@@ -41,7 +42,7 @@ export interface ClientLoad {
   readonly busy: number
   readonly free: number
   readonly queued: number
-  /** Oldest first; the first one alone if the others can't be seen. */
+  /** Oldest first; not all of a long one. */
   readonly queue: readonly object[]
   readonly running: readonly object[]
 }
@@ -55,41 +56,118 @@ export function undiciClientOn(socket: Socket): object | null {
   return typeof client === 'object' ? client : null
 }
 
-// The pools of the global dispatcher, and found clients outside of them; a client does not lead to a pool that an
-// application made. Fields `clients`, `queued` and `queue` of lib/dispatcher/{agent,pool-base,fixed-queue}.js.
+// The pools of the global dispatcher and those of found clients. Fields `clients`, `queued` and `queue` of
+// lib/dispatcher/{agent,pool-base,fixed-queue}.js.
 export function undiciLoads(found: ReadonlySet<object>): ClientLoad[] {
   const alone = new Set(found)
-  const agents = new Set(
-    [1, 2].map((version) => readAny(globalThis, Symbol.for(`undici.globalDispatcher.${version}`))),
-  )
   const loads: ClientLoad[] = []
-  for (const agent of agents) {
-    const pools: unknown = isObject(agent) ? bySymbol(agent, 'clients') : null
-    if (!(pools instanceof Map)) continue
-    for (const held of (pools as Map<unknown, object>).values()) {
-      const pool = readField(held, 'dispatcher') ?? held
-      const clients = bySymbol(pool, 'clients')
-      const members = Array.isArray(clients) ? (clients as object[]) : [pool]
-      for (const member of members) alone.delete(member)
-      loads.push(loadOf(pool, members))
-    }
+
+  function add(pool: object): void {
+    const members = clientsOf(pool)
+    for (const member of members) alone.delete(member)
+    loads.push(loadOf(pool, members))
   }
-  return [...loads, ...[...alone].map((client) => loadOf(client, [client]))]
+
+  for (const pool of globalPools()) add(pool)
+  for (const client of found) if (alone.has(client)) add(poolOver(client))
+  return loads
+}
+
+function globalPools(): object[] {
+  const agents = [1, 2].map((version) =>
+    readAny(globalThis, Symbol.for(`undici.globalDispatcher.${version}`)),
+  )
+  return [...new Set(agents)].flatMap((agent) => {
+    const pools: unknown = isObject(agent) ? bySymbol(agent, 'clients') : null
+    if (!(pools instanceof Map)) return []
+    return [...(pools as Map<unknown, object>).values()].map(
+      (held) => (readField(held, 'dispatcher') as object | undefined) ?? held,
+    )
+  })
+}
+
+/** Its own; those of its pools, if it balances some; else itself. */
+function clientsOf(pool: object): object[] {
+  const clients = bySymbol(pool, 'clients')
+  return Array.isArray(clients) ? (clients as object[]).flatMap(clientsOf) : [pool]
+}
+
+// `pool.emit('connect', ...)` is all that this listener of a client does, in undici 5.0 to 8.13.
+const ON_CONNECT = /^\((\w+),(\w+)\)=>\{?(\w+)\.emit\((["'])connect\4,\1,\[\3,\.\.\.\2\]\);?\}?$/
+const MOST_LEVELS = 3
+
+// A client does not know its pool. Its pool's listener does, and shows it to the getter by which it finds `emit`. It
+// never gets as far as a call of `emit`, because the targets throw before.
+function poolOver(client: object): object {
+  let top = client
+  for (let level = 0; level < MOST_LEVELS; level += 1) {
+    const pool = listenersOf(top, 'connect')
+      .map((listener) => emitterIn(listener, top))
+      .find(isPool)
+    if (pool === undefined) break
+    top = pool
+  }
+  return top
+}
+
+function isPool(found: object | null): found is object {
+  return found !== null && Array.isArray(bySymbol(found, 'clients'))
+}
+
+function emitterIn(listener: Function, client: object): object | null {
+  if (!ON_CONNECT.test(Function.prototype.toString.call(listener).replaceAll(/\s/g, ''))) return null
+  const base = baseUnderEmitter(client)
+  if (base === null) return null
+  let found: object | null = null
+  const targets = {
+    [Symbol.iterator](): never {
+      throw new Error('seen')
+    },
+  }
+  const emit = {
+    configurable: true,
+    get(this: object): unknown {
+      found = this
+      return undefined
+    },
+  }
+  try {
+    Object.defineProperty(base, 'emit', emit)
+    Reflect.apply(listener, client, [null, targets])
+  } catch {
+    // As the targets have it.
+  } finally {
+    Reflect.deleteProperty(base, 'emit')
+  }
+  return found
+}
+
+/** The prototype of all undici's dispatchers, or `null` if somebody gave them an `emit` of their own. */
+function baseUnderEmitter(client: object): object | null {
+  let base = Object.getPrototypeOf(client) as object | null
+  while (base !== null && Object.getPrototypeOf(base) !== EventEmitter.prototype)
+    base = Object.getPrototypeOf(base) as object | null
+  return base === null || Object.hasOwn(base, 'emit') ? null : base
+}
+
+function originOf(pool: object): string | null {
+  const origin = readField(bySymbol(pool, 'url') ?? {}, 'origin')
+  return typeof origin === 'string' ? origin : null
 }
 
 function loadOf(pool: object, members: readonly object[]): ClientLoad {
   const running = members.map(requestRunningOn).filter((request) => request !== null)
   const pending = members.flatMap(pendingOn)
   const queued = Number(bySymbol(pool, 'queued')) || 0
-  const head = queued === 0 ? null : headOf(bySymbol(pool, 'queue'))
+  const waiting = queued === 0 ? [] : waitingIn(bySymbol(pool, 'queue'))
   const stats = readField(pool, 'stats')
   return {
-    origin: String(readField(bySymbol(pool, 'url') ?? {}, 'origin')),
+    origin: originOf(pool) ?? originOf(members[0] ?? pool) ?? 'undici',
     library: 'undici',
     busy: running.length,
     free: isObject(stats) ? Number(readField(stats, 'free')) || 0 : 0,
     queued: queued + pending.length,
-    queue: head === null ? pending : [head],
+    queue: [...waiting, ...pending],
     running,
   }
 }
@@ -99,11 +177,13 @@ function pendingOn(client: object): object[] {
   return Array.isArray(queue) ? (queue as object[]).slice(Number(bySymbol(client, 'pending index'))) : []
 }
 
-function headOf(queue: unknown): object | null {
+/** The oldest of a queue's circular buffers, oldest request first. */
+function waitingIn(queue: unknown): object[] {
   const tail = isObject(queue) ? readField(queue, 'tail') : null
   const list = isObject(tail) ? readField(tail, 'list') : null
-  const head: unknown = isObject(tail) && Array.isArray(list) ? list[Number(readField(tail, 'bottom'))] : null
-  return isObject(head) ? head : null
+  if (!isObject(tail) || !Array.isArray(list)) return []
+  const bottom = Number(readField(tail, 'bottom'))
+  return [...(list as unknown[]).slice(bottom), ...(list as unknown[]).slice(0, bottom)].filter(isObject)
 }
 
 function isObject(value: unknown): value is object {

@@ -1,5 +1,5 @@
 /** Connections that are open on both sides and forgotten: no verdict, no event, but a line in the report. */
-import { once } from 'node:events'
+import { once, type EventEmitter } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
@@ -197,19 +197,68 @@ t.test('fetch() whose answers do not come starves the global dispatcher', async 
   await until(() => guard.snapshot().census.clients[0]?.queued !== 2, 'the queue moves on')
 })
 
+t.test('the pool of an application is found by its clients, and hears nothing of it', async (t) => {
+  using guard = install(QUICK)
+  const { port } = await serve(t, (_request, response) => response.end('x'.repeat(70_000)))
+  const origin = `http://127.0.0.1:${port}`
+  await (await fetch(origin)).text()
+  const agent = newAgent(2)
+  await (await fetch(origin, { dispatcher: agent } as object)).text()
+  const Pool = poolOf(agent).constructor as new (origin: string, options: object) => Dispatcher
+  const pool = new Pool(origin, { connections: 1 })
+  const connected: string[] = []
+  agent.on('connect', () => connected.push('agent'))
+  pool.on('connect', () => connected.push('pool'))
+  const base = Object.getPrototypeOf(Object.getPrototypeOf(agent.constructor.prototype)) as object
+  const own = Object.getOwnPropertyNames(base)
+  const answers: unknown[] = []
+  for (const dispatcher of [agent, pool]) {
+    t.teardown(() => dispatcher.destroy())
+    for (let i = 0; i < 6; i += 1)
+      fetch(`${origin}/${i}`, { dispatcher } as object).then(
+        (answer) => answers.push(answer),
+        () => {},
+      )
+  }
+  const { clients } = await censusWith(t, guard, ({ clients: told }) => told.length === 2)
+  t.same(clients.map(({ busy, queued }) => `${busy} ${queued}`).sort(), ['1 5', '2 4'])
+  t.ok(clients.every((client) => client.origin === origin && client.longestQueuedMs >= 300))
+  t.same(connected.sort(), ['agent', 'pool'])
+  t.same(Object.getOwnPropertyNames(base), own)
+  t.equal(answers.length, 3)
+})
+
+type Dispatcher = EventEmitter & { destroy(): Promise<void> }
+
+function poolOf(agent: object): object {
+  const clients = Object.getOwnPropertySymbols(agent).find(({ description }) => description === 'clients')!
+  const [held] = (agent as Record<symbol, Map<string, { dispatcher?: object }>>)[clients]!.values()
+  return held!.dispatcher ?? held!
+}
+
 /** As `setGlobalDispatcher(new Agent({ connections }))` of the package undici does it. @returns what takes it back */
 function limitFetch(connections: number): () => void {
   const all = globalThis as unknown as Record<symbol, object>
-  const keys = [2, 1]
+  const before = globalAgents()
+  const agent = newAgent(connections)
+  for (const [key] of before) all[key] = agent
+  return () => {
+    for (const [key, value] of before) all[key] = value
+  }
+}
+
+/** Node makes its global one when `fetch()` is first used. */
+function newAgent(connections: number): Dispatcher {
+  const Agent = globalAgents()[0]![1].constructor as new (options: object) => Dispatcher
+  return new Agent({ connections })
+}
+
+function globalAgents(): [symbol, object][] {
+  const all = globalThis as unknown as Record<symbol, object>
+  return [2, 1]
     .map((version) => Symbol.for(`undici.globalDispatcher.${version}`))
     .filter((key) => key in all)
-  const before = keys.map((key) => all[key]!)
-  const Agent = before[0]!.constructor as new (options: object) => object
-  const agent = new Agent({ connections })
-  for (const key of keys) all[key] = agent
-  return () => {
-    keys.forEach((key, i) => (all[key] = before[i]!))
-  }
+    .map((key) => [key, all[key]!])
 }
 
 t.test('connections that are never used, and those that are', async (t) => {
