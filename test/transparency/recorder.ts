@@ -5,6 +5,7 @@
  */
 import { createHook } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
+import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
@@ -27,7 +28,7 @@ const OWN_FRAME = /\/dist\/(?:register\.cjs|register\.js|index\.js|chunks\/)/
 interface Diary {
   readonly kind: string
   readonly lines: string[]
-  bytes: number
+  readonly data: Buffer[]
 }
 
 export interface Recorder {
@@ -45,7 +46,7 @@ export function startRecording(role: string, folder: string): Recorder {
   function diaryOf(emitter: EventEmitter): Diary {
     let diary = diaries.get(emitter)
     if (diary === undefined) {
-      diary = { kind: kindOf(emitter), lines: [], bytes: 0 }
+      diary = { kind: kindOf(emitter), lines: [], data: [] }
       diaries.set(emitter, diary)
     }
     return diary
@@ -56,7 +57,7 @@ export function startRecording(role: string, folder: string): Recorder {
     const diary = diaryOf(emitter)
     if (FLOWING.has(event)) {
       if (event === 'data' && (typeof args[0] === 'string' || args[0] instanceof Uint8Array))
-        diary.bytes += args[0].length
+        diary.data.push(Buffer.from(args[0]))
       return
     }
     diary.lines.push(`${String(event)}(${args.map(brief).join(', ')})`)
@@ -91,11 +92,11 @@ export function startRecording(role: string, folder: string): Recorder {
 
   process.on('exit', (code) => {
     const file = join(folder, `${role}-${isMainThread ? '' : `thread-${threadId}`}-${process.pid}.json`)
-    const emitters = [...diaries].map(([emitter, { kind, lines, bytes }]) => [
+    const emitters = [...diaries].map(([emitter, { kind, lines, data }]) => [
       kind,
       ...lines,
       `at last ${listenersOf(emitter)}`,
-      `${bytes} bytes of data`,
+      describeData(Buffer.concat(data)),
     ])
     mkdirSync(folder, { recursive: true })
     const facts = { role, code, notes, ...surroundings(), asyncKinds: [...asyncKinds].sort() }
@@ -106,6 +107,16 @@ export function startRecording(role: string, folder: string): Recorder {
   })
 
   return { note: (...facts) => void notes.push(facts.map(brief).join(' ')) }
+}
+
+/** TLS records and what a WebSocket's client sends are made of random bytes. */
+function describeData(data: Buffer): string {
+  const isTls = data[0] !== undefined && data[0] >= 20 && data[0] <= 23 && data[1] === 3
+  const isMasked = data[0] !== undefined && data[0] >= 0x80 && (data[1] ?? 0) >= 0x80
+  if (isTls || isMasked) return `${data.length} bytes of random data`
+  const text = steady(data.toString('latin1')).replace(/^(Sec-WebSocket-Accept: ).*$/m, '$1')
+  const sum = createHash('sha1').update(text).digest('base64url')
+  return `${data.length} bytes of data, ${sum.slice(0, 12)}`
 }
 
 function listenersOf(emitter: EventEmitter): string {
@@ -157,6 +168,8 @@ const VARYING: readonly [pattern: RegExp, replacement: string][] = [
   [/[\w-]{16}AAA[A-Z]/g, 'ID'],
   // From Node 24 on the guard knows by this in whose request a connection was opened; an empty one and none are alike to a program.
   [/(kAsyncContextFrame\)?\]?): .*/g, '$1'],
+  // The thread's, before each error of OpenSSL.
+  [/\b[0-9A-F]{8,16}:error:/g, ':error:'],
   [/\bdiff: \d+/g, 'diff'],
   [/<Buffer[^>]*>/g, '<Buffer>'],
   [/sessionIdContext: '\w+'/g, 'sessionIdContext'],

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { REGISTER } from '../support/package-root.js'
+import { PACKAGE_ROOT, REGISTER } from '../support/package-root.js'
 import { runNode } from '../support/run-node.js'
 import { HTTP } from './scenes-http.js'
 import { NET } from './scenes-net.js'
@@ -19,11 +19,9 @@ export const ENDING: readonly string[] = Object.keys(ENDINGS)
 export type Settings = Readonly<Record<string, string>>
 
 const PROGRAM = join(import.meta.dirname, 'program.js')
+/** That anything is preloaded shows too. */
+const NOTHING = join(PACKAGE_ROOT, 'test', 'fixtures', 'nothing.cjs')
 const TRIES = 6
-/** What the guard loads of Node in each process, and what that loads in turn. */
-const LOADED_BY_THE_GUARD =
-  /^(?:NativeModule (?:net|stream|stream\/promises|string_decoder|url|diagnostics_channel|async_hooks|internal\/.*)|Internal Binding (?:uv|stream_wrap|tcp_wrap|pipe_wrap|async_wrap))$/
-
 /**
  * @returns one line for each difference. What differs between two bare runs as well is the kernel's doing: a difference counts if it
  *   is there again each time.
@@ -35,8 +33,12 @@ export async function differences(
 ): Promise<readonly string[]> {
   let found: readonly string[] = []
   const bare: string[][] = []
+  const own = await modulesOfTheGuard(node, settings)
   for (let i = 0; i < TRIES; i += 1) {
-    const [one, other] = await Promise.all([played(scenes, node, null), played(scenes, node, settings)])
+    const [one, other] = await Promise.all([
+      played(scenes, node, null, own),
+      played(scenes, node, settings, own),
+    ])
     bare.push(one)
     const closest = bare.map((lines) => differ(lines, other)).sort((a, b) => a.length - b.length)[0]!
     if (closest.length === 0) return []
@@ -45,18 +47,23 @@ export async function differences(
   return found
 }
 
-async function played(scenes: readonly string[], node: string, settings: Settings | null): Promise<string[]> {
+async function played(
+  scenes: readonly string[],
+  node: string,
+  settings: Settings | null,
+  own: ReadonlySet<string>,
+): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'slg-transparency-'))
   try {
     // All of a stack: else the guard's frame would push another off its end.
-    const options = ['--stack-trace-limit=60', '--no-warnings']
-    if (settings !== null) options.push('--require', REGISTER)
+    const options = ['--stack-trace-limit=60', '--no-warnings', '--require']
+    options.push(settings === null ? NOTHING : REGISTER)
     const outcome = await runNode([PROGRAM, folder, ...scenes], {
       node,
       env: { ...settings, NODE_OPTIONS: options.join(' ') },
     })
     const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
-    const told = files.map((text) => JSON.stringify(withoutOwn(JSON.parse(text) as Facts), null, 1))
+    const told = files.map((text) => JSON.stringify(withoutOwn(JSON.parse(text) as Facts, own), null, 1))
     return [
       `exit ${outcome.code} ${outcome.signal}`,
       ...outcome.stdout.split('\n'),
@@ -72,8 +79,29 @@ interface Facts {
   readonly modules: readonly string[]
 }
 
-function withoutOwn(facts: Facts): object {
-  return { ...facts, modules: facts.modules.filter((name) => !LOADED_BY_THE_GUARD.test(name)) }
+function withoutOwn(facts: Facts, own: ReadonlySet<string>): object {
+  return { ...facts, modules: facts.modules.filter((name) => !own.has(name)) }
+}
+
+/** What the guard loads of Node into a program that does nothing. `node:url` comes with `--eval` too. */
+const modulesOfTheGuard = (() => {
+  const known = new Map<string, Promise<ReadonlySet<string>>>()
+  return (node: string, settings: Settings): Promise<ReadonlySet<string>> => {
+    const key = JSON.stringify([node, settings])
+    const found = known.get(key) ?? loadedByTheGuard(node, settings)
+    known.set(key, found)
+    return found
+  }
+})()
+
+async function loadedByTheGuard(node: string, settings: Settings): Promise<ReadonlySet<string>> {
+  async function loaded(preload: string): Promise<string[]> {
+    const code = 'setTimeout(() => console.log(JSON.stringify(process.moduleLoadList)), 100)'
+    const { stdout } = await runNode(['--require', preload, '--eval', code], { node, env: settings })
+    return JSON.parse(stdout) as string[]
+  }
+  const [bare, guarded] = await Promise.all([loaded(NOTHING), loaded(REGISTER)])
+  return new Set(['NativeModule url', ...guarded.filter((name) => !bare.includes(name))])
 }
 
 /** The lines that only one side has, with what stands before the first. */
