@@ -43,7 +43,7 @@ const SOCKETS_A_STEP = 32
 export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   const { ledger, judge, probe, pairs, streams } = hooks
   let cursor = ledger.size - 1
-  let asked: SocketRecord[] = []
+  const doubtful: SocketRecord[] = []
   let run: ProbeRun | null = null
   let nowMs = 0
 
@@ -98,29 +98,29 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       if (record.trouble?.verdict === 'none' && record.trouble.acted === 'no') record.trouble = null
       return
     }
-    if (record.trouble !== null && asksKernel && probe.name !== 'none') asked.push(record)
-    else observe(record, isDisconnected(socket))
+    if (record.trouble === null) observe(record, isDisconnected(socket))
+    else doubtful.push(record)
     keepAddresses(record)
   }
 
   function lookAtOutput(record: SocketRecord): void {
     const { socket, trouble } = record
     const isStill = trouble !== null && bytesAccepted(socket) === trouble.bytesAccepted
-    if (isStill && asksKernel && probe.name !== 'none') asked.push(record)
+    if (isStill) doubtful.push(record)
     else observe(record, null)
     if (isStill) keepAddresses(record)
   }
 
   function askKernel(): boolean {
-    if (asked.length === 0) return false
+    if (!asksKernel || probe.name === 'none') return true
     try {
       if (run === null) {
         if ((probe.restMs?.() ?? 0) > 0) return true
-        run = probe.ask(asked.map(viewOf))
+        run = probe.ask(doubtful.map(viewOf))
       }
       if (!run.advance(KERNEL_SLICE_MS)) return false
       run.samples.forEach((sample, i) => {
-        asked[i]?.kernel?.hear(sample)
+        doubtful[i]?.kernel?.hear(sample)
       })
     } catch (error) {
       warnOnce('SLG_WARN_KERNEL', `the kernel probe "${probe.name}" failed: ${messageOf(error)}`)
@@ -129,9 +129,10 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   }
 
   let stage: 'walk' | 'kernel' | 'judge' = 'walk'
+  let needsTies = pairs.isWatching()
 
-  function observeAsked(): boolean {
-    const record = asked.pop()
+  function observeDoubtful(): boolean {
+    const record = doubtful.pop()
     if (record === undefined) return false
     if (record.index !== -1) shielded(lookAgain, record)
     return true
@@ -176,17 +177,19 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   return {
     step() {
       nowMs = hooks.now()
+      if (needsTies && pairs.gather()) return true
       switch (stage) {
         case 'walk':
           if (walk()) return true
-          if (asked.length === 0) return false
+          if (doubtful.length === 0) return false
+          needsTies = true
           stage = 'kernel'
           return true
         case 'kernel':
           if (askKernel()) stage = 'judge'
           return true
         case 'judge':
-          return observeAsked()
+          return observeDoubtful()
       }
     },
   }

@@ -43,6 +43,9 @@ export interface PairHooks {
 
 /** Of one CPU: the ties are reused for so long that looks at all of them, in a burst of closes, take no more. */
 const CPU_SHARE = 0.2
+/** What only looks at ties may find them so much older than what acts on them. */
+const SLACK_MS = 5
+const CONNECTIONS_A_STEP = 32
 
 export class Pairs {
   readonly #hooks: PairHooks
@@ -51,6 +54,7 @@ export class Pairs {
   #memory: PipeMemory | null = null
   #ties: Ties | null = null
   #tiesUntilMs = 0
+  #gathering: { readonly ties: Ties; readonly steps: Iterator<void>; costMs: number } | null = null
 
   constructor(hooks: PairHooks) {
     this.#hooks = hooks
@@ -62,21 +66,49 @@ export class Pairs {
 
   stop(): void {
     this.#ties = null
+    this.#gathering = null
     this.#memory?.stop()
   }
 
-  /** @param withNewest also those of connections that came after the last look at all */
-  ties(withNewest = false): Ties {
+  /** @param isLast also those that came after the last look at all: a connection of the pair is about to close */
+  ties(isLast = false): Ties {
+    const { now, records } = this.#hooks
+    const isFresh = this.#ties !== null && now() <= this.#tiesUntilMs + (isLast ? 0 : SLACK_MS)
+    if (!isFresh) while (this.#gatherSome(Infinity)) {}
+    if (isLast && isFresh)
+      for (const _ of this.#ties!.gather(records)) {
+      }
+    return this.#ties!
+  }
+
+  /** Takes a step towards fresh `ties()`; false once they are there. */
+  gather(): boolean {
+    if (this.#ties !== null && this.#hooks.now() <= this.#tiesUntilMs) return false
+    return this.#gatherSome(CONNECTIONS_A_STEP)
+  }
+
+  /** Something is known that asks for ties at each sweep. */
+  isWatching(): boolean {
+    return this.#lefts.size + this.#throughputs.size > 0
+  }
+
+  #gatherSome(most: number): boolean {
     const { now, records, makers } = this.#hooks
     const startMs = now()
-    if (this.#ties !== null && startMs <= this.#tiesUntilMs) {
-      if (withNewest) this.#ties.addNewer(records)
-      return this.#ties
+    if (this.#gathering === null) {
+      const ties = new Ties(makers, this.#memory)
+      this.#gathering = { ties, steps: ties.gather(records), costMs: 0 }
     }
-    this.#ties = new Ties(records, makers, this.#memory)
+    const gathering = this.#gathering
+    let isMore = true
+    for (let taken = 0; isMore && taken < most; taken += 1) isMore = gathering.steps.next().done !== true
     const endMs = now()
-    this.#tiesUntilMs = endMs + (endMs - startMs) / CPU_SHARE
-    return this.#ties
+    gathering.costMs += endMs - startMs
+    if (isMore) return true
+    this.#gathering = null
+    this.#ties = gathering.ties
+    this.#tiesUntilMs = endMs + gathering.costMs / CPU_SHARE
+    return false
   }
 
   /** Reads the addresses now: once the socket is closed they are gone, and its partner's report names it. */
@@ -146,8 +178,9 @@ export class Pairs {
           .some((one) => isInTrouble(one.record))
       if (!isOfInterest) this.#throughputs.delete(record)
     }
-    // It holds sockets that have closed.
+    // They hold sockets that have closed.
     this.#ties = null
+    this.#gathering = null
   }
 
   /** `null` once its own exchange is over or another partner took over. */

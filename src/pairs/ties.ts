@@ -28,24 +28,23 @@ export class Ties {
   readonly #memory: PipeMemory | null
   #newestId = 0
 
-  constructor(records: Iterable<SocketRecord>, makers: Makers, memory: PipeMemory | null) {
+  constructor(makers: Makers, memory: PipeMemory | null) {
     this.#makers = makers
     this.#memory = memory
-    this.addNewer(records)
   }
 
-  /** Adds the ties of connections that are newer than any so far. */
-  addNewer(records: Iterable<SocketRecord>): void {
-    const outgoing: SocketRecord[] = []
-    let newestId = this.#newestId
-    for (const record of records) {
-      if (record.id <= this.#newestId) continue
-      newestId = Math.max(newestId, record.id)
+  /** Adds the ties of connections that are newer than any so far, one a step. */
+  *gather(records: Iterable<SocketRecord>): Generator<void, void> {
+    const newer = [...records].filter(({ id }) => id > this.#newestId)
+    for (const record of newer) {
+      this.#newestId = Math.max(this.#newestId, record.id)
       readOrSkip(() => this.#addPiped(record, this.#memory))
-      if (record.direction === 'outbound') outgoing.push(record)
+      yield
     }
-    this.#newestId = newestId
-    for (const record of outgoing) readOrSkip(() => this.#addWorked(record, this.#makers))
+    for (const record of newer) {
+      if (record.direction === 'outbound') readOrSkip(() => this.#addWorked(record, this.#makers))
+      yield
+    }
   }
 
   of(record: SocketRecord): readonly Partner[] {

@@ -17,8 +17,12 @@ function isOfSession({ description }: symbol): boolean {
 }
 
 export function sessionOn(socket: Socket): Session | null {
-  const session = readField(socket, 'undefined')
-  return typeof session === 'object' ? (session as Session | null) : null
+  try {
+    const { undefined: session = null } = socket as { readonly undefined?: Session | null }
+    return typeof session === 'object' ? session : null
+  } catch {
+    return null
+  }
 }
 
 export interface Session {
