@@ -1,5 +1,6 @@
 /** Runs sweeps on one timer, in slices of about a millisecond. The timers do not keep the process alive. */
 import type { RunDetached } from '../base/detached.js'
+import type { SweepsReport } from '../core/report.js'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
 
 const SLICE_MS = 1
@@ -38,6 +39,7 @@ export interface Sweeper {
   sweepNow(): void
   glance(): void
   hurry(delayMs: number): void
+  spent(): SweepsReport
   stop(): void
 }
 
@@ -50,6 +52,9 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   let pass: Pass | null = null
   let isGlance = false
   let stopped = false
+  let sweeps = 0
+  let totalMs = 0
+  let longestMs = 0
 
   function schedule(delayMs: number): void {
     if (stopped) return
@@ -95,8 +100,19 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   }
 
   function runSlice(sliceMs = SLICE_MS): void {
+    const begunMs = monotonicMs()
+    runSteps(begunMs + sliceMs)
+    noteSpent(begunMs)
+  }
+
+  function noteSpent(begunMs: number): void {
+    const spentMs = monotonicMs() - begunMs
+    totalMs += spentMs
+    longestMs = Math.max(longestMs, spentMs)
+  }
+
+  function runSteps(until: number): void {
     slice = null
-    const until = monotonicMs() + sliceMs
     try {
       if (pass === null) {
         isGlance = false
@@ -126,11 +142,14 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
   /** A glance does not replace a due sweep, however often reports are asked for. */
   function finish(): void {
     pass = null
+    if (!isGlance) sweeps += 1
     if (isGlance && timer !== null) hurry(hooks.nextDelayMs())
     else schedule(isGlance ? 1 : hooks.nextDelayMs())
   }
 
   function runThrough(whole: Pass): void {
+    const from = monotonicMs()
+    sweeps += 1
     try {
       for (let isMore = true; isMore && !stopped;) {
         const begunMs = monotonicMs()
@@ -140,6 +159,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     } catch (error) {
       hooks.onFailure(error)
     }
+    noteSpent(from)
   }
 
   function hurry(delayMs: number): void {
@@ -172,6 +192,7 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
       runSlice(GLANCE_MS)
     },
     hurry,
+    spent: () => ({ count: sweeps, totalMs: Math.round(totalMs * 1000) / 1000, longestMs }),
     stop() {
       stopped = true
       if (timer !== null) clearTimeout(timer)

@@ -1,17 +1,11 @@
 /** Errors in a hook become one process warning for each code. */
+import type { Fault } from '../core/vocabulary.js'
 import type { ErrorCode } from './errors.js'
 import { readProcessWide, writeProcessWide } from './process-wide.js'
 
-export function warnOnce(
-  code:
-    | ErrorCode
-    | 'SLG_WARN_INTERNAL'
-    | 'SLG_WARN_KERNEL'
-    | 'SLG_WARN_CONTEXT'
-    | 'SLG_WARN_LISTENER'
-    | 'SLG_WARN_ACTION',
-  message: string,
-): void {
+export function warnOnce(code: ErrorCode | Fault, message: string): void {
+  const faults = faultsCaught()
+  faults.set(code, (faults.get(code) ?? 0) + 1)
   const told = toldCodes()
   if (told.has(code)) return
   told.add(code)
@@ -24,6 +18,15 @@ function toldCodes(): Set<string> {
   const codes = new Set<string>()
   writeProcessWide('told', codes)
   return codes
+}
+
+/** How often each was told or would have been. */
+export function faultsCaught(): Map<string, number> {
+  const present = readProcessWide('faults')
+  if (present !== undefined) return present as Map<string, number>
+  const counts = new Map<string, number>()
+  writeProcessWide('faults', counts)
+  return counts
 }
 
 export function messageOf(error: unknown): string {

@@ -153,6 +153,47 @@ export interface ConditionCount {
   readonly unsentBytes: number
 }
 
+export interface StandingCount {
+  readonly direction: Direction
+  readonly phase: Phase
+  readonly condition: Condition | null
+  readonly verdict: Verdict
+  readonly count: number
+}
+
+export interface MeasuresReport {
+  /** The first 20 sites that leaked, in that order, and `other` for the rest of them. */
+  readonly sites: readonly SiteMeasure[]
+  /** How long closed connections were half-closed, of those that a sweep met so. */
+  readonly halfClosed: Readonly<Record<Direction, DurationsReport>>
+  /** From the beginning of the condition until the guard had closed the connection. */
+  readonly reclaim: DurationsReport
+  readonly sweeps: SweepsReport
+  /** Errors that the guard caught, by code. */
+  readonly faults: Readonly<Record<string, number>>
+}
+
+export interface SiteMeasure {
+  readonly site: string
+  readonly leakedTotal: number
+  /** Leaked, and neither healed nor closed. */
+  readonly leaked: number
+}
+
+export interface DurationsReport {
+  readonly count: number
+  readonly sumMs: number
+  readonly buckets: readonly { readonly atMostMs: number; readonly count: number }[]
+}
+
+export interface SweepsReport {
+  readonly count: number
+  /** All the time that sweeps and quick looks have taken, subscribers included. */
+  readonly totalMs: number
+  /** The longest that one of them held the event loop at once. */
+  readonly longestMs: number
+}
+
 export interface CodePlace {
   /** `data`, `request data`, `server request`, `pipe`. */
   readonly how: string
@@ -248,6 +289,10 @@ export interface Report {
   readonly lint?: readonly LintFinding[]
   /** In the order of `CONDITIONS`, without empty ones. */
   readonly conditions: readonly ConditionCount[]
+  /** The same sockets by where they stand, without empty entries. */
+  readonly standings: readonly StandingCount[]
+  /** Since the guard was installed, for time series. */
+  readonly measures: MeasuresReport
   /** Sites of suspect and leaked sockets, by count, then by age. */
   readonly sites: readonly SiteReport[]
   /** Sites of stalled sockets, in the same order. */

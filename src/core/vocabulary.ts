@@ -86,6 +86,16 @@ export type Sensor = 'stream' | 'oracle' | 'kernel'
 export const ACTIONS = ['report', 'end', 'destroy', 'reset'] as const
 export type Action = (typeof ACTIONS)[number]
 
+/** What the guard catches: errors of its own, of a kernel probe, and of functions that it was given. */
+export const FAULTS = [
+  'SLG_WARN_INTERNAL',
+  'SLG_WARN_KERNEL',
+  'SLG_WARN_CONTEXT',
+  'SLG_WARN_LISTENER',
+  'SLG_WARN_ACTION',
+] as const
+export type Fault = (typeof FAULTS)[number]
+
 export const LINT_RULES = [
   'half-open-unheard',
   'upgrade-unheld',

@@ -6,7 +6,8 @@ import type { PressureSettings } from '../act/pressure.js'
 import { createSiteHistory } from './site-history.js'
 import type { Gathered } from '../report/build.js'
 import { siteOfPair } from '../report/pair-lines.js'
-import type { PairReport } from '../core/report.js'
+import { Durations } from '../core/durations.js'
+import type { MeasuresReport, PairReport } from '../core/report.js'
 import { createStallLog } from './stalls.js'
 import type { Action, EventType } from '../core/vocabulary.js'
 import { createDescriptorCounter } from '../kernel/descriptors.js'
@@ -34,12 +35,14 @@ export interface Bookkeeping {
   onClosing(site: string, line: string): void
   onExempt(record: SocketRecord): void
   onReleased(record: SocketRecord): void
+  onTroubleOver(record: SocketRecord): void
   onHandedOver(record: SocketRecord): void
   onStall(blockedMs: number): void
   afterSweep(): void
   onDescriptor(fd: number): void
   graceMs(graceMs: number): number
   gathered(looksForOrphans: boolean): Gathered
+  measures(): Pick<MeasuresReport, 'sites' | 'halfClosed' | 'reclaim'>
   stop(): void
 }
 
@@ -49,6 +52,8 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   const { ledger, now } = hooks
   const stalls = createStallLog()
   const history = createSiteHistory()
+  const halfClosed = { inbound: new Durations(), outbound: new Durations() }
+  const reclaim = new Durations()
   const countDescriptors = createDescriptorCounter()
   const orphans = createOrphanWatch(knownDescriptors, () => countDescriptors()?.open ?? null)
   const pressure = createPressureWatch(hooks.pressure, {
@@ -93,6 +98,13 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         history.healed(id, 'application', now())
       }
     },
+    onTroubleOver({ direction, peerEndedMs, localEndedMs, trouble }) {
+      if (trouble === null) return
+      // Of a connection that closes in good order, the sides end in one round trip.
+      const endedMs = Math.min(peerEndedMs || Infinity, localEndedMs || Infinity)
+      if (endedMs !== Infinity) halfClosed[direction].note(now() - endedMs)
+      if (trouble.acted !== 'no') reclaim.note(now() - trouble.sinceMs)
+    },
     onHandedOver({ id }) {
       history.healed(id, 'application', now())
     },
@@ -119,6 +131,11 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         healedSites: history.healedSites(at),
       }
     },
+    measures: () => ({
+      sites: history.measures(),
+      halfClosed: { inbound: halfClosed.inbound.report(), outbound: halfClosed.outbound.report() },
+      reclaim: reclaim.report(),
+    }),
     stop() {
       stopLogging?.()
       orphans.stop()

@@ -15,7 +15,7 @@ import { installedGuard, lintForReport, registerGuard } from './registry.js'
 import type { ReportEndpoint } from '../server/endpoint.js'
 import type { ReportSource } from '../server/handler.js'
 import { checkReportAddress, openReportEndpoint } from '../server/open-endpoint.js'
-import { messageOf, warnOnce } from '../base/warnings.js'
+import { faultsCaught, messageOf, warnOnce } from '../base/warnings.js'
 
 export interface FreshGuard {
   readonly guard: Guard
@@ -109,6 +109,11 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
         census: engine.census.report(at),
         closing: engine.closings.report(look),
         code: engine.codes.report(),
+        measures: {
+          ...engine.books.measures(),
+          sweeps: engine.sweeper.spent(),
+          faults: Object.fromEntries(faultsCaught()),
+        },
         lint: lintForReport(),
         tracked: ledger.size,
         counts: ledger.counts,

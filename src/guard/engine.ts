@@ -181,6 +181,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
       const isOurs = isOwnDoing(record, error)
       const died = isOurs || (record.trouble?.verdict === 'leaked' && isDeath(error))
       if (record.trouble !== null || died) judge.apply(record, { type: 'closed', nowMs: now(), died })
+      books.onTroubleOver(record)
       // Last, because the judgement may need its stacks.
       owners.onReleased(record)
       return isOurs && !hearsErrors(record.socket) ? undefined : error

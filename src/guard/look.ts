@@ -3,7 +3,7 @@ import { diagnose } from '../report/diagnose.js'
 import type { Socket } from 'node:net'
 import { phaseOf, type Facts, type SessionFacts } from '../judge/facts.js'
 import type { Trouble } from '../judge/lifecycle.js'
-import type { Condition } from '../core/vocabulary.js'
+import type { Condition, Phase } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
@@ -82,6 +82,18 @@ export class Look {
     return { id, direction, remote, site: this.resolve(record).site }
   }
 
+  phase(record: SocketRecord): Phase {
+    return readRecord(record, (read) => phaseOf(this.#factsOf(read)))
+  }
+
+  #factsOf(record: SocketRecord): Facts {
+    const { socket, trouble } = record
+    const disconnected = trouble !== null && trouble.deadTurn !== -1
+    const kernel = believedOf(record, disconnected)
+    const session = this.sources.streams.factsOf(socket)
+    return readFacts(record, disconnected, kernel, this.pairs.abandonmentOf(record), session)
+  }
+
   describe(record: SocketRecord, unsettled = false): SocketReport {
     return readRecord(record, (read) => this.#describe(read, unsettled))
   }
@@ -89,11 +101,9 @@ export class Look {
   #describe(record: SocketRecord, unsettled: boolean): SocketReport {
     const { nowMs } = this
     const { socket, trouble } = record
-    const disconnected = trouble !== null && trouble.deadTurn !== -1
-    const kernel = believedOf(record, disconnected)
-    const abandoned = this.pairs.abandonmentOf(record)
-    const session = this.sources.streams.factsOf(socket)
-    const facts = readFacts(record, disconnected, kernel, abandoned, session)
+    const facts = this.#factsOf(record)
+    const { kernel, session } = facts
+    const disconnected = facts.disconnected === true
     const { local, remote } = addressesOf(record)
     const owner = this.resolve(record)
     const idleMs = Math.round(nowMs - (trouble?.progressMs ?? lastMovedMs(record, nowMs)))

@@ -1,6 +1,6 @@
 import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../report/build.js'
-import type { Condition, Verdict } from '../core/vocabulary.js'
+import type { Condition, Phase, Verdict } from '../core/vocabulary.js'
 import { addressesOf } from '../socket/addresses.js'
 import { descriptorOf } from '../socket/fields.js'
 import { believedOf } from '../socket/kernel-view.js'
@@ -37,6 +37,10 @@ export class RecordRow implements SocketRow {
 
   site(): string {
     return this.#look.site(this.#record)
+  }
+
+  phase(): Phase {
+    return this.#look.phase(this.#record)
   }
 
   ends(): Addresses {

@@ -1,5 +1,5 @@
 /** What each site has leaked since the start. Beyond `MAX_SITES` it forgets the sites with the oldest news. */
-import type { HealedSite, SiteTrend } from '../core/report.js'
+import type { HealedSite, SiteMeasure, SiteTrend } from '../core/report.js'
 
 export interface SiteHistory {
   leaked(id: number, site: string, nowMs: number): void
@@ -8,9 +8,12 @@ export interface SiteHistory {
   trendOf(site: string, nowMs: number): SiteTrend
   growthPerHour(nowMs: number): number
   healedSites(nowMs: number): HealedSite[]
+  /** The first sites that leaked, and `other` for the rest: so many for ever, because each is a time series. */
+  measures(): SiteMeasure[]
 }
 
 const MAX_SITES = 1000
+const MEASURED_SITES = 20
 const HOUR_MS = 3_600_000
 const SLOT_MS = 300_000
 const SLOTS = HOUR_MS / SLOT_MS
@@ -30,10 +33,15 @@ interface Entry {
 export function createSiteHistory(): SiteHistory {
   const entries = new Map<string, Entry>()
   const leaks = new Map<number, Entry>()
+  const measured: Entry[] = []
+  let leakedTotal = 0
 
   function entryOf(site: string, nowMs: number): Entry {
     let entry = entries.get(site)
-    if (entry === undefined) entry = blankEntry(site, nowMs)
+    if (entry === undefined) {
+      entry = measured.find((one) => one.site === site) ?? blankEntry(site, nowMs)
+      if (measured.length < MEASURED_SITES && !measured.includes(entry)) measured.push(entry)
+    }
     // Moved to the end of the Map, whose first entry has the oldest news.
     else entries.delete(site)
     entries.set(site, entry)
@@ -60,6 +68,7 @@ export function createSiteHistory(): SiteHistory {
       const entry = entryOf(site, nowMs)
       note(entry, nowMs, 1)
       entry.leakedTotal += 1
+      leakedTotal += 1
       entry.open += 1
       leaks.set(id, entry)
     },
@@ -87,6 +96,19 @@ export function createSiteHistory(): SiteHistory {
           reclaimed,
           healedMs: nowMs - healedAtMs,
         })),
+    measures() {
+      const sites = measured.map(({ site, leakedTotal: total, open }) => ({
+        site,
+        leakedTotal: total,
+        leaked: open,
+      }))
+      const rest = {
+        site: 'other',
+        leakedTotal: sites.reduce((left, site) => left - site.leakedTotal, leakedTotal),
+        leaked: sites.reduce((left, { leaked }) => left - leaked, leaks.size),
+      }
+      return rest.leakedTotal === 0 ? sites : [...sites, rest]
+    },
   }
 }
 

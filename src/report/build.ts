@@ -6,16 +6,18 @@ import {
   type ConditionCount,
   type HealedSite,
   type LintFinding,
+  type MeasuresReport,
   type PairReport,
   type Report,
   type SiteCount,
   type SiteTrend,
   type SnapshotQuery,
   type SocketReport,
+  type StandingCount,
 } from '../core/report.js'
 import { buildCensus, type Census } from './census.js'
 import { portsHeld } from './ports.js'
-import { CONDITIONS, type Condition, type Direction, type EventType } from '../core/vocabulary.js'
+import { CONDITIONS, type Condition, type Direction, type EventType, type Phase } from '../core/vocabulary.js'
 import type { Verdict } from '../core/vocabulary.js'
 
 export const DEFAULT_LIMIT = 200
@@ -31,6 +33,7 @@ export interface SocketRow {
   readonly isDisconnected: boolean
   fd(): number
   site(): string
+  phase(): Phase
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
   waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
   describe(): SocketReport
@@ -52,6 +55,7 @@ export interface SnapshotParts {
   readonly census: Census
   readonly closing: Report['closing']
   readonly code: readonly CodeReport[]
+  readonly measures: MeasuresReport
   readonly lint: readonly LintFinding[] | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
@@ -90,6 +94,8 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     ...(parts.lint === null ? {} : { lint: parts.lint }),
     ports: portsHeld(parts.rows),
     conditions,
+    standings: countStandings(parts.rows),
+    measures: parts.measures,
     sites: sites.map((site) => ({
       ...site,
       ...trendOf(site.site),
@@ -146,6 +152,20 @@ function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
     entry.unsentBytes += unsentBytes
   }
   return counts.flat().filter(({ count }) => count > 0)
+}
+
+function countStandings(rows: readonly SocketRow[]): StandingCount[] {
+  const counts = new Map<string, { -readonly [K in keyof StandingCount]: StandingCount[K] }>()
+  for (const row of rows) {
+    const { direction, condition, verdict } = row
+    if (!(STANDING as readonly Verdict[]).includes(verdict)) continue
+    const phase = row.phase()
+    const key = `${direction} ${phase} ${condition} ${verdict}`
+    const entry = counts.get(key)
+    if (entry === undefined) counts.set(key, { direction, phase, condition, verdict, count: 1 })
+    else entry.count += 1
+  }
+  return [...counts.values()]
 }
 
 function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number {

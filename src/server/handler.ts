@@ -8,7 +8,13 @@ import { HTML_CONTENT_TYPE, writeHtml } from '../report/html.js'
 import { JSON_CONTENT_TYPE, writeJson } from '../report/json.js'
 import { PAGE_SCRIPT } from '../report/page-script.js'
 import { PAGE_STYLE } from '../report/page-style.js'
-import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from '../report/prometheus.js'
+import {
+  OPENMETRICS_CONTENT_TYPE,
+  prefersOpenMetrics,
+  PROMETHEUS_CONTENT_TYPE,
+  renderOpenMetrics,
+  renderPrometheus,
+} from '../report/prometheus.js'
 import { TEXT_CONTENT_TYPE, writeText } from '../report/text.js'
 import { createAccessCheck } from './access.js'
 import { createEventStream, EVENT_STREAM_HEADERS } from './event-stream.js'
@@ -118,8 +124,9 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   }
 
   function sendMetrics(exchange: Exchange): void {
-    const body = renderPrometheus(source.report({ limit: 0 }))
-    send(exchange, 200, PROMETHEUS_CONTENT_TYPE, body, { vary: 'accept' })
+    const isOpen = prefersOpenMetrics(exchange.request.headers.accept)
+    const body = (isOpen ? renderOpenMetrics : renderPrometheus)(source.report({ limit: 0 }))
+    send(exchange, 200, isOpen ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE, body, { vary: 'accept' })
   }
 
   function sendEvents(exchange: Exchange): void {

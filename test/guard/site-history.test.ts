@@ -69,3 +69,20 @@ t.test('a site has healed when none of its sockets is leaked any more', async (t
   history.leaked(5, 'GET /a', 62 * MINUTE)
   t.same(history.healedSites(62 * MINUTE), [], 'until it leaks again')
 })
+
+t.test('as time series, the first 20 sites keep their numbers and the rest is one', async (t) => {
+  const history = createSiteHistory()
+  t.same(history.measures(), [])
+  history.leaked(1, 'GET /a', 0)
+  t.same(history.measures(), [{ site: 'GET /a', leakedTotal: 1, leaked: 1 }], 'no other yet')
+  // Enough for GET /a to be forgotten elsewhere.
+  for (let i = 2; i < 2002; i += 1) history.leaked(i, `site ${i}`, i)
+  t.equal(history.trendOf('GET /a', 3000).leakedTotal, 0)
+  history.leaked(5000, 'GET /a', 3000)
+  history.healed(1, 'guard', 3001)
+  history.healed(1999, 'application', 3002)
+  const measures = history.measures()
+  t.equal(measures.length, 21)
+  t.same(measures[0], { site: 'GET /a', leakedTotal: 2, leaked: 1 })
+  t.same(measures.at(-1), { site: 'other', leakedTotal: 1981, leaked: 1980 })
+})

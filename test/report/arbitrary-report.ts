@@ -1,5 +1,6 @@
 /** Reports as bad as the network and the application could make them. */
 import fc from 'fast-check'
+import { Durations } from '../../src/core/durations.js'
 import {
   LINT_RULES,
   CONDITIONS,
@@ -211,6 +212,12 @@ const stalledSite: fc.Arbitrary<SiteCount> = site.map(
   }),
 )
 
+const durations = fc.array(ms, { maxLength: 5 }).map((times) => {
+  const histogram = new Durations()
+  for (const time of times) histogram.note(time)
+  return histogram.report()
+})
+
 export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
   schema: fc.constant(REPORT_SCHEMA),
   generatedAt: fc.constant('2026-02-03T14:05:06.789Z'),
@@ -292,6 +299,23 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     }),
     { selector: ({ condition, verdict }) => `${condition} ${verdict}` },
   ),
+  standings: fc.array(
+    fc.record({
+      direction: fc.constantFrom('inbound' as const, 'outbound' as const),
+      phase: fc.constantFrom(...PHASES),
+      condition: fc.option(fc.constantFrom(...CONDITIONS)),
+      verdict: fc.constantFrom('suspect' as const, 'leaked' as const, 'stalled' as const, 'exempt' as const),
+      count: fc.integer({ min: 1, max: 1000 }),
+    }),
+    { maxLength: 1 },
+  ),
+  measures: fc.record({
+    sites: fc.array(fc.record({ site: hostileText, leakedTotal: count, leaked: count }), { maxLength: 21 }),
+    halfClosed: fc.record({ inbound: durations, outbound: durations }),
+    reclaim: durations,
+    sweeps: fc.record({ count, totalMs: ms, longestMs: ms }),
+    faults: fc.constantFrom({}, { SLG_WARN_INTERNAL: 1, SLG_ERR_REPORT_LISTEN: 2 }),
+  }),
   code: fc.array(
     fc.record({
       id: count,

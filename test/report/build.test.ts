@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Report, SnapshotQuery, SocketReport } from '../../src/core/report.js'
 import { buildReport, DEFAULT_LIMIT, MAX_LIMIT, sitesOf, type SnapshotParts } from '../../src/report/build.js'
 import { CONDITIONS, VERDICTS } from '../../src/core/vocabulary.js'
-import { KEPT, NO_CENSUS } from './sample-reports.js'
+import { KEPT, NO_CENSUS, NO_MEASURES } from './sample-reports.js'
 import { ownedBy, rowOf, sampleSocket } from '../core/sample-socket.js'
 
 function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
@@ -15,6 +15,7 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     gathered: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
     census: NO_CENSUS,
     code: [],
+    measures: NO_MEASURES,
     lint: null,
     tracked: 99,
     partedPairs: 0,

@@ -1,6 +1,15 @@
 import { buildCensus, type Census } from '../../src/report/census.js'
 import { pairUp } from '../../src/report/pair-lines.js'
-import type { CensusCounts, Evidence, Owner, Report, SocketReport } from '../../src/core/report.js'
+import { Durations } from '../../src/core/durations.js'
+import type {
+  CensusCounts,
+  DurationsReport,
+  Evidence,
+  MeasuresReport,
+  Owner,
+  Report,
+  SocketReport,
+} from '../../src/core/report.js'
 import { REPORT_SCHEMA } from '../../src/core/report.js'
 import { formatDuration } from '../../src/core/format.js'
 
@@ -85,6 +94,20 @@ export const NO_CENSUS: Census = {
   clients: [],
 }
 
+export const NO_MEASURES: MeasuresReport = {
+  sites: [],
+  halfClosed: { inbound: new Durations().report(), outbound: new Durations().report() },
+  reclaim: new Durations().report(),
+  sweeps: { count: 0, totalMs: 0, longestMs: 0 },
+  faults: {},
+}
+
+function durationsOf(...times: readonly number[]): DurationsReport {
+  const durations = new Durations()
+  for (const ms of times) durations.note(ms)
+  return durations.report()
+}
+
 const NO_TREND = { leakedTotal: 0, growthPerHour: 0, descriptorShare: null }
 
 export function sampleReport(changes: Partial<Report> = {}): Report {
@@ -108,6 +131,8 @@ export function sampleReport(changes: Partial<Report> = {}): Report {
     code: [],
     ports: [],
     conditions: [],
+    standings: [],
+    measures: NO_MEASURES,
     partedPairs: 0,
     pairs: [],
     sites: [],
@@ -176,6 +201,21 @@ export const LEAKY: Report = sampleReport({
     { ...counted(1, 1536), condition: 'reset-unseen', verdict: 'leaked', oldestMs: 200_000 },
     { ...counted(1), condition: 'fin-wait', verdict: 'suspect', oldestMs: 21_000 },
   ],
+  standings: [
+    { direction: 'inbound', phase: 'peer-ended', condition: 'eof-ignored', verdict: 'leaked', count: 2 },
+    { direction: 'outbound', phase: 'local-ended', condition: 'fin-wait', verdict: 'suspect', count: 1 },
+    { direction: 'inbound', phase: 'open', condition: null, verdict: 'exempt', count: 1 },
+  ],
+  measures: {
+    sites: [
+      { site: 'upgrade /chat', leakedTotal: 40, leaked: 3 },
+      { site: 'other', leakedTotal: 2, leaked: 1 },
+    ],
+    halfClosed: { inbound: durationsOf(80, 4200, 61_000, 90_000_000), outbound: durationsOf() },
+    reclaim: durationsOf(60_500),
+    sweeps: { count: 2304, totalMs: 1212.5, longestMs: 3.25 },
+    faults: { SLG_WARN_LISTENER: 2 },
+  },
   code: [
     {
       ...{ id: 7, site: 'upgrade /chat', reason: null, blockedMs: 74 },

@@ -44,7 +44,7 @@ t.test('every member of the contract is required, wherever it is', async (t) => 
   let removed = 0
   const isOptional = (path: string) => path === '/lint'
   // Maps whose keys are data.
-  const isMap = (path: string) => /\/(?:conditions|context|states)$/.test(path)
+  const isMap = (path: string) => /\/(?:conditions|context|states|faults)$/.test(path)
   function removeEach(value: unknown, path: string): void {
     if (typeof value !== 'object' || value === null) return
     for (const [key, member] of Object.entries(value)) {

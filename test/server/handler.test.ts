@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import type { Report, SnapshotQuery } from '../../src/core/report.js'
 import { renderHtml } from '../../src/report/html.js'
 import { renderJson } from '../../src/report/json.js'
-import { renderPrometheus } from '../../src/report/prometheus.js'
+import { renderOpenMetrics, renderPrometheus } from '../../src/report/prometheus.js'
 import { renderText } from '../../src/report/text.js'
 import { SocketLeakGuardError } from '../../src/base/errors.js'
 import { createReportHandler } from '../../src/server/handler.js'
@@ -49,6 +49,15 @@ t.test('the four forms, by Accept and by ?format=', async (t) => {
   const metrics = await request(port, 'GET /metrics', { accept: 'text/html' })
   t.equal(metrics.headers.get('content-type'), TYPES.prometheus)
   t.equal(metrics.body, bodies.prometheus)
+})
+
+t.test('metrics as OpenMetrics for a scraper that prefers it', async (t) => {
+  const port = await serve(t, createReportHandler(createFakeSource()))
+  const accept = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1'
+  const { headers, body } = await request(port, 'GET /metrics', { accept })
+  t.equal(headers.get('content-type'), 'application/openmetrics-text; version=1.0.0; charset=utf-8')
+  t.equal(headers.get('vary'), 'accept')
+  t.equal(body, renderOpenMetrics(LEAKY))
 })
 
 function checkCommonHeaders(t: Test, { headers }: RawResponse): void {
