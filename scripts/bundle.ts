@@ -3,8 +3,8 @@
  * file for each path of package.json `exports`, chunks for what they share or load later, and the preload once more as
  * one CommonJS file, so that `--require` loads no ES module.
  *
- * A path of `exports` that leads to `dist/NAME.js` is made from the first of these that exists: `src/NAME.ts`,
- * `src/NAME/index.ts`, `adapters/NAME.ts`, `adapters/NAME/index.ts`.
+ * A path of `exports` or `bin` that leads to `dist/NAME.js` is made from the first of these that exists: `src/NAME.ts`,
+ * `src/NAME/index.ts`, `adapters/NAME.ts`, `adapters/NAME/index.ts`, `NAME/index.ts`.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -49,9 +49,10 @@ await bundle()
 
 async function bundle(): Promise<void> {
   rmSync(DIST, { recursive: true, force: true })
-  const names = entryNames()
+  const { exports, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
+  const names = namesIn(exports)
   const modules = await write(
-    { input: inputs(names, '.js'), plugins: [SHORT_LINES] },
+    { input: inputs([...names, ...namesIn(bin)], '.js'), plugins: [SHORT_LINES] },
     {
       format: 'esm',
       entryFileNames: '[name].js',
@@ -95,10 +96,14 @@ function isExternal(id: string): boolean {
   return id.startsWith('node:')
 }
 
-/** The names of the files that package.json `exports` leads to, without folder and extension. */
-function entryNames(): string[] {
-  const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: unknown }
-  const found = JSON.stringify(exports).matchAll(/"\.\/dist\/([^"]+)\.js"/g)
+interface Manifest {
+  readonly exports: object
+  readonly bin: object
+}
+
+/** The names of the files that a part of package.json leads to, without folder and extension. */
+function namesIn(part: object): string[] {
+  const found = JSON.stringify(part).matchAll(/"\.\/dist\/([^"]+)\.js"/g)
   return [...new Set([...found].map(([, name]) => name!))]
 }
 
@@ -107,12 +112,12 @@ function inputs(names: readonly string[], extension: string): Record<string, str
 }
 
 function inputOf(name: string, extension: string): string {
-  const candidates = ['src', 'adapters'].flatMap((folder) => [
+  const candidates = ['src', 'adapters', ''].flatMap((folder) => [
     join(BUILD, folder, name + extension),
     join(BUILD, folder, name, `index${extension}`),
   ])
   const found = candidates.find((file) => existsSync(file))
-  if (found === undefined) throw new Error(`no source for dist/${name}.js of package.json "exports"`)
+  if (found === undefined) throw new Error(`no source for dist/${name}.js of package.json`)
   return found
 }
 

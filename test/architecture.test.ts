@@ -18,7 +18,7 @@ interface Layer {
 
 /**
  * core <- judge <- socket <- owner <- pairs <- act <- guard <- install <- index <- adapters. `base` is what everybody may use;
- * kernel, report and server stand on core. What is optional (drain, lint, testing) stands above the guard.
+ * kernel, report and server stand on core. What is optional (drain, lint, testing) stands above the guard; the command line beside it, in a process of its own.
  */
 const LAYERS: readonly Layer[] = [
   { name: 'core', files: /^src\/core\//, uses: [] },
@@ -78,9 +78,10 @@ const LAYERS: readonly Layer[] = [
     uses: ['core', 'base', 'options', 'socket', 'drain', 'guard', 'install', 'server', 'owner'],
   },
   { name: 'adapters', files: /^adapters\//, uses: ['contract'] },
+  { name: 'cli', files: /^cli\//, uses: ['core', 'base', 'kernel', 'report'], knows: ['index'] },
 ]
 
-const sources = readSources('src', 'adapters')
+const sources = readSources('src', 'adapters', 'cli')
 
 function layerOf(path: string): Layer | undefined {
   return LAYERS.find(({ files }) => files.test(path))
@@ -350,10 +351,10 @@ t.test('the whole package can be loaded with require(): nothing awaits at the to
     .filter((path) => existsSync(path))
   t.equal(compiled.length, sources.length, 'everything is compiled')
   // What does something when it is loaded comes last; Node refuses a waiting module before it runs any of it.
-  const doers = compiled.filter((path) => /build\/src\/register/.test(path))
+  const doers = compiled.filter((path) => /build\/(?:src\/register|cli\/index)/.test(path))
   const program = `
     const refused = []
-    process.argv.push('--help')
+    process.argv.push('cli', '--help')
     process.on('exit', () => { require('fs').writeSync(3, JSON.stringify(refused)) })
     for (const path of ${JSON.stringify([...compiled.filter((path) => !doers.includes(path)), ...doers])}) {
       try { require(path) } catch (error) { refused.push([path, error.code, error.message]) }

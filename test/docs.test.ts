@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import { EXIT } from '../cli/command.js'
 import { LINT_RULES, ACTIONS, CONDITIONS, EVENT_TYPES, type Condition } from '../src/core/vocabulary.js'
 import { remedyLadder, type Deed } from '../src/judge/policy.js'
 import { readEnvironment, variableOf } from '../src/options/env.js'
@@ -12,7 +13,7 @@ import { readLeakCheckOptions } from '../src/testing/leak-check-options.js'
 import { LEAKY } from './report/sample-reports.js'
 import { anchorOf, codeBlocksOf, readDocument, sectionsOf, tableRowsOf } from './support/markdown.js'
 import { formatDefault, withOptionTable } from './support/option-table-markdown.js'
-import { PACKAGE_ROOT } from './support/package-root.js'
+import { CLI, PACKAGE_ROOT } from './support/package-root.js'
 import { runNode } from './support/run-node.js'
 
 const PAGES = readdirSync(join(PACKAGE_ROOT, 'docs'))
@@ -212,6 +213,23 @@ t.test('docs/adapters.md', async (t) => {
     const outcome = await runNode([join(directory, 'use.mjs')])
     t.same(outcome, { code: 0, signal: null, stdout: '', stderr: '' })
   })
+})
+
+t.test('docs/cli.md has every command and exit code', async (t) => {
+  const { stdout } = await runNode([CLI, '--help'])
+  const commands = [...stdout.matchAll(/^  ([a-z]+) .* {2}/gm)].map(([, command]) => command)
+  const document = readDocument('docs/cli.md')
+  t.same(
+    sectionsOf(document, 2).map(({ title }) => title.replaceAll('`', '')),
+    commands,
+  )
+  const codes = new Set([...tableOf(document).keys()].map(Number))
+  for (const code of Object.values(EXIT)) t.ok(codes.has(code), String(code))
+  for (const command of commands) {
+    const { stdout, code } = await runNode([CLI, command!, '--help'])
+    t.equal(code, 0)
+    t.match(stdout, `socket-leak-guard ${command}`)
+  }
 })
 
 t.test('the links between the pages lead somewhere', async (t) => {

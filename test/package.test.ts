@@ -37,8 +37,8 @@ t.test('holds what is needed, and nothing else', async (t) => {
 })
 
 t.test('stays small', async (t) => {
-  t.ok(paths.length < 40, `${paths.length} files`)
-  t.ok(packed.unpackedSize < 600_000, `${packed.unpackedSize} bytes unpacked`)
+  t.ok(paths.length < 42, `${paths.length} files`)
+  t.ok(packed.unpackedSize < 650_000, `${packed.unpackedSize} bytes unpacked`)
 })
 
 t.test('an error that nobody catches shows a line of ours, not all of it', async (t) => {
@@ -46,6 +46,18 @@ t.test('an error that nobody catches shows a line of ours, not all of it', async
     const lines = readFileSync(join(consumer, 'node_modules', name, path), 'utf8').split('\n')
     t.ok(Math.max(...lines.map((line) => line.length)) < 20_000, path)
   }
+})
+
+t.test('the command line runs, and nothing else loads it', async (t) => {
+  const folder = join(consumer, 'node_modules')
+  const { version } = JSON.parse(readFileSync(join(folder, name, 'package.json'), 'utf8')) as {
+    version: string
+  }
+  const { stdout } = await runNode([join(folder, '.bin', name), '--version'])
+  t.equal(stdout, `${version}\n`)
+  const loaders = paths.filter((path) => /\.c?js$/.test(path) && path !== 'dist/cli.js')
+  for (const path of loaders)
+    t.notMatch(readFileSync(join(folder, name, path), 'utf8'), /cli\.js|SIGUSR1/, path)
 })
 
 t.test('brings nothing else with it', async (t) => {

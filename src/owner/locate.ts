@@ -1,7 +1,7 @@
 // Finds where functions were written through an inspector session in the same process (V8's `[[FunctionLocation]]`). The session
 // first hears of every script, which blocks for about a tenth of a second.
 import type { Session } from 'node:inspector'
-import { writeProcessWide } from '../base/process-wide.js'
+import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 import { messageOf } from '../base/warnings.js'
 import { monotonicMs } from '../base/real-time.js'
 import type { CodePlace, CodeReport } from '../core/report.js'
@@ -42,8 +42,10 @@ const SLOT = 'located'
 function placesOf(functions: readonly Function[]): (Place | null)[] {
   if (functions.length === 0) return []
   const inspector = process.getBuiltinModule('node:inspector')
-  // Its address would let a reader of the report run code.
-  if (inspector.url() !== undefined) throw new Error('an inspector is attached: ask it for the functions')
+  // Its address would let a reader of the report run code. A visit comes through it (cli/attach/guest.ts).
+  const isVisited = readProcessWide('visit') !== undefined
+  if (inspector.url() !== undefined && !isVisited)
+    throw new Error('an inspector is attached: ask it for the functions')
   const session = new inspector.Session()
   session.connect()
   try {
