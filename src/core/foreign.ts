@@ -61,9 +61,15 @@ export const FOREIGN_FIELDS = {
   ],
   agent: ['freeSockets', 'requests', 'sockets'],
   pipeTarget: ['_transform', '_write', '_writev', 'constructor'],
-  stream: ['bytesRead', 'closed', 'headersSent', 'sentHeaders', ':authority', ':method', ':path', ':scheme'],
-  undici: ['body', 'bottom', 'dispatcher', 'free', 'list', 'origin', 'res', 'stats', 'statusCode', 'tail'],
-  webSocket: ['isPaused', 'readyState'],
+  stream: [
+    ...['_readableState', 'bytesRead', 'closed', 'headersSent', 'id', 'listenerCount', 'listeners'],
+    ...['readableLength', 'sentHeaders', 'writableLength', ':authority', ':method', ':path', ':scheme'],
+  ],
+  undici: [
+    ...['aborted', 'completed', 'listenerCount', 'listeners', 'method', 'path'],
+    ...['body', 'bottom', 'dispatcher', 'free', 'list', 'origin', 'res', 'stats', 'statusCode', 'tail'],
+  ],
+  webSocket: ['isPaused', 'listenerCount', 'listeners', 'readyState'],
   connectOptions: ['host', 'keepAlive', 'method', 'path', 'port'],
   error: ['code', 'errno', 'syscall'],
   listener: ['name'],

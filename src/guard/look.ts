@@ -27,7 +27,7 @@ import { bytesMoved, readFacts, descriptorOf } from '../socket/fields.js'
 import { isKeepAliveOn } from '../socket/keep-alive-setting.js'
 import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
-import { requestOfStream, streamsOn } from '../socket/http2.js'
+import { idOf, requestOfStream, streamsOn, unreadOn, unsentOn } from '../socket/http2.js'
 import { believedOf } from '../socket/kernel-view.js'
 import { readRecord, type SocketRecord } from '../socket/record.js'
 import { waitOf, type WaitClock } from '../socket/waits.js'
@@ -164,12 +164,12 @@ export class Look {
         const { method = null, path = null } = nameRequest(requestOfStream(stream), routes) ?? {}
         const seenMs = streams.firstSeenMs(stream)
         return {
-          id: stream.id ?? null,
+          id: idOf(stream),
           method,
           path,
           ageMs: seenMs === null ? null : Math.round(this.nowMs - seenMs),
-          unreadBytes: stream.readableLength,
-          unsentBytes: stream.writableLength,
+          unreadBytes: unreadOn(stream),
+          unsentBytes: unsentOn(stream),
         }
       }),
     }

@@ -4,7 +4,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
-import { sessionOn, pendingStreamsOn, streamsOn } from './http2.js'
+import { idOf, sessionOn, pendingStreamsOn, streamsOn } from './http2.js'
 import { isHeldByUndici, undiciRequestOn } from './undici.js'
 
 /** Destroys the socket. A reader stuck in an HTTP body gets the error when it asks for more. */
@@ -109,7 +109,7 @@ export function describeClosing(socket: Socket): string | null {
 function describeSession(socket: Socket): string | null {
   if (sessionOn(socket) === null) return null
   const effects = [
-    streamsOn(socket).some(({ id }) => id !== undefined) &&
+    streamsOn(socket).some((stream) => idOf(stream) !== null) &&
       'its open streams are cancelled, without an error',
     pendingStreamsOn(socket).length > 0 && 'requests that wait for a stream fail with an error',
     isHeldByUndici(socket) &&

@@ -33,11 +33,20 @@ export interface Session {
 }
 
 export interface Http2Stream {
-  readonly id?: number
-  readonly closed: boolean
-  readonly readableLength: number
-  readonly writableLength: number
   destroy(): void
+}
+
+export function unreadOn(stream: Http2Stream): number {
+  return Number(readField(stream, 'readableLength')) || 0
+}
+
+export function unsentOn(stream: Http2Stream): number {
+  return Number(readField(stream, 'writableLength')) || 0
+}
+
+/** `null` for a request that has no stream of its own yet. */
+export function idOf(stream: Http2Stream): number | null {
+  return (readField(stream, 'id') as number | undefined) ?? null
 }
 
 /** The oldest of more streams are looked at. */
@@ -135,7 +144,7 @@ export class Http2Streams {
   }
 
   #lookAt(stream: Http2Stream, sent: number, nowMs: number): void {
-    const { readableLength: unread, writableLength: unsent } = stream
+    const [unread, unsent] = [unreadOn(stream), unsentOn(stream)]
     const received =
       Number(readField((bySymbol(stream, 'kHandle') as object | undefined) ?? {}, 'bytesRead')) || 0
     const note = this.#notes.get(stream)
@@ -159,13 +168,13 @@ export class Http2Streams {
     const note = held === null ? undefined : this.#notes.get(held)
     return {
       isClosed: session.closed,
-      openStreams: streams.filter(({ closed }) => !closed).length,
+      openStreams: streams.filter((stream) => readField(stream, 'closed') !== true).length,
       held:
         held === null || note === undefined
           ? null
           : {
-              unreadBytes: held.readableLength,
-              unsentBytes: held.writableLength,
+              unreadBytes: unreadOn(held),
+              unsentBytes: unsentOn(held),
               // A session that is closed ends with its last stream, so that one which moves keeps it alive.
               movedMs: session.closed ? this.#lastMovedMs(streams) : note.movedMs,
             },
@@ -181,7 +190,7 @@ export class Http2Streams {
     let sinceMs = Infinity
     for (const stream of streams) {
       const movedMs = this.#notes.get(stream)?.movedMs ?? Infinity
-      if (stream.readableLength + stream.writableLength === 0 || movedMs >= sinceMs) continue
+      if (movedMs >= sinceMs || unreadOn(stream) + unsentOn(stream) === 0) continue
       longest = stream
       sinceMs = movedMs
     }

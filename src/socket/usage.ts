@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { hasListener, readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
 import { hasBlockedOutput, incomingOn, isTcp, isTls, pipesOf, serverOf } from './fields.js'
-import { streamsOn } from './http2.js'
+import { streamsOn, unsentOn } from './http2.js'
 import { recordOf, type Hint, type SocketRecord } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
@@ -45,7 +45,7 @@ export function isAcceptedForTls(socket: Socket): boolean {
 export function heldBackBy(socket: Socket): Evidence['heldBack'] {
   if (Number(readField(socket, 'writableCorked')) > 0) return 'corked'
   if (isInHandshake(socket)) return 'handshake'
-  const isWindow = !hasBlockedOutput(socket) && streamsOn(socket).some((stream) => stream.writableLength > 0)
+  const isWindow = !hasBlockedOutput(socket) && streamsOn(socket).some((stream) => unsentOn(stream) > 0)
   return isWindow ? 'window' : null
 }
 
