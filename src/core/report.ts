@@ -1,5 +1,6 @@
 // The report that all renderers take. `test/report/schema.test.ts` compares it with `report.schema.json`.
 import type { CensusReport } from './census.js'
+import type { HistoryReport } from './history.js'
 import type { Endpoint } from './endpoint.js'
 import type {
   Condition,
@@ -17,6 +18,8 @@ import type {
 export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 
 export type * from './census.js'
+export type * from './history.js'
+export type * from './query.js'
 export type { Endpoint } from './endpoint.js'
 
 /** The request a socket serves, or that opened it. Never a query or a header. */
@@ -287,6 +290,8 @@ export interface Report {
   /** Closed servers that have waited for connections for a grace, and the process if nothing listens any more. */
   readonly closing: readonly ClosingReport[]
   readonly lint?: readonly LintFinding[]
+  /** The last hour, where the query asks for it. */
+  readonly history?: HistoryReport
   /** In the order of `CONDITIONS`, without empty ones. */
   readonly conditions: readonly ConditionCount[]
   /** The same sockets by where they stand, without empty entries. */
@@ -399,19 +404,6 @@ export interface LintFinding {
   readonly remedy: string
   /** `file:line` of the handler or `connect()` if its stack was recorded, else of `listen()`; `null` if unknown. */
   readonly where: string | null
-}
-
-export interface SnapshotQuery {
-  /** List healthy sockets too. @default false */
-  readonly all?: boolean
-  /** List sockets that are odd but too young for a verdict, as in each normal close. @default false */
-  readonly unsettled?: boolean
-  /** Most sockets and pairs to list, 0 to 10000; counts cover all. @default 200 */
-  readonly limit?: number
-  /** List only the socket with this descriptor, healthy or not. */
-  readonly fd?: number
-  /** Page on: list sockets after this id. If it is no longer listed, the page is empty. @default 0 */
-  readonly after?: number
 }
 
 /** A changed verdict, for `guard.subscribe()` and the diagnostics channels. */

@@ -79,7 +79,8 @@ export const KINDS = ['tcp', 'tls', 'http', 'h2', 'upgrade', 'connect', 'websock
 export type Kind = (typeof KINDS)[number]
 
 /** `inbound`: accepted by a server here. `outbound`: opened from here. */
-export type Direction = 'inbound' | 'outbound'
+export const DIRECTIONS = ['inbound', 'outbound'] as const
+export type Direction = (typeof DIRECTIONS)[number]
 
 export type Sensor = 'stream' | 'oracle' | 'kernel'
 

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
-import type { Engine, Estate } from './engine.js'
+import type { Engine } from './engine.js'
+import type { Estate } from './estate.js'
 import { wrongServer } from '../base/errors.js'
 import type { AdapterGuard } from './guard.js'
 import { checkedLabel, checkedRequest, checkedRoute } from './arguments.js'

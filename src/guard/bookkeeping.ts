@@ -7,7 +7,7 @@ import { createSiteHistory } from './site-history.js'
 import type { Gathered } from '../report/build.js'
 import { siteOfPair } from '../report/pair-lines.js'
 import { Durations } from '../core/durations.js'
-import type { MeasuresReport, PairReport } from '../core/report.js'
+import type { MeasuresReport, PairReport, PressureReport } from '../core/report.js'
 import { createStallLog } from './stalls.js'
 import type { Action, EventType } from '../core/vocabulary.js'
 import { createDescriptorCounter } from '../kernel/descriptors.js'
@@ -43,6 +43,7 @@ export interface Bookkeeping {
   graceMs(graceMs: number): number
   gathered(looksForOrphans: boolean): Gathered
   measures(): Pick<MeasuresReport, 'sites' | 'halfClosed' | 'reclaim'>
+  descriptors(): PressureReport
   stop(): void
 }
 
@@ -128,6 +129,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
         growthPerHour: history.growthPerHour(at),
         orphans: orphans.report(),
         trendOf: (site) => history.trendOf(site, at),
+        lastHourOf: (site) => history.lastHourOf(site, at),
         healedSites: history.healedSites(at),
       }
     },
@@ -136,6 +138,7 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
       halfClosed: { inbound: halfClosed.inbound.report(), outbound: halfClosed.outbound.report() },
       reclaim: reclaim.report(),
     }),
+    descriptors: () => pressure.report(),
     stop() {
       stopLogging?.()
       orphans.stop()

@@ -2,11 +2,13 @@ import type { Report, SnapshotQuery } from '../core/report.js'
 import { buildReport } from '../report/build.js'
 import { SocketLeakGuardError } from '../base/errors.js'
 import type { Guard } from './guard.js'
-import { createEstate, startEngine } from './engine.js'
+import { startEngine } from './engine.js'
+import { createEstate } from './estate.js'
 import { createAdapterGuard } from './adapter-guard.js'
 import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './arguments.js'
 import { countParted, describePairs } from '../pairs/describe-pairs.js'
 import { directionOf, descriptorOf } from '../socket/fields.js'
+import { History, type Sample } from './history.js'
 import { RecordRow } from './row.js'
 import { SocketRecord } from '../socket/record.js'
 import { releaseAll } from '../socket/tracker.js'
@@ -37,10 +39,13 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
 
   function openEndpoint(previous: ReportEndpoint | null): ReportEndpoint | null {
     const { report, reportToken } = options
+    if (report !== null) keepHistory()
     const source: ReportSource = {
       report: (query) => guard.report(query),
       snapshot: (query) => guard.snapshot(query),
       locate: (id) => guard.locate(id),
+      reclaim: (id, action) => guard.reclaim(id, action),
+      exempt: (id, isExempt) => guard.exempt(id, isExempt),
       subscribe: announcer.subscribe,
     }
     const opened = openReportEndpoint(report, reportToken, previous, source, estate.reportSockets)
@@ -49,6 +54,30 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
     })
     return opened
+  }
+
+  function keepHistory(): History {
+    return (estate.history ??= new History(now, countForHistory))
+  }
+
+  function countForHistory(): Sample {
+    let suspect = 0
+    let leaked = 0
+    for (const { isExempt, trouble } of ledger) {
+      if (isExempt || trouble === null) continue
+      if (trouble.verdict === 'suspect') suspect += 1
+      else if (trouble.verdict === 'leaked') leaked += 1
+    }
+    const { reclaimed, dead } = ledger.counts
+    const { openDescriptors, descriptorLimit } = engine.books.descriptors()
+    return {
+      tracked: ledger.size,
+      suspect,
+      leaked,
+      reclaimed: reclaimed + dead,
+      openDescriptors,
+      descriptorLimit,
+    }
   }
 
   function restart(next: ResolvedOptions): void {
@@ -85,14 +114,19 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     return record ?? new SocketRecord(0, checked, 'inbound', now(), options)
   }
 
+  function findOwn(id: unknown): SocketRecord {
+    ensureInstalled()
+    return findSocket(ledger, id)
+  }
+
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
     const at = now()
     const look = engine.look()
-    const { all = false, unsettled = false, fd } = query
+    const { all = false, unsettled = false, fd, id } = query
     const rows: RecordRow[] = []
     for (const record of ledger) {
       const isOdd = record.trouble !== null && (unsettled || record.trouble.verdict !== 'none')
-      const isAsked = fd !== undefined && descriptorOf(record.socket) === fd
+      const isAsked = record.id === id || (fd !== undefined && descriptorOf(record.socket) === fd)
       if (all || record.isExempt || isOdd || isAsked) rows.push(new RecordRow(record, look, unsettled))
     }
     return buildReport(
@@ -115,6 +149,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
           faults: Object.fromEntries(faultsCaught()),
         },
         lint: lintForReport(),
+        history: query.history === true ? keepHistory().report(Date.now()) : null,
         tracked: ledger.size,
         counts: ledger.counts,
         partedPairs: countParted(look.pairs, at),
@@ -153,7 +188,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     },
     subscribe: announcer.subscribe,
     exempt(socket, isExempt = true) {
-      const record = recordFor(socket)
+      const record = typeof socket === 'number' ? findOwn(socket) : recordFor(socket)
       record.isExempt = isExempt
       if (isExempt) estate.runDetached(engine.books.onExempt, record)
     },
@@ -165,8 +200,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     },
     adapter: createAdapterGuard({ estate, engine: () => engine, ensureInstalled, recordFor }),
     locate(id) {
-      ensureInstalled()
-      const record = findSocket(ledger, id)
+      const record = findOwn(id)
       return engine.codes.locate(record, engine.look().identify(record).site)
     },
     reclaim(id, action = 'end') {

@@ -1,7 +1,5 @@
 // Makes, wires and stops what listens, times and acts. Closures name parts that are made further down; they run once
 // all of them exist.
-import type { Socket } from 'node:net'
-import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createExecutor } from '../act/executor.js'
 import { createJudge } from '../act/apply.js'
 import { beginSweepPass } from '../act/sweep-pass.js'
@@ -10,31 +8,25 @@ import { keepBooks, type Bookkeeping } from './bookkeeping.js'
 import { CodeBook } from './code-book.js'
 import { createCensus, type CensusTaker } from './census.js'
 import { readField } from '../core/foreign.js'
-import { Ledger } from '../core/ledger.js'
 import type { Action } from '../core/vocabulary.js'
-import { createDetached, type RunDetached } from '../base/detached.js'
 import type { KernelProbe } from '../kernel/probe.js'
 import { selectKernelProbe } from '../kernel/select.js'
 import type { ResolvedOptions } from '../options/options.js'
 import type { SocketPolicy } from '../judge/policy.js'
 import { startOwnerSensors, type OwnerSensors } from '../owner/sensors.js'
-import { ToldRoutes } from '../owner/request-name.js'
 import { describeLeft } from '../pairs/describe-pairs.js'
 import { Pairs } from '../pairs/pairs.js'
-import { monotonicMs, setImmediate } from '../base/real-time.js'
-import { ReportSockets } from '../server/report-sockets.js'
 import { isDeath, isGivenUp, hearsErrors } from '../socket/failures.js'
 import { descriptorOf, isTcp } from '../socket/fields.js'
 import { isKeepAliveOn } from '../socket/keep-alive-setting.js'
-import { Http2Streams } from '../socket/http2.js'
 import { applyPatches, serverPatch, serverPrototypes, socketPatches } from '../socket/patches.js'
 import { hintOf, type SocketRecord } from '../socket/record.js'
 import { createTracker, type Tracker } from '../socket/tracker.js'
 import { WaitClock } from '../socket/waits.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import { Closings } from './closing.js'
+import type { Estate } from './estate.js'
 import { Look } from './look.js'
-import { keepSettings, type Settings } from './settings.js'
 
 export interface Engine {
   readonly probe: KernelProbe
@@ -52,42 +44,9 @@ export interface Engine {
   stop(): void
 }
 
-export interface Estate {
-  readonly ledger: Ledger<SocketRecord>
-  readonly unconnected: WeakMap<Socket, SocketRecord>
-  readonly announcer: Announcer
-  readonly settings: Settings
-  readonly routes: ToldRoutes
-  readonly streams: Http2Streams
-  now(): number
-  turn(): number
-  nextId(): number
-  readonly runDetached: RunDetached
-  readonly reportSockets: ReportSockets
-}
-
 const SHORTEST_SWEEP_MS = 10
 /** The delay after which a socket that lost its partner is looked at; one look serves a burst. */
 const HURRY_MS = 50
-
-export function createEstate(defaults: () => SocketPolicy, onPolicy: (policy: SocketPolicy) => void): Estate {
-  const startedMs = monotonicMs()
-  const ledger = new Ledger<SocketRecord>()
-  let lastId = 0
-  return {
-    ledger,
-    unconnected: new WeakMap(),
-    announcer: createAnnouncer(),
-    settings: keepSettings(ledger, defaults, onPolicy),
-    routes: new ToldRoutes(),
-    streams: new Http2Streams(),
-    now: () => Math.trunc(monotonicMs() - startedMs) + 1,
-    turn: createTurnCounter(),
-    nextId: () => (lastId += 1),
-    runDetached: createDetached(),
-    reportSockets: new ReportSockets(),
-  }
-}
 
 /** Throws `SLG_ERR_MISSING_PEER` before anything is patched. */
 export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
@@ -262,7 +221,12 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
 
   /** At least four looks in the shortest grace. */
   function takeSweepDelayMs(): number {
-    const chores = [() => pairs.refresh(), () => closings.afterSweep(), books.afterSweep]
+    const chores = [
+      () => pairs.refresh(),
+      () => closings.afterSweep(),
+      books.afterSweep,
+      () => estate.history?.sample(),
+    ]
     doEach(chores, (error) => fail('the end of a sweep', error))
     const delayMs = Math.min(options.sweepMs, books.graceMs(shortestGraceMs) / 4, urgentMs)
     urgentMs = Infinity
@@ -306,24 +270,4 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
 
 function shortestGrace({ graceMs, stalled }: SocketPolicy): number {
   return Math.min(graceMs, stalled.graceMs ?? graceMs)
-}
-
-/** Counts event-loop turns while somebody asks. libuv may not have delivered input between two looks of one turn. */
-function createTurnCounter(): () => number {
-  let turn = 0
-  let counting = false
-
-  function onNextTurn(): void {
-    turn += 1
-    counting = false
-  }
-
-  return function currentTurn(): number {
-    if (!counting) {
-      counting = true
-      // A whole poll phase lies between two immediates.
-      setImmediate(() => setImmediate(onNextTurn).unref()).unref()
-    }
-    return turn
-  }
 }

@@ -71,8 +71,10 @@ export interface Guard {
   /**
    * The half-close is meant (`false` undoes it): no action follows, except for proven death (`reclaimDead`) or a remedy
    * that has begun.
+   *
+   * @param socket or its id in the report
    */
-  exempt(socket: Socket, isExempt?: boolean): void
+  exempt(socket: Socket | number, isExempt?: boolean): void
   /** The socket's name in the report; `null` for its server's label. */
   label(socket: Socket, text: string | null): void
   /**

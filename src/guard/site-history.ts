@@ -6,6 +6,8 @@ export interface SiteHistory {
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
   hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
+  /** The net change in each five minutes, oldest first. */
+  lastHourOf(site: string, nowMs: number): number[]
   growthPerHour(nowMs: number): number
   healedSites(nowMs: number): HealedSite[]
   /** The first sites that leaked, and `other` for the rest: so many for ever, because each is a time series. */
@@ -84,6 +86,12 @@ export function createSiteHistory(): SiteHistory {
     },
     hasOpenLeaks: () => leaks.size > 0,
     trendOf,
+    lastHourOf(site, nowMs) {
+      const entry = entries.get(site)
+      if (entry === undefined) return Array.from({ length: SLOTS }, () => 0)
+      roll(entry, nowMs)
+      return Array.from(entry.slots, (_, i) => entry.slots[(entry.lastSlot + 1 + i) % SLOTS]!)
+    },
     growthPerHour: (nowMs) =>
       [...entries.keys()].reduce((sum, site) => sum + trendOf(site, nowMs).growthPerHour, 0),
     healedSites: (nowMs) =>

@@ -1,10 +1,11 @@
 /** Composes a report. Expensive fields are computed for the listed sockets alone. */
-import type { Endpoint } from '../core/endpoint.js'
+import { formatEndpoint, type Endpoint } from '../core/endpoint.js'
 import {
   REPORT_SCHEMA,
   type CodeReport,
   type ConditionCount,
   type HealedSite,
+  type HistoryReport,
   type LintFinding,
   type MeasuresReport,
   type PairReport,
@@ -44,6 +45,7 @@ export type Gathered = Pick<
   'stalls' | 'descriptors' | 'limitReachedInMs' | 'growthPerHour' | 'orphans'
 > & {
   trendOf(site: string): SiteTrend
+  lastHourOf(site: string): readonly number[]
   readonly healedSites: Iterable<HealedSite>
 }
 
@@ -57,6 +59,7 @@ export interface SnapshotParts {
   readonly code: readonly CodeReport[]
   readonly measures: MeasuresReport
   readonly lint: readonly LintFinding[] | null
+  readonly history: Omit<HistoryReport, 'sites'> | null
   readonly tracked: number
   readonly counts: Readonly<Record<EventType, number>>
   readonly partedPairs: number
@@ -65,7 +68,7 @@ export interface SnapshotParts {
 }
 
 export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
-  const { trendOf, healedSites, ...kept } = parts.gathered
+  const { trendOf, lastHourOf, healedSites, ...kept } = parts.gathered
   const limit = Math.min(Math.max(0, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
   const { page, isLast } = pageOf(parts.rows, query, limit)
   const conditions = countConditions(parts.rows)
@@ -92,6 +95,9 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     census: buildCensus(parts.census, kept.descriptors, query, limit),
     closing: parts.closing,
     ...(parts.lint === null ? {} : { lint: parts.lint }),
+    ...(parts.history !== null && {
+      history: { ...parts.history, sites: sites.map(({ site }) => ({ site, net: lastHourOf(site) })) },
+    }),
     ports: portsHeld(parts.rows),
     conditions,
     standings: countStandings(parts.rows),
@@ -117,15 +123,39 @@ function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]):
 
 function pageOf(
   rows: readonly SocketRow[],
-  { all = false, unsettled = false, after = 0, fd }: SnapshotQuery,
+  query: SnapshotQuery,
   limit: number,
 ): { page: readonly SocketRow[]; isLast: boolean } {
+  const { all = false, unsettled = false, after = 0, fd, id } = query
   const last = after === 0 ? null : rows.find(({ id }) => id === after)
   if (last === undefined) return { page: [], isLast: true }
-  const every = all || unsettled ? rows : rows.filter(({ verdict }) => verdict !== 'none')
-  const asked = fd === undefined ? every : rows.filter((row) => row.fd() === fd)
-  const listed = asked.filter((row) => last === null || oldestFirst(last, row) < 0)
+  const isNamed = fd !== undefined || id !== undefined
+  const listed = rows.filter(
+    (row) =>
+      (all || unsettled || isNamed || row.verdict !== 'none') &&
+      (last === null || oldestFirst(last, row) < 0) &&
+      isAskedFor(row, query),
+  )
   return { page: listed.sort(oldestFirst).slice(0, limit), isLast: listed.length <= limit }
+}
+
+/** What costs least comes first. */
+function isAskedFor(row: SocketRow, query: SnapshotQuery): boolean {
+  const { id, verdict, condition, direction, minAgeMs, fd, peer, site } = query
+  return (
+    (id === undefined || row.id === id) &&
+    (verdict === undefined || row.verdict === verdict) &&
+    (condition === undefined || row.condition === condition) &&
+    (direction === undefined || row.direction === direction) &&
+    (minAgeMs === undefined || row.sinceMs >= minAgeMs) &&
+    (fd === undefined || row.fd() === fd) &&
+    (peer === undefined || isFrom(row.ends().remote, peer)) &&
+    (site === undefined || row.site() === site)
+  )
+}
+
+function isFrom(remote: Endpoint | null, peer: string): boolean {
+  return remote !== null && formatEndpoint(remote).includes(peer)
 }
 
 function oldestFirst(a: SocketRow, b: SocketRow): number {

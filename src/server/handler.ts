@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { CodeReport, Report, SnapshotQuery } from '../core/report.js'
-import { SocketLeakGuardError } from '../base/errors.js'
-import { messageOf } from '../base/warnings.js'
-import { monotonicMs, setImmediate } from '../base/real-time.js'
+import type { Report, SnapshotQuery } from '../core/report.js'
+import { monotonicMs } from '../base/real-time.js'
 import { HTML_CONTENT_TYPE, writeHtml } from '../report/html.js'
 import { JSON_CONTENT_TYPE, writeJson } from '../report/json.js'
 import { PAGE_SCRIPT } from '../report/page-script.js'
@@ -17,14 +15,14 @@ import {
 } from '../report/prometheus.js'
 import { TEXT_CONTENT_TYPE, writeText } from '../report/text.js'
 import { createAccessCheck } from './access.js'
+import { doDeed, isDeed, isFromElsewhere, type DeedSource } from './deeds.js'
 import { createEventStream, EVENT_STREAM_HEADERS } from './event-stream.js'
 import type { EventStreamOptions, Subscribe } from './event-stream.js'
 import { describeBadParameter, isBadParameter, parseReportQuery } from './query.js'
+import { createWorkShare } from './work-share.js'
 
-export interface ReportSource {
+export interface ReportSource extends DeedSource {
   report(query: SnapshotQuery): Report
-  snapshot(query: SnapshotQuery): Report
-  locate(id: number): CodeReport
   readonly subscribe: Subscribe
 }
 
@@ -35,6 +33,8 @@ export interface ReportHandlerOptions {
   /** A prefix to remove from `request.url`. @default '' */
   readonly basePath?: string
   readonly events?: EventStreamOptions
+  /** How much readers may leave unread before others are refused. @default 67108864 */
+  readonly maxUnreadBytes?: number
 }
 
 export interface ReportHandler {
@@ -46,6 +46,8 @@ interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
 }
+
+type Pause = () => Promise<void>
 
 type Headers = Readonly<Record<string, string | number>>
 
@@ -77,8 +79,11 @@ const WRITERS = { json: writeJson, html: writeHtml, text: writeText }
 // `GET` and `HEAD` of `/` (by Accept or `?format=`), `/metrics` (Prometheus) and `/events` (server-sent events).
 export function createReportHandler(source: ReportSource, options: ReportHandlerOptions = {}): ReportHandler {
   const checkAccess = createAccessCheck(options)
+  const hasToken = (options.token ?? null) !== null
   const basePath = (options.basePath ?? '').replace(/\/+$/, '')
   const events = createEventStream((listener) => source.subscribe(listener), options.events)
+
+  const share = createWorkShare(options.maxUnreadBytes)
 
   async function answer(exchange: Exchange): Promise<void> {
     const { request } = exchange
@@ -87,10 +92,10 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
       const challenge = refusal.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
       return sendError(exchange, refusal.status, refusal.message, challenge)
     }
-    if (request.method === 'POST') return sendLocated(exchange)
+    const { path, search } = splitTarget(request.url ?? '/', basePath)
+    if (request.method === 'POST' && isDeed(path)) return sendDeed(exchange, path, search)
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return sendError(exchange, 405, ONLY_READ, { allow: 'GET, HEAD' })
-    const { path, search } = splitTarget(request.url ?? '/', basePath)
     if (path === '/') return sendReport(exchange, search)
     if (path === '/metrics') return sendMetrics(exchange)
     if (path === '/events') return sendEvents(exchange)
@@ -102,31 +107,39 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     if (isBadParameter(query)) return sendError(exchange, 400, describeBadParameter(query), {}, query)
     const format = query.format ?? (wantsPage(exchange) ? 'html' : 'json')
     if (format === 'prometheus') return sendMetrics(exchange)
-    const report = await readInSlices(source, query.snapshot)
-    const body = await writeInSlices(WRITERS[format](report, { query: query.snapshot }))
-    const headers = { vary: 'accept', ...(format === 'html' && HTML_HEADERS) }
-    send(exchange, 200, CONTENT_TYPES[format], body, headers)
+    const isPage = format === 'html'
+    const snapshot = isPage ? { limit: PAGE_LIMIT, ...query.snapshot, history: true } : query.snapshot
+    const made = await share.run(async (pause) => {
+      const report = await readInSlices(source, snapshot, pause)
+      const write = { query: query.snapshot, live: { canAct: hasToken } }
+      return writeInSlices(WRITERS[format](report, write), pause)
+    })
+    const headers = { vary: 'accept', ...(isPage && HTML_HEADERS) }
+    sendMade(exchange, CONTENT_TYPES[format], made, headers)
   }
 
-  /** Requires a token, because it blocks the event loop. */
-  function sendLocated(exchange: Exchange): void {
-    const { path, search } = splitTarget(exchange.request.url ?? '/', basePath)
-    if (path !== '/locate') return sendError(exchange, 405, ONLY_READ, { allow: 'GET, HEAD' })
-    if ((options.token ?? null) === null)
-      return sendError(exchange, 403, 'To locate code, the report needs a token.')
-    const id = Number(new URLSearchParams(search).get('id'))
-    try {
-      send(exchange, 200, JSON_CONTENT_TYPE, `${JSON.stringify(source.locate(id), null, 2)}\n`, {})
-    } catch (error) {
-      if (!(error instanceof SocketLeakGuardError)) throw error
-      sendError(exchange, 404, `${messageOf(error)}: ask for /locate?id=<id of a socket>.`)
-    }
-  }
-
-  function sendMetrics(exchange: Exchange): void {
+  async function sendMetrics(exchange: Exchange): Promise<void> {
     const isOpen = prefersOpenMetrics(exchange.request.headers.accept)
-    const body = (isOpen ? renderOpenMetrics : renderPrometheus)(source.report({ limit: 0 }))
-    send(exchange, 200, isOpen ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE, body, { vary: 'accept' })
+    const render = isOpen ? renderOpenMetrics : renderPrometheus
+    const made = await share.run(() => render(source.report({ limit: 0 })))
+    sendMade(exchange, isOpen ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE, made, { vary: 'accept' })
+  }
+
+  /** The browser never adds a token by itself, so another site can't make it act; `sec-fetch-site` is a second lock. */
+  async function sendDeed(exchange: Exchange, path: string, search: string): Promise<void> {
+    if (!hasToken) return sendError(exchange, 403, 'To act or to locate code, the report needs a token.')
+    if (isFromElsewhere(exchange.request)) return sendError(exchange, 403, 'Another site asked for this.')
+    const outcome = await share.run(() => doDeed(source, path, search))
+    if (outcome !== null && 'status' in outcome) return sendError(exchange, outcome.status, outcome.message)
+    const made = outcome && `${JSON.stringify(outcome.done, null, 2)}\n`
+    sendMade(exchange, JSON_CONTENT_TYPE, made, {})
+  }
+
+  function sendMade(exchange: Exchange, type: string, body: string | null, headers: Headers): void {
+    if (body === null)
+      return sendError(exchange, 503, 'Too many readers wait for a report.', { 'retry-after': 5 })
+    share.watch(exchange.response)
+    send(exchange, 200, type, body, headers)
   }
 
   function sendEvents(exchange: Exchange): void {
@@ -150,19 +163,21 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
 
 /** More than in the process itself, because it comes in slices. */
 const DEFAULT_LIMIT = 1000
+/** A page is read by people. */
+const PAGE_LIMIT = 100
 const SOCKETS_A_SLICE = 100
 const SLICE_MS = 4
 /** If the socket before the next page is gone, so many earlier ones are tried. */
 const MOST_STEPS_BACK = 3
 
 /** Lets the event loop turn after each hundred sockets of a long report. */
-async function readInSlices(source: ReportSource, query: SnapshotQuery): Promise<Report> {
+async function readInSlices(source: ReportSource, query: SnapshotQuery, pause: Pause): Promise<Report> {
   const { limit = DEFAULT_LIMIT } = query
   const report = source.report({ ...query, limit: Math.min(limit, SOCKETS_A_SLICE) })
   const sockets = new Map(report.sockets.map((socket) => [socket.id, socket]))
   let { nextAfter } = report
   for (let stepsBack = 0; nextAfter !== null && sockets.size < limit && stepsBack <= MOST_STEPS_BACK;) {
-    await turn()
+    await pause()
     const known = sockets.size
     const after: number = [...sockets.keys()].at(-1 - stepsBack) ?? 0
     const page = source.snapshot({ ...query, limit: Math.min(limit - known, SOCKETS_A_SLICE), after })
@@ -175,20 +190,16 @@ async function readInSlices(source: ReportSource, query: SnapshotQuery): Promise
   return { ...report, sockets: [...sockets.values()], nextAfter }
 }
 
-async function writeInSlices(pieces: Iterable<string>): Promise<string> {
+async function writeInSlices(pieces: Iterable<string>, pause: Pause): Promise<string> {
   let body = ''
   let until = monotonicMs() + SLICE_MS
   for (const piece of pieces) {
     body += piece
     if (monotonicMs() < until) continue
-    await turn()
+    await pause()
     until = monotonicMs() + SLICE_MS
   }
   return body
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** A target may be a whole URL (RFC 9112, section 3.2.2). */

@@ -39,6 +39,8 @@ export function reportHandler(
   if (allow !== undefined && typeof allow !== 'function')
     throw invalidOption('allow', 'a function that takes a request', describeValue(allow))
   const present = installedGuard()
+  // History begins now, not when the page is first looked at.
+  present?.snapshot({ limit: 0, history: true })
   const mayFollow = token === undefined && present === null
   if (!mayFollow && !isProtected(tokenFor(present)))
     throw new SocketLeakGuardError('SLG_ERR_REPORT_NEEDS_TOKEN', UNPROTECTED)
@@ -80,6 +82,8 @@ const INSTALLED: ReportSource = {
   report: (query) => present().report(query),
   snapshot: (query) => present().snapshot(query),
   locate: (id) => present().locate(id),
+  reclaim: (id, action) => present().reclaim(id, action),
+  exempt: (id, isExempt) => present().exempt(id, isExempt),
   subscribe: (listener) => present().subscribe(listener),
 }
 

@@ -1,4 +1,5 @@
 import type { SnapshotQuery } from '../core/report.js'
+import { CONDITIONS, DIRECTIONS, VERDICTS } from '../core/vocabulary.js'
 import { MAX_LIMIT } from '../report/build.js'
 import { clip } from '../report/printable.js'
 
@@ -23,36 +24,66 @@ interface Parameter {
 
 const FLAGS: Readonly<Record<string, boolean>> = { '': true, 1: true, true: true, 0: false, false: false }
 
+const FLAG: Parameter = {
+  expected: 'given once as 1, true, 0 or false',
+  parse: (text) => (Object.hasOwn(FLAGS, text) ? FLAGS[text] : undefined),
+}
+
+const LONGEST_TEXT = 1000
+const TEXT: Parameter = {
+  expected: `given once, with at most ${LONGEST_TEXT} characters`,
+  parse: (text) => (text.length <= LONGEST_TEXT ? text : undefined),
+}
+
 const PARAMETERS: Readonly<Record<string, Parameter>> = {
-  all: {
-    expected: 'given once as 1, true, 0 or false',
-    parse: (text) => (Object.hasOwn(FLAGS, text) ? FLAGS[text] : undefined),
-  },
+  all: FLAG,
+  history: FLAG,
   limit: {
     expected: `given once as an integer from 1 to ${MAX_LIMIT}`,
     parse: (text) => parseInteger(text, 1, MAX_LIMIT),
   },
-  after: {
-    expected: 'given once as the id of a socket, an integer from 0 upwards',
-    parse: (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
-  },
-  fd: {
-    expected: 'given once as the descriptor of a socket, an integer from 0 upwards',
-    parse: (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
-  },
-  format: {
-    expected: `given once as one of ${FORMATS.join(', ')}`,
-    parse: (text) => FORMATS.find((format) => format === text),
-  },
+  after: naturalNumber('the id of a socket'),
+  fd: naturalNumber('the descriptor of a socket'),
+  id: naturalNumber('the id of a socket'),
+  site: TEXT,
+  peer: TEXT,
+  condition: oneOf(CONDITIONS),
+  verdict: oneOf(VERDICTS),
+  direction: oneOf(DIRECTIONS),
+  minAgeMs: naturalNumber('milliseconds'),
+  format: oneOf(FORMATS),
 }
 
-/** Unknown parameters are ignored: proxies and scrapers add their own. */
+export const FILTERS: ReadonlySet<string> = new Set([
+  'site',
+  'peer',
+  'condition',
+  'verdict',
+  'direction',
+  'minAgeMs',
+])
+
+function naturalNumber(what: string): Parameter {
+  return {
+    expected: `given once as ${what}, an integer from 0 upwards`,
+    parse: (text) => parseInteger(text, 0, Number.MAX_SAFE_INTEGER),
+  }
+}
+
+function oneOf(words: readonly string[]): Parameter {
+  return {
+    expected: `given once as one of ${words.join(', ')}`,
+    parse: (text) => words.find((word) => word === text),
+  }
+}
+
+/** Unknown parameters are ignored: proxies and scrapers add their own. An empty filter is none: a form sends all of its fields. */
 export function parseReportQuery(search: string): ReportQuery | BadParameter {
   const given = new URLSearchParams(search)
   const values: Record<string, boolean | number | string> = {}
   for (const [parameter, { expected, parse }] of Object.entries(PARAMETERS)) {
     const texts = given.getAll(parameter)
-    if (texts.length === 0) continue
+    if (texts.length === 0 || (FILTERS.has(parameter) && texts.join('') === '')) continue
     const value = texts.length === 1 ? parse(texts[0]!) : undefined
     if (value === undefined) {
       const shown = texts.slice(0, 3).map((text) => JSON.stringify(clip(text, 60)))

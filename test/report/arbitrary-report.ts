@@ -280,6 +280,16 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     }),
     { maxLength: 3 },
   ),
+  history: fc.array(count, { minLength: 1, maxLength: 3 }).map((column) => ({
+    at: column,
+    tracked: column,
+    suspect: column,
+    leaked: column,
+    reclaimed: column,
+    openDescriptors: column.map((value) => (value % 2 === 0 ? value : null)),
+    descriptorLimit: column,
+    sites: [{ site: '</script><!--', net: [-1, 2] }],
+  })),
   ports: fc.array(
     fc.record({
       remote: hostileText,

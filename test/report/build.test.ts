@@ -12,11 +12,17 @@ function partsOf(sockets: readonly SocketReport[]): SnapshotParts {
     process: { pid: 1, node: 'v20.20.2', platform: 'linux', uptimeSeconds: 12 },
     kernel: { probe: 'none', reason: 'off' },
     closing: [],
-    gathered: { ...KEPT, trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }), healedSites: [] },
+    gathered: {
+      ...KEPT,
+      lastHourOf: () => [],
+      trendOf: () => ({ leakedTotal: 0, growthPerHour: 0 }),
+      healedSites: [],
+    },
     census: NO_CENSUS,
     code: [],
     measures: NO_MEASURES,
     lint: null,
+    history: null,
     tracked: 99,
     partedPairs: 0,
     pairs: () => [],
@@ -115,6 +121,54 @@ t.test('healthy sockets are listed when asked for', async (t) => {
   )
   t.same(idsOf(buildReport(partsOf(sockets), { all: true })), all)
   t.same(idsOf(buildReport(partsOf(sockets), { unsettled: true })), all)
+})
+
+t.test('filters choose what is listed, and leave the counts alone', async (t) => {
+  const to = { direction: 'outbound', remote: { address: '10.0.0.5', port: 443 } } as const
+  const sockets = [
+    sampleSocket({ id: 1, sinceMs: 900, owner: ownedBy('GET /a') }),
+    sampleSocket({
+      id: 2,
+      sinceMs: 500,
+      verdict: 'suspect',
+      condition: 'fin-wait',
+      owner: ownedBy('GET /a'),
+    }),
+    sampleSocket({ id: 3, sinceMs: 100, ...to, owner: ownedBy('to 10.0.0.5:443') }),
+    sampleSocket({
+      id: 4,
+      sinceMs: 50,
+      verdict: 'none',
+      condition: null,
+      owner: ownedBy('GET /a'),
+      remote: null,
+    }),
+  ]
+  const table: Array<[SnapshotQuery, number[]]> = [
+    [{ site: 'GET /a' }, [1, 2]],
+    [{ site: 'GET /' }, []],
+    [{ site: 'GET /a', all: true }, [1, 2, 4]],
+    [{ verdict: 'suspect' }, [2]],
+    [{ condition: 'eof-ignored' }, [1, 3]],
+    [{ direction: 'outbound' }, [3]],
+    [{ minAgeMs: 500 }, [1, 2]],
+    [{ peer: '10.0.0.5:4' }, [3]],
+    [{ peer: 'nobody', all: true }, []],
+    [{ id: 2 }, [2]],
+    [{ id: 4 }, [4]],
+    [{ id: 5 }, []],
+    [{ site: 'GET /a', limit: 1, after: 1 }, [2]],
+  ]
+  for (const [query, ids] of table) {
+    const report = buildReport(partsOf(sockets), query)
+    t.same(idsOf(report), ids, JSON.stringify(query))
+    t.match(report.totals, { leaked: 2, suspect: 1 })
+  }
+  t.equal(
+    buildReport(partsOf(sockets), { verdict: 'leaked', limit: 2 }).nextAfter,
+    null,
+    'no page of nothing',
+  )
 })
 
 t.test('totals: some are now, some since the start', async (t) => {

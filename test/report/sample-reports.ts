@@ -165,6 +165,19 @@ export const LEAKY: Report = sampleReport({
   stalls: { count: 2, longestMs: 4200, lastMs: 800, lastEndedMs: 300_000 },
   descriptors: { openDescriptors: 930, descriptorLimit: 1024, pressure: 0.5, reclaimed: 3 },
   limitReachedInMs: 2_700_000,
+  history: {
+    at: [1_770_124_000, 1_770_126_000, 1_770_127_506],
+    tracked: [1100, 1250, 1284],
+    suspect: [0, 1, 2],
+    leaked: [0, 2, 4],
+    reclaimed: [0, 4, 6],
+    openDescriptors: [700, 900, 930],
+    descriptorLimit: [1024, 1024, 1024],
+    sites: [
+      { site: 'upgrade /chat', net: [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0] },
+      { site: 'to payments.example.net:443', net: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] },
+    ],
+  },
   growthPerHour: 12.5,
   orphans: {
     tcp: 2,

@@ -8,6 +8,8 @@ export interface FakeSource {
   report(query: SnapshotQuery): Report
   snapshot(query: SnapshotQuery): Report
   locate(id: number): CodeReport
+  reclaim(id: number, action: string): void
+  exempt(id: number, isExempt: boolean): void
   subscribe(listener: (event: GuardEvent) => void): () => void
   emit(event: GuardEvent): void
   /** Resolves when exactly `count` listeners are subscribed. */
@@ -28,6 +30,8 @@ export function createFakeSource(read: (query: SnapshotQuery) => Report = () => 
     report: answer,
     snapshot: answer,
     locate: (id) => ({ id, site: 'GET /a', code: [], reason: null, blockedMs: 70 }),
+    reclaim() {},
+    exempt() {},
     subscribe(listener) {
       listeners.add(listener)
       changes.emit('change')

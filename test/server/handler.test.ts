@@ -69,34 +69,62 @@ function checkCommonHeaders(t: Test, { headers }: RawResponse): void {
   t.notOk(headers.has('access-control-allow-origin'))
 }
 
-t.test('code is located for the holder of a token alone', async (t) => {
+t.test('code is located and sockets are closed or exempted for the holder of a token alone', async (t) => {
   const token = 'S3cretToken'
-  const asked: number[] = []
+  const asked: unknown[][] = []
+  function note(...words: unknown[]): void {
+    asked.push(words)
+    if (words[1] !== 7)
+      throw new SocketLeakGuardError('SLG_ERR_NO_SUCH_SOCKET', `no tracked socket has the id ${words[1]}`)
+    if (words[2] === 'report')
+      throw new SocketLeakGuardError('SLG_ERR_INVALID_OPTION', 'action must be another')
+  }
   const source = {
-    ...createFakeSource(),
+    ...createFakeSource(({ id }) => sampleReport({ sockets: id === 7 ? [sampleSocket(7)] : [] })),
     locate(id: number) {
-      asked.push(id)
-      if (id !== 7)
-        throw new SocketLeakGuardError('SLG_ERR_NO_SUCH_SOCKET', `no tracked socket has the id ${id}`)
+      note('locate', id)
       return { id, site: 'GET /a', code: [], reason: null, blockedMs: 70 }
     },
+    reclaim: (id: number, action: string) => note('reclaim', id, action),
+    exempt: (id: number, isExempt: boolean) => note('exempt', id, isExempt),
   }
   const port = await serve(t, createReportHandler(source, { token, basePath: '/ops' }))
   const authorization = `Bearer ${token}`
-  const located = await request(port, 'POST /ops/locate?id=7', { authorization })
-  t.equal(located.status, 200)
-  checkCommonHeaders(t, located)
-  t.match(JSON.parse(located.body), { id: 7, blockedMs: 70 })
-  t.equal((await request(port, 'POST /ops/locate?id=8', { authorization })).status, 404)
+  const deeds = [
+    ['locate?id=7', ['locate', 7], { id: 7, blockedMs: 70 }],
+    ['reclaim?id=7', ['reclaim', 7, 'end'], { id: 7, action: 'end', socket: { id: 7 } }],
+    ['reclaim?id=7&action=reset', ['reclaim', 7, 'reset'], { action: 'reset' }],
+    ['exempt?id=7', ['exempt', 7, true], { exempt: true, socket: { id: 7 } }],
+    ['exempt?id=7&exempt=0', ['exempt', 7, false], { exempt: false }],
+  ] as const
+  for (const [target, call, answer] of deeds) {
+    const done = await request(port, `POST /ops/${target}`, {
+      authorization,
+      'sec-fetch-site': 'same-origin',
+    })
+    t.equal(done.status, 200, target)
+    checkCommonHeaders(t, done)
+    t.match(JSON.parse(done.body), answer)
+    t.same(asked.splice(0), [call])
+  }
+  for (const target of ['locate?id=8', 'reclaim?id=8', 'exempt?id=8', 'reclaim?id=', 'reclaim'])
+    t.equal((await request(port, `POST /ops/${target}`, { authorization })).status, 404, target)
+  t.equal((await request(port, 'POST /ops/reclaim?id=7&action=report', { authorization })).status, 400)
+  asked.length = 0
   t.equal((await request(port, 'POST /ops/metrics', { authorization })).status, 405)
-  t.equal((await request(port, 'GET /ops/locate?id=7', { authorization })).status, 404)
-  t.equal((await request(port, 'POST /ops/locate?id=7')).status, 401)
-  t.same(asked, [7, 8])
-  const open = await serve(t, createReportHandler(source))
-  const refused = await request(open, 'POST /locate?id=7')
-  t.equal(refused.status, 403)
-  t.match(refused.body, /needs a token/)
-  t.same(asked, [7, 8])
+  for (const deed of ['locate', 'reclaim', 'exempt']) {
+    t.equal((await request(port, `GET /ops/${deed}?id=7`, { authorization })).status, 404)
+    t.equal((await request(port, `POST /ops/${deed}?id=7`)).status, 401)
+    for (const site of ['cross-site', 'same-site']) {
+      const headers = { authorization, 'sec-fetch-site': site }
+      t.equal((await request(port, `POST /ops/${deed}?id=7`, headers)).status, 403, site)
+    }
+    const open = await serve(t, createReportHandler(source, { allow: () => true }))
+    const refused = await request(open, `POST /${deed}?id=7`)
+    t.equal(refused.status, 403)
+    t.match(refused.body, /needs a token/)
+  }
+  t.same(asked, [])
 })
 
 t.test('every answer has the protective headers', async (t) => {

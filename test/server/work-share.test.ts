@@ -1,0 +1,77 @@
+/** Readers of the report can't exhaust the process that it guards. */
+import { type Socket, connect } from 'node:net'
+import t from 'tap'
+import type { Report } from '../../src/core/report.js'
+import { createReportHandler } from '../../src/server/handler.js'
+import { createWorkShare } from '../../src/server/work-share.js'
+import { sampleReport, sampleSocket } from '../report/sample-reports.js'
+import { until } from '../support/until.js'
+import { createFakeSource } from './fake-source.js'
+import { request, serve } from './raw-request.js'
+
+function block(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
+
+t.test('a flood of readers gets a quarter of the time at the most, one answer at a time', async (t) => {
+  let made = 0
+  const source = createFakeSource(() => {
+    made += 1
+    block(20)
+    return sampleReport()
+  })
+  const port = await serve(t, createReportHandler(source))
+  const begunMs = performance.now()
+  const answers = await Promise.all(Array.from({ length: 10 }, () => request(port, 'GET /metrics')))
+  t.ok(answers.every(({ status }) => status === 200))
+  t.equal(made, 10)
+  t.ok(performance.now() - begunMs >= 9 * 80, 'nine rests of 60 ms between ten answers of 20 ms')
+})
+
+t.test('how many wait is bounded, and what fails goes on to the next', async (t) => {
+  const share = createWorkShare()
+  // The rests keep no process alive.
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+  const asked = Array.from({ length: 70 }, (_, i) =>
+    share.run(() => {
+      if (i === 0) throw new Error('the first fails')
+      return i
+    }),
+  )
+  await t.rejects(asked[0]!, /the first fails/)
+  const rest = await Promise.all(asked.slice(1))
+  t.same(
+    rest.filter((answer) => answer !== null).length,
+    63,
+    'sixty-four at once, and the others are told to come again',
+  )
+  t.equal(await share.run(() => 'later'), 'later')
+})
+
+t.test('what slow readers leave unread is bounded', async (t) => {
+  const sockets = Array.from({ length: 500 }, (_, id) => sampleSocket(id + 1))
+  const source = createFakeSource((): Report => sampleReport({ sockets }))
+  const maxUnreadBytes = 8 * 1024 * 1024
+  const port = await serve(t, createReportHandler(source, { maxUnreadBytes }))
+  const lazy: Socket[] = []
+  t.teardown(() => lazy.forEach((client) => client.destroy()))
+  const size = (await request(port, 'GET /')).body.length
+  // The kernel takes some megabytes of each.
+  const enough = 40 + Math.ceil(maxUnreadBytes / size)
+  for (let i = 0; i < enough; i += 1) {
+    const client = connect(port, '127.0.0.1')
+    client.on('error', () => {})
+    client.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(8))
+    lazy.push(client.pause())
+  }
+  let status = 200
+  await until(async () => {
+    ;({ status } = await request(port, 'GET /metrics'))
+    return status === 503
+  }, 'the endpoint refuses')
+  for (const client of lazy) client.destroy()
+  await until(async () => (await request(port, 'GET /metrics')).status === 200, 'it serves again')
+  t.pass()
+})
