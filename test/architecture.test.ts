@@ -18,7 +18,7 @@ interface Layer {
 
 /**
  * core <- judge <- socket <- owner <- pairs <- act <- guard <- install <- index <- adapters. `base` is what everybody may use;
- * kernel, report and server stand on core. What is optional (drain, lint, testing) stands above the guard; the command line beside it, in a process of its own.
+ * kernel, report and server stand on core. What is optional (drain, lint, testing, exporters) stands above the guard; the command line beside it, in a process of its own.
  */
 const LAYERS: readonly Layer[] = [
   { name: 'core', files: /^src\/core\//, uses: [] },
@@ -66,6 +66,11 @@ const LAYERS: readonly Layer[] = [
     name: 'lint',
     files: /^src\/lint\//,
     uses: ['core', 'base', 'kernel', 'options', 'socket', 'owner', 'guard'],
+  },
+  {
+    name: 'exporters',
+    files: /^src\/(?:prom-client|opentelemetry)\//,
+    uses: ['core', 'base', 'options', 'report', 'guard'],
   },
   {
     name: 'testing',

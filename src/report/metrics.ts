@@ -109,7 +109,7 @@ export function metricsOf(report: Report): Metric[] {
       'Written bytes that the peer has not taken, by verdict.',
       byVerdict(report, (sum, entry) => sum + entry.unsentBytes),
     ),
-    numbers('gauge', 'leak_growth_per_hour', GROWTH, growthPerHour),
+    numbers('count', 'leak_growth_per_hour', GROWTH, growthPerHour),
     numbers('count', 'open_descriptors', 'Open file descriptors.', openDescriptors),
     numbers('gauge', 'descriptor_limit', 'The soft limit of open files.', descriptorLimit),
     numbers('gauge', 'descriptor_limit_reached_seconds', FORECAST, forecast && forecast / 1000),
