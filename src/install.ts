@@ -36,7 +36,21 @@ export function install(input?: InstallOptions): Guard {
   return makeGuard(options).guard
 }
 
+// A program whose startup snapshot holds a guard hangs (Node 20.20, 22.23, 24.21 and 26.10). `node:v8` is not loaded
+// where nobody asks for a snapshot.
+function isBuildingSnapshot(): boolean {
+  if (!process.execArgv.some((flag) => /^--(?:build-snapshot|build-sea|experimental-sea-config)/.test(flag)))
+    return false
+  return process.getBuiltinModule('node:v8').startupSnapshot.isBuildingSnapshot()
+}
+
 function makeGuard(options: ResolvedOptions): FreshGuard {
+  if (isBuildingSnapshot()) {
+    throw new SocketLeakGuardError(
+      'SLG_ERR_UNSUPPORTED_NODE',
+      'a guard does not survive in a startup snapshot: install it in the function that the snapshot runs, or preload it there',
+    )
+  }
   if (!hasReadableFields(new Socket())) {
     throw new SocketLeakGuardError(
       'SLG_ERR_UNSUPPORTED_NODE',

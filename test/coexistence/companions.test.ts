@@ -174,6 +174,38 @@ t.test('a startup snapshot, preloaded where it is run', async (t) => {
   })
 })
 
+t.test('a startup snapshot holds no guard, and its main function installs one', async (t) => {
+  const folder = t.testdir({
+    'app.mjs': `
+      import v8 from 'node:v8'
+      import { install, installedGuard } from '${INDEX_URL.slice('file://'.length)}'
+      let refused = 'not refused'
+      try {
+        install()
+      } catch ({ code }) {
+        refused = code
+      }
+      v8.startupSnapshot.setDeserializeMainFunction(() => {
+        console.log(refused, installedGuard())
+        install({ sweepMs: 10 })
+        setTimeout(() => console.log(installedGuard().sweep().totals.tracked), 100)
+      })`,
+  })
+  const app = join(folder, 'bundle.js')
+  await build({
+    entryPoints: [join(folder, 'app.mjs')],
+    outfile: app,
+    bundle: true,
+    platform: 'node',
+    external: ['koffi'],
+    logLevel: 'error',
+  })
+  const blob = ['--snapshot-blob', join(folder, 'app.blob')]
+  const built = await runNode([...blob, '--build-snapshot', app])
+  t.equal(built.code, 0, built.stderr)
+  t.match(await runNode([...blob, 'app']), { code: 0, stdout: 'SLG_ERR_UNSUPPORTED_NODE null\n0\n' })
+})
+
 t.test('tools that list what keeps a process running do not name the guard', async (t) => {
   const program = `
     import { createHook } from 'node:async_hooks'
