@@ -38,6 +38,7 @@ export interface SweepHooks {
 
 const KERNEL_SLICE_MS = 0.5
 const SOCKETS_A_STEP = 32
+const STREAMS_AS_A_SOCKET = 32
 
 /** @param asksKernel false for a quick look that uses the kernel's last answers */
 export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
@@ -46,9 +47,11 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   const doubtful: SocketRecord[] = []
   let run: ProbeRun | null = null
   let nowMs = 0
+  let streamsLooked = 0
 
   function walk(): boolean {
-    for (let i = 0; i < SOCKETS_A_STEP; i += 1) {
+    for (let looked = 0; looked < SOCKETS_A_STEP; looked += 1 + streamsLooked / STREAMS_AS_A_SOCKET) {
+      streamsLooked = 0
       // Downwards, because a removal moves the last entry into the gap.
       cursor = Math.min(cursor, ledger.size - 1)
       const record = ledger.at(cursor)
@@ -78,7 +81,10 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       hooks.onFirstLook(record)
     }
     const session = streams.look(socket, bytesAccepted, hooks.now)
-    if (session !== null) hooks.onSession(socket)
+    if (session !== null) {
+      hooks.onSession(socket)
+      streamsLooked = session.openStreams
+    }
     const odd =
       isOdd(socket) ||
       record.hint?.isUnderTls === true ||

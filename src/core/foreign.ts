@@ -63,8 +63,10 @@ export const FOREIGN_FIELDS = {
   pipeTarget: ['_transform', '_write', '_writev', 'constructor'],
   stream: [
     ...['_readableState', 'bytesRead', 'closed', 'headersSent', 'id', 'listenerCount', 'listeners'],
-    ...['readableLength', 'sentHeaders', 'writableLength', ':authority', ':method', ':path', ':scheme'],
+    ...['rawListeners', 'readableLength', 'sentHeaders', 'state', 'weight', 'writableLength'],
+    ...[':authority', ':method', ':path', ':scheme'],
   ],
+  session: ['inflateDynamicTableSize', 'state'],
   undici: [
     ...['aborted', 'completed', 'listenerCount', 'listeners', 'method', 'path'],
     ...['body', 'bottom', 'dispatcher', 'free', 'list', 'origin', 'res', 'stats', 'statusCode', 'tail'],
@@ -127,13 +129,17 @@ export function hasListener(
 
 const NOBODY: readonly Function[] = []
 
-/** As they were given, also those of `once()`. */
-export function listenersOf(emitter: object | null, event: string): readonly Function[] {
+/** `listeners`: as they were given. `rawListeners`: those of `once()` wrapped, with `listener`. */
+export function listenersOf(
+  emitter: object | null,
+  event: string,
+  method: 'listeners' | 'rawListeners' = 'listeners',
+): readonly Function[] {
   if (emitter === null) return NOBODY
   try {
-    const { listenerCount, listeners } = emitter as Partial<Record<string, (event: string) => unknown>>
+    const { listenerCount, [method]: list } = emitter as Partial<Record<string, (event: string) => unknown>>
     if (listenerCount?.call(emitter, event) === 0) return NOBODY
-    const found = listeners?.call(emitter, event)
+    const found = list?.call(emitter, event)
     return Array.isArray(found) ? (found as unknown[]).filter((one) => typeof one === 'function') : NOBODY
   } catch {
     return NOBODY

@@ -2,14 +2,14 @@
 import type { Pass } from '../act/sweeper.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import type { Ledger } from '../core/ledger.js'
-import type { CensusCounts, WaitsFor } from '../core/report.js'
+import type { CensusCounts } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
 import { ClientFinder, countRequests } from '../owner/clients.js'
 import type { Census, CountedClient, CountedSite } from '../report/census.js'
 import { bytesMoved } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
 import type { ClientLoad } from '../socket/undici.js'
-import { WaitClock, waitOf, watched } from '../socket/waits.js'
+import { WaitClock, waitOf, watched, type Wait } from '../socket/waits.js'
 import { Levels } from './levels.js'
 import type { Look } from './look.js'
 
@@ -22,6 +22,8 @@ const SOCKETS_A_STEP = 16
 const MOST_SITES = 1000
 const LEAST_FOLLOWED = 2
 const MOST_IN_QUEUE = 1000
+/** Waiting requests of a site, by number, that are read for their names. */
+const MOST_NAMED = 1000
 
 export interface CensusTaker {
   /** Keeps all censuses together within a hundredth of one CPU. */
@@ -78,7 +80,7 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
 
     function add(record: SocketRecord): void {
       noteMoved(record, nowMs)
-      const wait = waitOf(record)
+      const wait = waitOf(record, look.sources.streams)
       if (wait !== null) waits.note(wait, nowMs)
       const ms = wait === null ? 0 : waits.msOf(wait, nowMs)
       const { stalled, graceMs: longEnoughMs } = record.policy
@@ -89,8 +91,9 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
       group.movedMs = Math.max(group.movedMs, record.movedMs, record.firstSeenMs)
       if (record.direction === 'outbound') clients.add(record)
       if (wait === null || !hasWaited) return
-      count(group, wait.for, ms)
-      if (record.direction === 'outbound') group.waiting.push(wait.subject)
+      count(group, wait, ms)
+      if (record.direction === 'outbound' && group.waiting.length < MOST_NAMED)
+        group.waiting.push(wait.subject, ...wait.others)
     }
 
     function groupOf(record: SocketRecord, hasWaited: boolean): Group {
@@ -163,11 +166,11 @@ function isToldOtherwise({ isExempt, trouble }: SocketRecord): boolean {
   return isExempt || (trouble !== null && trouble.verdict !== 'none')
 }
 
-function count(group: Group, what: WaitsFor, ms: number): void {
+function count(group: Group, { for: what, others }: Wait, ms: number): void {
   switch (what) {
     case 'answer':
     case 'end':
-      group.unanswered += 1
+      group.unanswered += 1 + others.length
       group.longestUnansweredMs = Math.max(group.longestUnansweredMs, ms)
       return
     case 'reader':

@@ -134,7 +134,7 @@ export class Look {
   }
 
   #waitsOf(record: SocketRecord): Waits | null {
-    const wait = waitOf(record)
+    const wait = waitOf(record, this.sources.streams)
     if (wait === null) return null
     return { for: wait.for, ms: this.#waits.msOf(wait, this.nowMs), unreadBytes: wait.unreadBytes }
   }

@@ -7,7 +7,7 @@ import { clientRequestOf } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
 import { undiciClientOn, undiciLoads, type ClientLoad } from '../socket/undici.js'
 import { hostOf, nameOutgoing } from './outgoing.js'
-import { siteOfRequest, withoutUser } from './request-name.js'
+import { nameRequest, siteOfRequest, ToldRoutes, withoutUser } from './request-name.js'
 
 export class ClientFinder {
   readonly #agents = new Set<object>()
@@ -46,11 +46,12 @@ function loadsOfAgent(agent: object): ClientLoad[] {
 }
 
 const MOST_SITES = 3
+const NO_ROUTES = new ToldRoutes()
 
 export function countRequests(requests: readonly object[]): RequestCount[] {
   const counts = new Map<string, number>()
   for (const request of requests) {
-    const name = nameOutgoing(request, '')
+    const name = nameOutgoing(request, '') ?? nameRequest(request, NO_ROUTES)
     if (name === null) continue
     const site = siteOfRequest({ ...name, route: '' })
     counts.set(site, (counts.get(site) ?? 0) + 1)

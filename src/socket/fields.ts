@@ -112,6 +112,10 @@ export function isEofReceived(socket: Socket): boolean {
   return fieldsOf(socket)._readableState?.ended === true
 }
 
+export function hasNoMoreInput(stream: object): boolean {
+  return readField(readField(stream, '_readableState') ?? {}, 'ended') === true
+}
+
 export function rawSocketOf(socket: Socket): Socket | null {
   return fieldsOf(socket)._parent ?? null
 }

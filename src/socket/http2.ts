@@ -3,7 +3,7 @@
 // the name stays and holds nothing. Its `state` has `streams` and `pendingStreams`; a stream of the compatibility API
 // has its Http2ServerRequest under `request`.
 import type { Socket } from 'node:net'
-import { bySymbol, readField } from '../core/foreign.js'
+import { bySymbol, listenersOf, readAny, readField } from '../core/foreign.js'
 import type { SessionFacts } from '../judge/facts.js'
 import { Given } from './record.js'
 
@@ -116,21 +116,97 @@ export function isEnding(session: SessionFacts | null, unsentBytes: number): boo
   return session?.isClosed === true && (session.openStreams === 0 || unsentBytes > 0)
 }
 
+function receivedOn(socket: Socket): number {
+  return Number(readField(socket, 'bytesRead')) || 0
+}
+
+/** `handleKey`: the symbol under which Node keeps the handle of a session and of its streams. */
+function receivedBy(stream: Http2Stream, handleKey: symbol | undefined): number {
+  const handle = handleKey === undefined ? undefined : readAny(stream, handleKey)
+  return typeof handle === 'object' && handle !== null ? Number(readField(handle, 'bytesRead')) || 0 : 0
+}
+
+function handleKeyOf(session: Session): symbol | undefined {
+  return Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle')
+}
+
+function weightOf(stream: Http2Stream): number {
+  return Number(readField(readField(stream, 'state') ?? {}, 'weight')) || DEFAULT_WEIGHT
+}
+
+function hasNoData(stream: Http2Stream, handle: symbol | undefined): boolean {
+  const isClosed = readField(stream, 'closed') === true
+  return !isClosed && unreadOn(stream) === 0 && receivedBy(stream, handle) === 0
+}
+
+/** A listener of `once()` is gone after the first answer. */
+function isAwaited(stream: Http2Stream): boolean {
+  return listenersOf(stream, 'response', 'rawListeners').some((one) => 'listener' in one)
+}
+
 interface Note {
   readonly firstSeenMs: number
+  /** What the session had received, if no byte came between the looks before and after the stream was opened. */
+  readonly silentAt: number | null
   movedMs: number
   unread: number
   unsent: number
   received: number
   sent: number
+  /** What the session had sent when `unsent` last changed. */
+  sentBefore: number
 }
 
 /** Up to so many bytes between two looks may be control frames: pings, window updates. */
 const CONTROL_BYTES = 128
 
+/** Node's default; the peer or the application may have asked for less. */
+const DEFAULT_WEIGHT = 16
+/** How many times its share of the session's output a stream may miss before it is its own window that holds it up. */
+const MOST_MISSED = 4
+
+function newNote(
+  stream: Http2Stream,
+  received: number,
+  sent: number,
+  silentAt: number | null,
+  nowMs: number,
+): Note {
+  const [unread, unsent] = [unreadOn(stream), unsentOn(stream)]
+  return { firstSeenMs: nowMs, silentAt, movedMs: nowMs, unread, unsent, received, sent, sentBefore: sent }
+}
+
+function renew(
+  note: Note,
+  stream: Http2Stream,
+  received: number,
+  sent: number,
+  streams: number,
+  nowMs: number,
+): void {
+  const [unread, unsent] = [unreadOn(stream), unsentOn(stream)]
+  if (unsent !== note.unsent) note.sentBefore = sent
+  const hasRead = received > note.received || unread < note.unread
+  const hasSent =
+    unsent !== note.unsent ||
+    (unsent > 0 && sent - note.sent > CONTROL_BYTES && maySend(stream, sent - note.sentBefore, streams))
+  if (hasRead || hasSent) note.movedMs = nowMs
+  note.unread = unread
+  note.unsent = unsent
+  note.received = received
+  note.sent = sent
+}
+
+/** Only whole chunks leave what is unsent, so the session's bytes may be its own. Streams send in turns, by weight. */
+function maySend(stream: Http2Stream, sentBySession: number, streams: number): boolean {
+  const turns = sentBySession / (unsentOn(stream) * streams * MOST_MISSED)
+  return turns < 1 || turns < DEFAULT_WEIGHT / weightOf(stream)
+}
+
 /** A session may be busy while one of its streams stands still, so each stream is noted. */
 export class Http2Streams {
   readonly #notes = new WeakMap<object, Note>()
+  readonly #receivedBy = new WeakMap<object, number>()
 
   /** Call at each sweep. */
   look(socket: Socket, bytesAccepted: (socket: Socket) => number, now: () => number): SessionFacts | null {
@@ -138,24 +214,36 @@ export class Http2Streams {
     if (session === null) return null
     const sent = bytesAccepted(socket)
     const nowMs = now()
+    const received = receivedOn(socket)
+    const silentAt = this.#receivedBy.get(session) === received ? received : null
+    this.#receivedBy.set(session, received)
     const streams = streamsOf(session)
-    for (const stream of streams) this.#lookAt(stream, sent, nowMs)
+    const handle = handleKeyOf(session)
+    for (const stream of streams) {
+      const note = this.#notes.get(stream)
+      if (note === undefined)
+        this.#notes.set(stream, newNote(stream, receivedBy(stream, handle), sent, silentAt, nowMs))
+      else renew(note, stream, receivedBy(stream, handle), sent, streams.length, nowMs)
+    }
     return this.#facts(session, streams)
   }
 
-  #lookAt(stream: Http2Stream, sent: number, nowMs: number): void {
-    const [unread, unsent] = [unreadOn(stream), unsentOn(stream)]
-    const received =
-      Number(readField((bySymbol(stream, 'kHandle') as object | undefined) ?? {}, 'bytesRead')) || 0
-    const note = this.#notes.get(stream)
-    if (note === undefined) {
-      this.#notes.set(stream, { firstSeenMs: nowMs, movedMs: nowMs, unread, unsent, received, sent })
-      return
-    }
-    const hasRead = received > note.received || unread < note.unread
-    const hasSent = unsent !== note.unsent || (unsent > 0 && sent - note.sent > CONTROL_BYTES)
-    Object.assign(note, { unread, unsent, received, sent })
-    if (hasRead || hasSent) note.movedMs = nowMs
+  /**
+   * Requests whose answer has not begun, for certain, unless it has ended too. Node does not keep that it has: the session has never had a header to
+   * remember (RFC 7541, section 2.3.2), or no byte at all since; or somebody waits for it by `once()`.
+   */
+  unansweredOn(socket: Socket): Http2Stream[] {
+    const session = sessionOn(socket)
+    if (session === null) return []
+    const received = receivedOn(socket)
+    const handle = handleKeyOf(session)
+    const silent = streamsOf(session).filter((stream) => hasNoData(stream, handle))
+    if (silent.length === 0 || readField(readField(session, 'state') ?? {}, 'inflateDynamicTableSize') === 0)
+      return silent
+    return silent.filter(
+      (stream) =>
+        idOf(stream) === null || this.#notes.get(stream)?.silentAt === received || isAwaited(stream),
+    )
   }
 
   factsOf(socket: Socket): SessionFacts | null {

@@ -6,13 +6,14 @@ import type { WaitsFor } from '../core/report.js'
 import {
   bytesMoved,
   clientRequestOf,
+  hasNoMoreInput,
   incomingOn,
   isOpenBothWays,
   requestOn,
   responseOn,
   responseTo,
 } from './fields.js'
-import { isHttp2, streamsOn } from './http2.js'
+import { isHttp2, streamsOn, type Http2Stream, type Http2Streams } from './http2.js'
 import type { SocketRecord } from './record.js'
 import { isAnsweredByUndici, undiciBodyOn, undiciRequestOn } from './undici.js'
 import { heldBackBy, isUnanswered } from './usage.js'
@@ -25,30 +26,36 @@ export interface Wait {
   /** When it began; `null` if nothing but watching can tell. */
   readonly sinceMs: number | null
   readonly unreadBytes: number
+  /** More that wait for the same on this connection. */
+  readonly others: readonly object[]
 }
 
-export function waitOf(record: SocketRecord): Wait | null {
+export function waitOf(record: SocketRecord, streams: Http2Streams): Wait | null {
   const { socket, hint, direction, firstSeenMs } = record
   if (!isOpenBothWays(socket)) return null
   if (hint !== null && hint.handedOverMs !== 0)
     return isUnanswered(socket, hint) ? known('answer', record, hint.handedOverMs) : null
-  const wait = direction === 'inbound' ? waitOfServed(socket) : waitOfAsking(socket)
+  const wait = direction === 'inbound' ? waitOfServed(socket) : waitOfAsking(socket, streams)
   if (wait !== null) return wait
   const isUnused = bytesMoved(socket) === 0 && heldBackBy(socket) === null && !isHttp2(socket)
   return isUnused ? known('use', record, firstSeenMs) : null
 }
 
 function known(what: WaitsFor, subject: object, sinceMs: number): Wait {
-  return { for: what, subject, mark: 0, sinceMs, unreadBytes: 0 }
+  return { for: what, subject, mark: 0, sinceMs, unreadBytes: 0, others: [] }
 }
 
 export function watched(what: WaitsFor, subject: object, mark: number, unreadBytes = 0): Wait {
-  return { for: what, subject, mark, sinceMs: null, unreadBytes }
+  return { for: what, subject, mark, sinceMs: null, unreadBytes, others: [] }
+}
+
+function waitOfStreams([oldest, ...others]: readonly Http2Stream[]): Wait | null {
+  return oldest === undefined ? null : { ...watched('answer', oldest, 0), others }
 }
 
 function waitOfServed(socket: Socket): Wait | null {
-  const stream = streamsOn(socket).find((one) => readField(one, 'headersSent') === false)
-  if (stream !== undefined) return watched('answer', stream, 0)
+  const wait = waitOfStreams(streamsOn(socket).filter((one) => readField(one, 'headersSent') === false))
+  if (wait !== null) return wait
   const response = responseOn(socket)
   if (response === null || readField(response, 'headersSent') !== false) return null
   const incoming = incomingOn(socket)
@@ -58,7 +65,9 @@ function waitOfServed(socket: Socket): Wait | null {
   return watched('answer', response, bytesMoved(socket), request === null ? 0 : unreadIn(request))
 }
 
-function waitOfAsking(socket: Socket): Wait | null {
+function waitOfAsking(socket: Socket, streams: Http2Streams): Wait | null {
+  if (isHttp2(socket))
+    return waitOfStreams(streams.unansweredOn(socket).filter((one) => !hasNoMoreInput(one)))
   const request = clientRequestOf(socket)
   if (request !== null) {
     const answer = responseTo(request)

@@ -91,6 +91,43 @@ t.test('a stream of HTTP/2 that no handler answers', async (t) => {
   t.match(sites, [{ site: 'GET /forgotten/:id', direction: 'inbound', unanswered: 1 }])
 })
 
+t.test('HTTP/2: what a client has asked for and nobody answers', async (t) => {
+  using guard = install(QUICK)
+  const server = closeAfter(t, http2.createServer())
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+    if (headers[':path'] === '/answered') stream.respond()
+  })
+  const origin = `http://127.0.0.1:${await listen(server)}`
+  function ask(session: http2.ClientHttp2Session, path: string, how: 'on' | 'once'): http2.ClientHttp2Stream {
+    const stream = session.request({ ':path': path }).on('error', () => {})
+    stream[how]('response', () => {})
+    return stream
+  }
+  const mute = http2.connect(origin)
+  const mixed = http2.connect(origin)
+  t.teardown(() => [mute, mixed].forEach((session) => session.destroy()))
+  for (let id = 0; id < 3; id += 1) ask(mute, `/mute/${id}?key=1`, 'on')
+  await once(ask(mixed, '/answered', 'once'), 'response')
+  ask(mixed, '/awaited', 'once')
+  const { sites } = await censusWith(t, guard, ({ outbound }) => outbound.unanswered === 4)
+  const asking = sites.find(({ direction }) => direction === 'outbound')
+  t.match(asking, {
+    count: 2,
+    unanswered: 4,
+    requests: [{ site: 'GET /mute/:id', count: 3 }, { site: 'GET /awaited' }],
+  })
+  await until(
+    () => guard.sweep({ all: true }).sockets.filter(({ kind }) => kind === 'h2').length === 4,
+    'the sessions are known',
+  )
+  ask(mixed, '/later', 'on')
+  await until(
+    () => guard.sweep().census.outbound.unanswered === 5,
+    'a session from which no byte has come since',
+  )
+  await until(() => guard.sweep().census.inbound.unanswered === 5, 'as many as the server sees')
+})
+
 t.test('of a request that has not waited nothing is read', async (t) => {
   using guard = install({ ...QUICK, graceMs: 60_000 })
   const reads: string[] = []

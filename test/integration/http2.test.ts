@@ -371,6 +371,40 @@ t.test('so it is with more requests than are looked at', async (t) => {
   await closed
 })
 
+t.test("a stream that its own window holds up is told while the session's others send", async (t) => {
+  using guard = install(QUICK)
+  const server = closeAfter(
+    t,
+    http2.createServer((request, response) => {
+      response.end(Buffer.alloc(request.url === '/held' ? 100_000 : 50_000))
+    }),
+  )
+  const { session, socket } = await open(t, await listen(server))
+  guard.exempt(socket)
+  session.on('error', () => {})
+  session
+    .request({ ':path': '/held' })
+    .on('error', () => {})
+    .pause()
+  let answers = 0
+  function askOn(): void {
+    if (session.destroyed) return
+    const request = session.request({ ':path': '/read' }).on('error', () => {})
+    request.resume().on('close', () => {
+      answers += 1
+      setImmediate(askOn)
+    })
+  }
+  askOn()
+  const held = (): SocketReport | undefined =>
+    guard.sweep().sockets.find(({ direction, verdict }) => direction === 'inbound' && verdict === 'stalled')
+  await until(() => held() !== undefined, 'it is told')
+  t.match(held(), { condition: 'write-stalled', owner: { site: 'GET /held' } })
+  const before = answers
+  await until(() => answers > before + 10, 'the others go on')
+  t.equal(held()?.verdict, 'stalled')
+})
+
 t.test('a session that the server has closed is left alone while one of its streams moves', async (t) => {
   using guard = install({ ...QUICK, action: 'end' })
   let received = 0
