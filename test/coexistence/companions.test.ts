@@ -1,5 +1,7 @@
 /** What else is preloaded or switched on: the application does the same, and each end of its leak is told once. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { INDEX_URL, PACKAGE_ROOT, REGISTER, REGISTER_URL } from '../support/package-root.js'
@@ -69,7 +71,8 @@ function ownWords({ stderr }: Outcome): string {
   return stderr.replaceAll(/^\(.*(?:ExperimentalWarning|--trace-warnings).*\n/gm, '').trim()
 }
 
-async function same(t: Test, app: string, bare: readonly string[], ...guarded: string[][]): Promise<void> {
+/** @returns what it does without the guard */
+async function same(t: Test, app: string, bare: readonly string[], ...guarded: string[][]): Promise<Outcome> {
   const isBare = bare.includes('--allow-fs-read=*')
   const expected = await runNode([...bare, app], { isBare })
   t.match(expected, { code: 0, stdout: /^200 hello \/1 false\n200 hello \/leak true\n200 hello \/2 true\n/ })
@@ -78,6 +81,7 @@ async function same(t: Test, app: string, bare: readonly string[], ...guarded: s
     t.match(outcome, { code: 0, stdout: expected.stdout }, flags.join(' '))
     t.match(ownWords(outcome), TOLD, flags.join(' '))
   }
+  return expected
 }
 
 const folderOf = (t: Test): string => t.testdir({ 'app.mjs': APP })
@@ -87,6 +91,70 @@ const importGuard = ['--import', REGISTER_URL]
 t.test('cls-hooked, before and after', async (t) => {
   const cls = ['--require', join(PACKAGE_ROOT, 'node_modules', 'cls-hooked')]
   await same(t, join(folderOf(t), 'app.mjs'), cls, [...cls, ...requireGuard], [...requireGuard, ...cls])
+})
+
+t.test('async-listener, before and after', async (t) => {
+  const listener = ['--require', join(PACKAGE_ROOT, 'node_modules', 'async-listener')]
+  const app = join(folderOf(t), 'app.mjs')
+  await same(t, app, listener, [...listener, ...requireGuard], [...requireGuard, ...listener])
+})
+
+t.test('the instrumentation of OpenTelemetry for http, net and undici, before and after', async (t) => {
+  const folder = t.testdir({
+    'telemetry.cjs': `
+      const sdk = require('@opentelemetry/sdk-trace-node')
+      const { HttpInstrumentation } = require('@opentelemetry/instrumentation-http')
+      const { NetInstrumentation } = require('@opentelemetry/instrumentation-net')
+      const { UndiciInstrumentation } = require('@opentelemetry/instrumentation-undici')
+      const exporter = new sdk.InMemorySpanExporter()
+      const provider = new sdk.NodeTracerProvider({ spanProcessors: [new sdk.SimpleSpanProcessor(exporter)] })
+      provider.register()
+      for (const Instrumentation of [HttpInstrumentation, NetInstrumentation, UndiciInstrumentation])
+        new Instrumentation().setTracerProvider(provider)
+      // An import would not go through what it has put before require().
+      for (const name of ['net', 'http']) require(name)
+      process.on('exit', () => {
+        const names = exporter.getFinishedSpans().map(({ name, kind }) => kind + ' ' + name)
+        console.log(names.sort().join())
+      })`,
+    'app.mjs': APP.replace(
+      `await get('/2')`,
+      `await get('/2')
+       console.log(await (await fetch('http://127.0.0.1:' + web.address().port + '/3')).text())`,
+    ),
+  })
+  const telemetry = ['--require', join(folder, 'telemetry.cjs')]
+  const app = join(folder, 'app.mjs')
+  const bare = await same(t, app, telemetry, [...telemetry, ...requireGuard], [...requireGuard, ...telemetry])
+  t.match(bare.stdout, /hello \/3\n[^]*\n0 tcp.connect,[^]*1 GET,[^]*2 GET/)
+})
+
+t.test('agentkeepalive', async (t) => {
+  const folder = t.testdir({
+    'app.mjs': `import Agent from 'agentkeepalive'\n${APP.replace('new http.Agent(', 'new Agent(')}`,
+  })
+  await same(t, join(folder, 'app.mjs'), [], requireGuard, importGuard)
+})
+
+t.test('another version of this package, before and after', async (t) => {
+  const folder = folderOf(t)
+  const other = join(folder, 'node_modules', 'socket-leak-guard')
+  cpSync(join(PACKAGE_ROOT, 'dist'), join(other, 'dist'), { recursive: true })
+  const description = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as object
+  writeFileSync(join(other, 'package.json'), JSON.stringify({ ...description, version: '9.9.9' }))
+  const otherGuard = ['--require', join(other, 'dist', 'register.cjs')]
+  const otherImported = ['--import', pathToFileURL(join(other, 'dist', 'register.js')).href]
+  const app = join(folder, 'app.mjs')
+  await same(t, app, [], [...requireGuard, ...otherGuard], [...otherGuard, ...importGuard])
+  await same(t, app, [], [...requireGuard, ...otherImported])
+  writeFileSync(
+    join(folder, 'takes-over.mjs'),
+    `import { install, installedGuard } from 'socket-leak-guard'
+     const preloaded = installedGuard()
+     console.log(preloaded.options.graceMs, install({ graceMs: 7 }) === preloaded, preloaded.options.graceMs)`,
+  )
+  const outcome = await runNode([...requireGuard, join(folder, 'takes-over.mjs')], { env: ENV })
+  t.match(outcome, { code: 0, stdout: '100 true 7\n', stderr: '' })
 })
 
 t.test('--frozen-intrinsics', async (t) => {
