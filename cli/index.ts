@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { attach } from './attach/attach.js'
 import { columns, EXIT, Failure, helpOf, readArguments, type Command } from './command.js'
+import { scan } from './scan/scan.js'
 import { paint, say, tell } from './terminal.js'
 
-const COMMANDS: readonly Command[] = [attach]
+const COMMANDS: readonly Command[] = [attach, scan]
 
 main(process.argv.slice(2)).then(
   (code) => {

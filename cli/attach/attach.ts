@@ -5,11 +5,12 @@ import { ACTIONS, type Action } from '../../src/core/vocabulary.js'
 import type { Report, SocketReport } from '../../src/core/report.js'
 import { isSupportedNode, SUPPORTED_NODE } from '../../src/base/node-version.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
+import { commandOf } from '../proc/process.js'
 import { listenersOf, type Address } from '../proc/tables.js'
 import { ask, canAsk, say, tell } from '../terminal.js'
 import { depart, enter, locate, look, reclaim, settle } from './guest.js'
 import { findInspector, Inspector } from './inspector.js'
-import { checkSignal, checkTarget, commandOf, inspectorPortOf, isPortTaken } from './target.js'
+import { checkSignal, checkTarget, inspectorPortOf, isPortTaken } from './target.js'
 
 /** Beside this file, which is dist/cli.js. */
 const PRELOAD = fileURLToPath(new URL('./register.cjs', import.meta.url))

@@ -50,10 +50,6 @@ function fieldOf(status: string, name: string): string {
   return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? ''
 }
 
-export function commandOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim().slice(0, 200)
-}
-
 function exeOf(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/exe`)

@@ -1,5 +1,6 @@
 /** What /proc says of the sockets of any process. */
 import { readdirSync, readlinkSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import { endianness } from 'node:os'
 import { KERNEL_STATES, type KernelState } from '../../src/core/vocabulary.js'
 import { readTable, TCP_TABLE, type TableFormat, type TcpRow } from '../../src/kernel/proc-table.js'
@@ -64,20 +65,17 @@ function readDescriptors(pid: number): string[] {
   }
 }
 
-/** Of the process's network namespace, those with a wanted inode. */
-export function tcpSockets(pid: number, wanted: { has(inode: number): boolean }): Map<number, TcpSocket> {
-  const found = new Map<number, TcpSocket>()
+/** Of the process's network namespace. */
+export function* tcpSockets(pid: number, wanted: { has(inode: number): boolean }): Generator<TcpSocket> {
   for (const table of ['tcp', 'tcp6']) {
     for (const rows of readTable(`/proc/${pid}/net/${table}`, TABLE, table === 'tcp6', wanted)) {
-      for (const row of rows) if (row !== null) found.set(row.inode, row)
+      for (const row of rows) if (row !== null) yield row
     }
   }
-  return found
 }
 
 export function listenersOf(pid: number): Listener[] {
-  const inodes = new Set(socketsOf(pid).values())
-  return [...tcpSockets(pid, inodes).values()]
+  return [...tcpSockets(pid, new Set(socketsOf(pid).values()))]
     .filter(({ kernelState }) => kernelState === 'LISTEN')
     .map(({ inode, local }) => ({ inode, ...local }))
 }
@@ -91,4 +89,8 @@ export function decodeAddress(hex: string): string {
   if (mapped) return bytes.subarray(12).join('.')
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16)).join(':')
   return new URL(`http://[${groups}]`).hostname.slice(1, -1)
+}
+
+export function formatAddress({ address, port }: Address): string {
+  return `${isIPv4(address) ? address : `[${address}]`}:${port}`
 }
