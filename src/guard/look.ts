@@ -3,7 +3,7 @@ import { diagnose } from '../report/diagnose.js'
 import type { Socket } from 'node:net'
 import { phaseOf, type Facts, type SessionFacts } from '../judge/facts.js'
 import type { Trouble } from '../judge/lifecycle.js'
-import type { Condition, Phase } from '../core/vocabulary.js'
+import type { Condition, Phase, Tie } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
@@ -139,19 +139,17 @@ export class Look {
     return { for: wait.for, ms: this.#waits.msOf(wait, this.nowMs), unreadBytes: wait.unreadBytes }
   }
 
-  /** The request or upgrade an outgoing connection is piped to or from; `null` for a shared one. */
+  /** The request, upgrade or listener whose connection an outgoing one is piped to or from; `null` for a shared one. */
   #siteServed(record: SocketRecord): string | null {
     const left = this.pairs.leftOf(record)
-    if (left !== null)
-      return left.who.direction === 'inbound' && isNamed(left.who.site) ? left.who.site : null
+    if (left !== null) return left.who.direction === 'inbound' ? nameServed(left.who.site, left.by) : null
     const ties = this.ties()
     const [partner] = ties.of(record)
     if (partner === undefined || partner.record.direction !== 'inbound') return null
     const { own, end, by, isEnded } = partner
     if (by === 'pipe' && !ties.isThereFor(partner.record, { record, end: own, own: end, by, isEnded }))
       return null
-    const { site } = this.resolve(partner.record)
-    return isNamed(site) ? site : null
+    return nameServed(this.resolve(partner.record).site, by)
   }
 
   #streamsOf(socket: Socket, { isClosed, openStreams: open }: SessionFacts): StreamsReport {
@@ -198,6 +196,11 @@ export class Look {
       sinceMs: ended,
     }
   }
+}
+
+/** A listener names what is piped through it, as a relay does. */
+function nameServed(site: string, by: Tie): string | null {
+  return isNamed(site) || (by === 'pipe' && site.startsWith('listener ')) ? site : null
 }
 
 /** `null` if it is too young for a verdict (unless asked for) or may only be slow. */

@@ -271,7 +271,7 @@ for (const [name, copy] of COPIES) {
 async function relay(
   t: Test,
   join: (client: net.Socket, upstream: net.Socket) => void,
-): Promise<{ client: PeerConnection; upstream: PeerConnection }> {
+): Promise<{ client: PeerConnection; upstream: PeerConnection; site: string }> {
   const target = await upstreamAt(peer)
   const server = closeAfter(
     t,
@@ -285,7 +285,12 @@ async function relay(
   )
   const { connection } = await meet(peer, server)
   await target.connection.saw('data')
-  return { client: connection, upstream: target.connection }
+  const { port } = server.address() as net.AddressInfo
+  return {
+    client: connection,
+    upstream: target.connection,
+    site: `listener :${port} → 127.0.0.1:${target.port}`,
+  }
 }
 
 const JOINS: readonly [name: string, join: (client: net.Socket, upstream: net.Socket) => void][] = [
@@ -322,6 +327,22 @@ t.test('a tunnel that is closed in good order is no news', async (t) => {
   upstream.do({ do: 'end' })
   await until(() => guard.snapshot().totals.tracked === 0, 'both are closed')
   t.same(events, [])
+})
+
+t.test('the two sides of a relay carry one name, also when one of them has left', async (t) => {
+  const guard = install({ graceMs: 100, sweepMs: 20, context: 'off' })
+  destroyRest(t, guard)
+  const { client, site } = await relay(t, (a, b) => void a.pipe(b).pipe(a))
+  const sites = (): string[] =>
+    guard
+      .snapshot({ all: true })
+      .sockets.map(({ owner }) => owner.site)
+      .sort()
+  await until(() => sites().length === 2, 'both are tracked')
+  t.same(sites(), [site.replace(/ → .*/, ''), site])
+  client.do({ do: 'reset' })
+  await until(() => sites().length === 1, 'the upstream is left behind')
+  t.same(sites(), [site])
 })
 
 t.test('one connection that many are piped into is meant to outlive them', async (t) => {
