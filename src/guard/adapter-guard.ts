@@ -42,6 +42,10 @@ export function createAdapterGuard({
         .filter((record) => settings.isOf(record, server))
         .map(({ socket }) => socket)
     },
+    socketOf(id) {
+      for (const record of ledger) if (record.id === id) return record.socket
+      return null
+    },
     attribute(socket, { kind, request, webSocket, server }) {
       const record = recordFor(socket)
       const hint = hintOf(record)

@@ -34,6 +34,8 @@ export interface AdapterGuard {
   configureServer(server: EventEmitter, options: ServerOptions, routeOf?: RouteOf): () => void
   /** Open sockets of this server, upgraded ones included; a TLS connection counts once. */
   socketsOf(server: EventEmitter): Socket[]
+  /** The tracked socket with this id of a report; `null` if it is gone. */
+  socketOf(id: number): Socket | null
   attribute(socket: Socket, use: SocketUse): void
   /**
    * The route of a request as its framework writes it (`/users/:id`), for frameworks that don't leave it on the
