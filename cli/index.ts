@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { attach } from './attach/attach.js'
 import { columns, EXIT, Failure, helpOf, readArguments, type Command } from './command.js'
+import { explain } from './report/explain.js'
+import { report } from './report/report.js'
 import { scan } from './scan/scan.js'
 import { paint, say, tell } from './terminal.js'
 
-const COMMANDS: readonly Command[] = [attach, scan]
+const COMMANDS: readonly Command[] = [attach, scan, report, explain]
 
 main(process.argv.slice(2)).then(
   (code) => {

@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { EXIT, Failure, type Command, type Given } from '../command.js'
+import { say } from '../terminal.js'
+import { readReport } from './ask.js'
+
+export const explain: Command = {
+  name: 'explain',
+  operands: 'FILE',
+  summary: 'Shows a saved report (JSON), offline; - is the standard input.',
+  about: [],
+  flags: {
+    html: { type: 'boolean', help: 'print one HTML page, without anything from elsewhere' },
+    'max-leaked': { type: 'string', value: 'N', help: 'exit 1 if more leaked' },
+  },
+  least: 1,
+  run,
+}
+
+async function run(given: Given): Promise<number> {
+  const [file = ''] = given.operands
+  const json = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
+    throw new Failure(error.message)
+  })
+  const report = readReport(json, file)
+  const { renderHtml, renderText } = await import('../render.js')
+  let shown: string
+  try {
+    shown = given.has('html') ? renderHtml(report) : renderText(report)
+  } catch {
+    throw new Failure(`${file} was written by another version, or is damaged`)
+  }
+  say(shown.trimEnd())
+  return report.totals.leaked > given.number('max-leaked', Infinity) ? EXIT.found : EXIT.fine
+}

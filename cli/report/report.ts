@@ -1,0 +1,30 @@
+import { EXIT, type Command, type Given } from '../command.js'
+import { say } from '../terminal.js'
+import { askerOf, readReport, TOKEN_FLAG } from './ask.js'
+
+export const report: Command = {
+  name: 'report',
+  operands: 'URL|unix:PATH',
+  summary: 'Prints the report of a guard that runs with the option report.',
+  about: [],
+  flags: {
+    json: { type: 'boolean', help: 'print JSON' },
+    all: { type: 'boolean', help: 'list healthy sockets too' },
+    limit: { type: 'string', value: 'N', help: 'most sockets to list (default 20, with --json 1000)' },
+    'max-leaked': { type: 'string', value: 'N', help: 'exit 1 if more leak' },
+    token: TOKEN_FLAG,
+  },
+  least: 1,
+  run,
+}
+
+async function run(given: Given): Promise<number> {
+  const ask = askerOf(given)
+  const isJson = given.has('json')
+  const most = given.number('max-leaked', Infinity)
+  const query = { limit: given.number('limit', isJson ? 1000 : 20, 1), all: given.has('all') ? 1 : 0 }
+  const json = isJson || most < Infinity ? await ask({ ...query, format: 'json' }) : null
+  const { totals } = json === null ? { totals: { leaked: 0 } } : readReport(json, given.operands[0]!)
+  say((isJson ? json! : await ask({ ...query, format: 'text' })).trimEnd())
+  return totals.leaked > most ? EXIT.found : EXIT.fine
+}

@@ -1,0 +1,86 @@
+/** `report` asks a guard that runs; `explain` shows what it said, offline. */
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { install, type Guard } from '../../src/index.js'
+import { LEAKY } from '../report/sample-reports.js'
+import { closeAfter } from '../support/close-after.js'
+import { meet } from '../support/events.js'
+import { CLI } from '../support/package-root.js'
+import { Peer } from '../support/peer.js'
+import { runNode, type Outcome, type RunOptions } from '../support/run-node.js'
+import { until } from '../support/until.js'
+
+const peer = new Peer()
+t.teardown(() => peer.kill())
+
+function run(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  return runNode([CLI, ...args], { isBare: true, ...options })
+}
+
+/** With one leak. */
+async function leaky(t: Test, report: string, reportToken: string | null = null): Promise<Guard> {
+  const guard = install({ graceMs: 100, sweepMs: 20, report, reportToken })
+  t.teardown(() => guard.uninstall())
+  const server = closeAfter(t, net.createServer({ allowHalfOpen: true }))
+  const { socket, connection } = await meet(peer, server)
+  const ended = once(socket.resume(), 'end')
+  connection.do({ do: 'end' })
+  await ended
+  await until(() => guard.snapshot().totals.leaked === 1, 'it leaks')
+  return guard
+}
+
+t.test('report over TCP', async (t) => {
+  const guard = await leaky(t, '127.0.0.1:0')
+  const { url } = (await guard.listening)!
+  const plain = await run(['report', url])
+  t.equal(plain.code, 0)
+  t.match(plain.stdout, /^socket-leak-guard: 1 leaked, 0 suspect of \d+ sockets? tracked\.$/m)
+  const port = new URL(url).port
+  t.match(await run(['report', port, '--max-leaked', '1']), { code: 0, stdout: '1 leaked' })
+  t.match(await run(['report', `localhost:${port}`, '--max-leaked=0']), { code: 1, stdout: '1 leaked' })
+  const { code, stdout } = await run(['report', url, '--json', '--all', '--max-leaked', '0'])
+  t.equal(code, 1)
+  t.match(JSON.parse(stdout), { totals: { leaked: 1 }, sockets: [{ verdict: 'leaked' }] })
+})
+
+t.test('report over a Unix socket, with a token', async (t) => {
+  const path = join(t.testdir({}), 'report.sock')
+  await (
+    await leaky(t, `unix:${path}`, 'correct-horse')
+  ).listening
+  const refused = await run(['report', `unix:${path}`])
+  t.equal(refused.code, 3)
+  t.match(refused.stderr, '401 This report needs a bearer token')
+  t.match(await run(['report', `unix:${path}`, '--token', 'correct-horse']), { code: 0, stdout: '1 leaked' })
+  const env = { SOCKET_LEAK_GUARD_REPORT_TOKEN: 'correct-horse' }
+  t.match(await run(['report', `unix:${path}`], { env }), { code: 0, stdout: '1 leaked' })
+})
+
+t.test('report says why it has none', async (t) => {
+  t.match(await run(['report', '127.0.0.1:1']), {
+    code: 3,
+    stderr: 'no report at 127.0.0.1:1: connect ECONNREFUSED',
+  })
+  t.match(await run(['report', 'http://:x']), { code: 2, stderr: 'a URL or unix:PATH was expected' })
+  t.match(await run(['report']), { code: 2, stderr: 'usage: socket-leak-guard report' })
+})
+
+t.test('explain', async (t) => {
+  const file = join(t.testdir({}), 'report.json')
+  writeFileSync(file, JSON.stringify(LEAKY))
+  const { code, stdout } = await run(['explain', file])
+  t.equal(code, 0)
+  t.match(stdout, `${LEAKY.totals.leaked} leaked`)
+  t.match(await run(['explain', '-', '--max-leaked', '0'], { input: JSON.stringify(LEAKY) }), {
+    code: 1,
+    stdout,
+  })
+  t.match((await run(['explain', '--html', file])).stdout, /^<!doctype html>.*<\/html>\s*$/s)
+  writeFileSync(file, '{}')
+  t.match(await run(['explain', file]), { code: 3, stderr: 'is no report of socket-leak-guard' })
+  t.match(await run(['explain', `${file}.not`]), { code: 3, stderr: 'ENOENT' })
+})
