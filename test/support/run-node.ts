@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly isBare?: boolean
   /** Another Node. @default the one that runs the test */
   readonly node?: string | undefined
+  /** After this time it gets SIGKILL. */
+  readonly limitMs?: number | undefined
 }
 
 /** Waits until the process has ended by itself. */
@@ -28,6 +30,8 @@ export async function runNode(args: readonly string[], options: RunOptions = {})
   const child = spawn(file!, rest, {
     env: { ...cleanEnvironment(), ...options.env },
     cwd: options.cwd,
+    timeout: options.limitMs,
+    killSignal: 'SIGKILL',
   })
   child.stdin.on('error', () => {})
   child.stdin.end(options.input ?? '')

@@ -401,9 +401,9 @@ export const NET: Readonly<Record<string, Scene>> = {
   'tls: destroyed during the handshake': (note) =>
     serving(tls.createServer(TRUSTING), async (port, server) => {
       server.on('tlsClientError', (error: NodeJS.ErrnoException) => note(error.code))
+      const gone = once(server, 'connection').then(([socket]) => closed(socket as net.Socket))
       const raw = net.connect(port, HOST)
       await once(raw, 'connect')
-      const gone = once(server, 'connection').then(([socket]) => closed(socket as net.Socket))
       raw.destroy()
       await gone
     }),

@@ -1,5 +1,5 @@
 /** Processes, threads, streams, libraries, and programs that end in their own ways. */
-import { createHook, AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource, createHook } from 'node:async_hooks'
 import { fork, spawn, type ChildProcess, type Serializable } from 'node:child_process'
 import cluster from 'node:cluster'
 import { once } from 'node:events'
@@ -137,7 +137,16 @@ export const PROGRAMS: Readonly<Record<string, Scene>> = {
   },
   'context: resources that are made': async (note) => {
     const kinds: string[] = []
-    const hook = createHook({ init: (_id, kind) => void kinds.push(kind) }).enable()
+    const from = new AsyncResource('Scene').asyncId()
+    /** The timer of a sweep comes from none of these connections. */
+    const foreign = new Set<number>()
+    const hook = createHook({
+      init(id, kind, trigger) {
+        const isForeign = trigger < from || foreign.has(trigger)
+        if (isForeign && /Timeout|Immediate/.test(kind)) foreign.add(id)
+        else kinds.push(kind)
+      },
+    }).enable()
     await pair((client, accepted) => {
       accepted.resume()
       client.end('x')

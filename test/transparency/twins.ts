@@ -22,6 +22,7 @@ const PROGRAM = join(import.meta.dirname, 'program.js')
 /** That anything is preloaded shows too. */
 const NOTHING = join(PACKAGE_ROOT, 'test', 'fixtures', 'nothing.cjs')
 const TRIES = 6
+const LIMIT_MS = 60_000
 /**
  * @returns one line for each difference. What differs between two bare runs as well is the kernel's doing: a difference counts if it
  *   is there again each time.
@@ -61,7 +62,9 @@ async function played(
     const outcome = await runNode([PROGRAM, folder, ...scenes], {
       node,
       env: { ...settings, NODE_OPTIONS: options.join(' ') },
+      limitMs: LIMIT_MS,
     })
+    if (outcome.signal === 'SIGKILL') throw new Error(`${scenes.join()} does not end`)
     const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
     const told = files.map((text) => JSON.stringify(withoutOwn(JSON.parse(text) as Facts, own), null, 1))
     return [
@@ -83,7 +86,10 @@ function withoutOwn(facts: Facts, own: ReadonlySet<string>): object {
   return { ...facts, modules: facts.modules.filter((name) => !own.has(name)) }
 }
 
-/** What the guard loads of Node into a program that does nothing. `node:url` comes with `--eval` too. */
+/** koffi is looked for when there is something to ask the kernel about. `node:url` comes with `--eval` too. */
+const LOADED_LATER = ['module', 'internal/source_map/source_map', 'url'].map((name) => `NativeModule ${name}`)
+
+/** What the guard loads of Node into a program that does nothing. */
 const modulesOfTheGuard = (() => {
   const known = new Map<string, Promise<ReadonlySet<string>>>()
   return (node: string, settings: Settings): Promise<ReadonlySet<string>> => {
@@ -101,7 +107,7 @@ async function loadedByTheGuard(node: string, settings: Settings): Promise<Reado
     return JSON.parse(stdout) as string[]
   }
   const [bare, guarded] = await Promise.all([loaded(NOTHING), loaded(REGISTER)])
-  return new Set(['NativeModule url', ...guarded.filter((name) => !bare.includes(name))])
+  return new Set([...LOADED_LATER, ...guarded.filter((name) => !bare.includes(name))])
 }
 
 /** The lines that only one side has, with what stands before the first. */
