@@ -1,5 +1,6 @@
 // The report that all renderers take. `test/report/schema.test.ts` compares it with `report.schema.json`.
 import type { CensusReport } from './census.js'
+import type { OrphansReport } from './orphans.js'
 import type { HistoryReport } from './history.js'
 import type { Endpoint } from './endpoint.js'
 import type {
@@ -18,6 +19,7 @@ import type {
 export const REPORT_SCHEMA = 'socket-leak-guard/report/v1'
 
 export type * from './census.js'
+export type * from './orphans.js'
 export type * from './history.js'
 export type * from './query.js'
 export type { Endpoint } from './endpoint.js'
@@ -356,20 +358,6 @@ export interface PortsReport {
   readonly remote: string
   readonly localPort: number
   readonly heldPorts: number
-}
-
-/** Socket descriptors without a tracked socket. Who opened them and who will close them is unknown. */
-export interface OrphansReport {
-  readonly tcp: number
-  readonly states: Readonly<Partial<Record<KernelState, number>>>
-  /** Includes the channel to a parent process and pipes to children. */
-  readonly unix: number
-  /** UDP, netlink, and TCP sockets that are not connected or closed by the kernel. */
-  readonly other: number
-  /** Listening sockets, which are no orphans. */
-  readonly listeners: number
-  readonly socketDescriptors: number
-  readonly ageMs: number
 }
 
 export interface ClosingReport {

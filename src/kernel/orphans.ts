@@ -1,11 +1,11 @@
-// Counts this process's unaccounted sockets: handed over, inherited, held by the cluster primary, or opened by native
+// Counts this process's unaccounted sockets, and lists those in CLOSE_WAIT: handed over, inherited, held by the cluster primary, or opened by native
 // code. They are its descriptors minus the known ones, by state in the kernel's tables. Linux only. It reads a link for
 // each descriptor and, if a socket is left over, the tables tcp6, tcp and unix, in slices.
 import { opendirSync, readlinkSync } from 'node:fs'
-import type { OrphansReport } from '../core/report.js'
+import type { OrphansReport, OrphanSocket } from '../core/report.js'
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
 import { monotonicMs, setTimeout } from '../base/real-time.js'
-import { readTable, TCP_TABLE, UNIX_TABLE, type TableFormat } from './proc-table.js'
+import { readTable, TCP_LINES, UNIX_TABLE, type TableFormat, type TcpLine } from './proc-table.js'
 import { workFor, type Steps } from './sliced.js'
 
 export interface OrphanWatch {
@@ -19,6 +19,7 @@ const QUICK_DESCRIPTORS = 256
 const SLICE_MS = 0.5
 /** Descriptors between two checks of the clock. */
 const LINKS_A_STEP = 64
+const MOST_LISTED = 20
 
 type Count = Omit<OrphansReport, 'ageMs'>
 
@@ -74,6 +75,7 @@ export function* countOrphans(
     if (left.has(inode) && socketInodeOf(`${path}/${fd}`) !== inode) left.delete(inode)
   }
   const states: Partial<Record<KernelState, number>> = {}
+  const closeWait: OrphanSocket[] = []
   let [tcp, unix, listeners] = [0, 0, 0]
 
   function* rowsOf<Row extends { readonly inode: number }>(
@@ -89,18 +91,28 @@ export function* countOrphans(
   }
 
   for (const table of left.size > 0 ? ['tcp6', 'tcp'] : []) {
-    for (const row of yield* rowsOf(table, TCP_TABLE)) {
+    for (const row of yield* rowsOf(table, TCP_LINES)) {
       const state = KERNEL_STATES[row.state - 1]
       if (state === 'LISTEN') listeners += 1
       else tcp += 1
       if (state !== undefined && state !== 'LISTEN') states[state] = (states[state] ?? 0) + 1
+      if (state === 'CLOSE_WAIT' && closeWait.length < MOST_LISTED) closeWait.push(orphanOf(row, sockets))
     }
   }
   for (const row of left.size > 0 ? yield* rowsOf('unix', UNIX_TABLE) : []) {
     if (row.isListening) listeners += 1
     else unix += 1
   }
-  return { tcp, states, unix, other: left.size, listeners, socketDescriptors: sockets.size }
+  return { tcp, states, closeWait, unix, other: left.size, listeners, socketDescriptors: sockets.size }
+}
+
+function orphanOf(
+  { inode, local, remote, rxQueue, txQueue }: TcpLine,
+  sockets: Map<number, number>,
+): OrphanSocket {
+  const [fd] = [...sockets].find(([, its]) => its === inode)!
+  // The FIN counts as an unread byte.
+  return { fd, local, remote, unreadBytes: Math.max(0, rxQueue - 1), unsentBytes: txQueue }
 }
 
 function* listSockets(path: string): Generator<undefined, Map<number, number>> {

@@ -3,6 +3,7 @@
 // would walk the whole hash table again (2 ms with 262,144 buckets).
 // A table is no snapshot: the kernel resumes by bucket and position, so a row may be listed twice or not at all.
 import * as fs from 'node:fs'
+import type { Endpoint } from '../core/endpoint.js'
 
 export interface FileCalls {
   openSync(path: string, flags: 'r'): number
@@ -20,6 +21,11 @@ export interface TcpRow {
   readonly rxQueue: number
   readonly retransmits: number
   readonly probes: number
+}
+
+export interface TcpLine extends TcpRow {
+  readonly local: Endpoint
+  readonly remote: Endpoint
 }
 
 export interface UnixRow {
@@ -40,24 +46,55 @@ const ROW_ROOM_BYTES = 256
 const BUFFER_BYTES = 65_536
 
 const ENDPOINT = '(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}'
+const TCP_HEADER = '  sl  local_address'
+const TCP_REST =
+  ' ([0-9A-F]{2}) ([0-9A-F]{8}):([0-9A-F]{8}) [0-9A-F]{2}:[0-9A-F]+ ([0-9A-F]+) +\\d+ +(\\d+) +(\\d+)(?: |$)'
 
 // `sl: local remote st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...` (tcp4_seq_show in
 // net/ipv4/tcp_ipv4.c, tcp6_seq_show in net/ipv6/tcp_ipv6.c; `man 5 proc_pid_net`). `retrnsmt` and `timeout` are
 // icsk_retransmits and icsk_probes_out.
 export const TCP_TABLE: TableFormat<TcpRow> = {
-  header: '  sl  local_address',
-  row: new RegExp(
-    `^ *\\d+: ${ENDPOINT} ${ENDPOINT} ([0-9A-F]{2}) ([0-9A-F]{8}):([0-9A-F]{8})` +
-      ' [0-9A-F]{2}:[0-9A-F]+ ([0-9A-F]+) +\\d+ +(\\d+) +(\\d+)(?: |$)',
-  ),
-  read: ([, state, txQueue, rxQueue, retransmits, probes, inode]) => ({
+  header: TCP_HEADER,
+  row: new RegExp(`^ *\\d+: ${ENDPOINT} ${ENDPOINT}${TCP_REST}`),
+  read: ([, ...columns]) => readTcp(columns),
+}
+
+/** With both ends, which takes longer to read. */
+export const TCP_LINES: TableFormat<TcpLine> = {
+  header: TCP_HEADER,
+  row: new RegExp(`^ *\\d+: (${ENDPOINT}) (${ENDPOINT})${TCP_REST}`),
+  read: ([, local, remote, ...columns]) => ({
+    ...readTcp(columns),
+    local: endpointOf(local!),
+    remote: endpointOf(remote!),
+  }),
+}
+
+function readTcp([state, txQueue, rxQueue, retransmits, probes, inode]: readonly (
+  string | undefined
+)[]): TcpRow {
+  return {
     inode: Number(inode),
     state: hex(state),
     txQueue: queueOf(txQueue),
     rxQueue: queueOf(rxQueue),
     retransmits: hex(retransmits),
     probes: Number(probes),
-  }),
+  }
+}
+
+/** The kernel prints each four bytes of an address as a number of this machine, and the port as it is. */
+function endpointOf(text: string): Endpoint {
+  const [digits = '', port] = text.split(':')
+  const words = digits.match(/.{8}/g)?.map((word) => Number.parseInt(word, 16)) ?? []
+  const bytes = new Uint8Array(Uint32Array.from(words).buffer)
+  if (bytes.length === 4) return { address: bytes.join('.'), port: hex(port) }
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!).toString(16))
+  const isMapped = groups.slice(0, 6).join(':') === '0:0:0:0:0:ffff'
+  const address = isMapped
+    ? bytes.slice(12).join('.')
+    : new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
+  return { address, port: hex(port) }
 }
 
 /** `pointer: RefCount Protocol Flags Type St Inode Path` (unix_seq_show in net/unix/af_unix.c). */

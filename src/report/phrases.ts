@@ -3,6 +3,7 @@ import { formatBytes, formatDuration } from '../core/format.js'
 import type {
   CodeReport,
   HealedSite,
+  OrphanSocket,
   Owner,
   Report,
   RequestInfo,
@@ -178,6 +179,10 @@ export function describeBooks(report: Report): { readonly name: string; readonly
   return [
     { name: 'descriptors', text: describeDescriptors(report) },
     { name: 'untracked', text: describeOrphans(report) },
+    ...(report.orphans?.closeWait ?? []).map((orphan) => ({
+      name: 'untracked',
+      text: describeOrphan(orphan),
+    })),
     ...report.closing.map(({ server, line }) => ({
       name: 'closing',
       text: `${server ?? 'the process'}, ${line}`,
@@ -207,6 +212,12 @@ function describeOrphans({ orphans }: Report): string {
   const states = Object.entries(orphans.states).map(([state, count]) => `${count} ${state}`)
   const sockets = orphans.tcp === 1 ? '1 TCP socket' : `${orphans.tcp} TCP sockets`
   return `${sockets} (${states.join(', ')}) that the guard never saw; who opened or holds them can't be known`
+}
+
+/** `fd 27 in CLOSE_WAIT: 127.0.0.1:3000 - 10.0.0.7:50122, 3.0 KB unread` */
+function describeOrphan({ fd, local, remote, ...bytes }: OrphanSocket): string {
+  const waiting = formatWaiting(bytes)
+  return `fd ${fd} in CLOSE_WAIT: ${formatEndpoint(local)} - ${formatEndpoint(remote)}${waiting && `, ${waiting}`}`
 }
 
 /** `2026-01-31T12:00:00.000Z` as `2026-01-31 12:00:00 UTC`; other text stays. */

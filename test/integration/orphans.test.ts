@@ -5,6 +5,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { install } from '../../src/index.js'
+import { renderText } from '../../src/report/text.js'
 import { listen, meet } from '../support/events.js'
 import { Peer } from '../support/peer.js'
 import { until } from '../support/until.js'
@@ -54,6 +55,15 @@ t.test('a socket that nobody told the guard of is an orphan, with its kernel sta
   t.ok(orphans!.tcp >= 1, `${orphans!.tcp} orphans`)
   t.ok((orphans!.states.CLOSE_WAIT ?? 0) >= 1, 'one of them in CLOSE_WAIT')
   t.ok(orphans!.listeners >= 1, 'the server is no orphan')
+  const { fd } = handle as { readonly fd: number }
+  t.match(
+    orphans!.closeWait.find((orphan) => orphan.fd === fd),
+    { local: { address: '127.0.0.1', port }, unreadBytes: 0 },
+  )
+  t.match(
+    renderText(guard.report()),
+    new RegExp(`untracked: fd ${fd} in CLOSE_WAIT: 127.0.0.1:${port} - 127.0.0.1:\\d+$`, 'm'),
+  )
   t.equal(totals.tracked, 0)
   const socket = new net.Socket({ handle } as net.SocketConstructorOpts)
   t.teardown(() => socket.destroy())

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { countOrphans, createOrphanWatch } from '../../src/kernel/orphans.js'
+import { until } from '../support/until.js'
 import { connectPair, fdOf } from './connected-pair.js'
 
 function count(known: () => Iterable<number>, directory?: string) {
@@ -41,26 +42,35 @@ t.test('orphans are the sockets that nobody accounts for, listeners excepted', a
   const unixClient = connect(path)
   await new Promise((resolve) => unixClient.once('connect', resolve))
   const pair = await connectPair(t, { pauseOnConnect: true }, '::')
-  const ended = await connectPair(t, { pauseOnConnect: true })
-  ended.client.end()
-  await new Promise((resolve) => ended.client.once('finish', resolve))
+  const ended = await connectPair(t, { pauseOnConnect: true }, '::1')
   const dead = await connectPair(t, { pauseOnConnect: true })
   const udp = createSocket('udp4').bind(0, '127.0.0.1')
   await new Promise((resolve) => udp.once('listening', resolve))
+  ended.client.write('unread')
+  ended.client.end()
+  await new Promise((resolve) => ended.client.once('finish', resolve))
   dead.client.resetAndDestroy()
   await new Promise((resolve) => dead.client.once('close', resolve))
 
-  t.same(
-    count(() => [...known, fdOf(pair.client)]),
-    {
-      tcp: 3,
-      states: { ESTABLISHED: 1, CLOSE_WAIT: 1, FIN_WAIT2: 1 },
-      unix: 2,
-      other: 2, // the UDP socket, and a connection that the kernel has closed, which is in no table
-      listeners: 4,
-      socketDescriptors: known.length + 12,
-    },
-  )
+  const all = () => count(() => [...known, fdOf(pair.client)])
+  await until(() => all().states.FIN_WAIT2 === 1, 'the end is acknowledged')
+  t.same(all(), {
+    tcp: 3,
+    states: { ESTABLISHED: 1, CLOSE_WAIT: 1, FIN_WAIT2: 1 },
+    closeWait: [
+      {
+        fd: fdOf(ended.server),
+        local: { address: '::1', port: ended.server.localPort! },
+        remote: { address: '::1', port: ended.server.remotePort! },
+        unreadBytes: 6,
+        unsentBytes: 0,
+      },
+    ],
+    unix: 2,
+    other: 2, // the UDP socket, and a connection that the kernel has closed, which is in no table
+    listeners: 4,
+    socketDescriptors: known.length + 12,
+  })
   udp.close()
   unixClient.destroy()
   unixServer.close()

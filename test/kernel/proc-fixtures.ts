@@ -10,6 +10,8 @@ export interface SsRow {
   readonly receiveQueue: number
   readonly sendQueue: number
   readonly timer: string | null
+  /** `127.0.0.1:3000` of this end and of the other. */
+  readonly ends: readonly string[]
 }
 
 export function readFixture(name: 'tcp' | 'tcp6' | 'unix' | 'ss.txt'): Buffer {
@@ -21,7 +23,7 @@ export function readSs(): Map<number, SsRow> {
   const rows = new Map<number, SsRow>()
   for (const line of readFixture('ss.txt').toString('latin1').split('\n').slice(1)) {
     const inode = Number(/\bino:(\d+)/.exec(line)?.[1] ?? 0)
-    const [state, receiveQueue, sendQueue] = line.split(/\s+/)
+    const [state, receiveQueue, sendQueue, ...ends] = line.split(/\s+/)
     const timer = /timer:\((\w+)/.exec(line)?.[1] ?? null
     if (inode !== 0) {
       rows.set(inode, {
@@ -29,6 +31,7 @@ export function readSs(): Map<number, SsRow> {
         receiveQueue: Number(receiveQueue),
         sendQueue: Number(sendQueue),
         timer,
+        ends: ends.slice(0, 2),
       })
     }
   }

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { formatEndpoint } from '../../src/core/endpoint.js'
 import { KERNEL_STATES } from '../../src/core/vocabulary.js'
 import {
   readTable,
+  TCP_LINES,
   TCP_TABLE,
   UNIX_TABLE,
   whyNoTable,
@@ -87,6 +89,16 @@ t.test('reads the same out of real tables as ss reads out of the kernel', async 
     t.equal(KERNEL_STATES[row.state - 1], SS_STATES[expected.state], `state of ${inode}`)
     t.equal(row.rxQueue, expected.receiveQueue, `receive queue of ${inode}`)
     if (expected.state !== 'LISTEN') t.equal(row.txQueue, expected.sendQueue, `send queue of ${inode}`)
+  }
+})
+
+t.test('both ends read as ss prints them', async (t) => {
+  const ss = readSs()
+  const rows = (['tcp', 'tcp6'] as const).flatMap((table) => readAll(TCP_LINES, readFixture(table)).rows)
+  for (const { inode, local, remote, state } of rows) {
+    if (KERNEL_STATES[state - 1] === 'LISTEN') continue
+    const printed = ss.get(inode)!.ends.map((end) => end.replace(/^\[::ffff:([\d.]+)\]/, '$1'))
+    t.same([local, remote].map(formatEndpoint), printed)
   }
 })
 

@@ -54,7 +54,8 @@ export const hostileText: fc.Arbitrary<string> = fc.oneof(
 const count = fc.nat({ max: 1_000_000 })
 const ms = fc.oneof(count, fc.double({ min: 0, max: 1e12, noNaN: true }))
 const ageOrNull = fc.option(ms)
-const endpoint = fc.option(fc.record({ address: hostileText, port: fc.option(fc.nat({ max: 65_535 })) }))
+const end = fc.record({ address: hostileText, port: fc.option(fc.nat({ max: 65_535 })) })
+const endpoint = fc.option(end)
 
 const evidence: fc.Arbitrary<Evidence> = fc.record({
   peer: fc.constantFrom('alive', 'gone', 'unknown'),
@@ -264,6 +265,10 @@ export const arbitraryReport: fc.Arbitrary<Report> = fc.record({
     fc.record({
       tcp: count,
       states: fc.constant({ CLOSE_WAIT: 2 }),
+      closeWait: fc.array(
+        fc.record({ fd: count, local: end, remote: end, unreadBytes: count, unsentBytes: count }),
+        { maxLength: 2 },
+      ),
       unix: count,
       other: count,
       listeners: count,

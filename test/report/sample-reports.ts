@@ -182,6 +182,15 @@ export const LEAKY: Report = sampleReport({
   orphans: {
     tcp: 2,
     states: { CLOSE_WAIT: 2 },
+    closeWait: [
+      {
+        fd: 27,
+        local: { address: '10.0.0.1', port: 3000 },
+        remote: { address: '10.0.0.7', port: 50_122 },
+        unreadBytes: 3000,
+        unsentBytes: 0,
+      },
+    ],
     unix: 1,
     other: 0,
     listeners: 2,
