@@ -14,6 +14,7 @@ import { install, type Guard } from '../../src/index.js'
 import { closeAfter } from '../support/close-after.js'
 import { listen } from '../support/events.js'
 import { runNode } from '../support/run-node.js'
+import { until } from '../support/until.js'
 
 const GRACE_MS = 600
 const TICK_MS = 150
@@ -213,6 +214,23 @@ t.test('none of these leaks', { jobs: Object.keys(SCENES).length }, async (t) =>
   )
   t.same(told, [])
   t.match(guard.sweep().totals, { leaked: 0, recovered: 0, reclaimed: 0, dead: 0 })
+})
+
+t.test('a silent computation for which nobody has spoken: told, not closed, and taken back', async (t) => {
+  using guard = install({ graceMs: GRACE_MS, sweepMs: 25, log: false })
+  const told = new Set<string>()
+  guard.subscribe(({ type, socket }) => told.add(`${socket.direction} ${type}`))
+  const port = await serve(t, async (socket) => {
+    await until(() => guard.snapshot().totals.leaked === 2, 'both sides are told as leaked')
+    socket.end('42')
+  })
+  t.equal(await askAndShut(port, '6 * 7'), '42')
+  await until(() => guard.snapshot().totals.recovered === 2, 'both are taken back')
+  const expected = ['suspect', 'leaked', 'recovered'].flatMap((type) => [
+    `inbound ${type}`,
+    `outbound ${type}`,
+  ])
+  t.same([...told].sort(), expected.sort())
 })
 
 t.test('an hour of slow transfers, by a clock that is turned by hand', async (t) => {
