@@ -6,6 +6,7 @@ import type { Kind } from '../core/vocabulary.js'
 import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '../socket/fields.js'
 import { headersOf, isHttp2, requestOfStream, type Http2Streams } from '../socket/http2.js'
 import type { RequestName, SocketRecord } from '../socket/record.js'
+import { tlsOver } from '../socket/tls-over.js'
 import { isAcceptedForTls, isUnanswered } from '../socket/usage.js'
 import { valuesOf } from './context/source.js'
 import { Work } from './context/work.js'
@@ -41,7 +42,7 @@ export function kindOf(record: SocketRecord): Kind {
   if (hint !== null && hint.kind !== null) return hint.kind
   if (isHttp2(socket)) return 'h2'
   if (direction === 'outbound' ? isInHttpUse(record) : isServedByHttp(socket)) return 'http'
-  if (isTls(socket) || isAcceptedForTls(socket)) return 'tls'
+  if (isTls(socket) || isAcceptedForTls(socket) || tlsOver(socket) !== null) return 'tls'
   return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'
 }
 

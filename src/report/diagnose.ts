@@ -56,7 +56,7 @@ function describeWaits(socket: Undiagnosed, { for: what, ms, unreadBytes }: Wait
     case 'reader':
       return `nobody has read the ${unread ?? 'end'} of its answer for ${time}, which keeps the connection busy. ${remedyForUnread({ ...socket, kind: 'http' }, UNUSED)}`
     case 'use':
-      return `no byte has ever moved on it, for ${time}. Close what nobody uses.`
+      return `${socket.kind === 'tls' ? 'nothing but its TLS handshake' : 'no byte'} has ever moved on it, for ${time}. Close what nobody uses.`
   }
 }
 

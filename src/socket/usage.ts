@@ -4,6 +4,7 @@ import { hasListener, readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
 import { hasBlockedOutput, incomingOn, isTcp, isTls, pipesOf, serverOf } from './fields.js'
 import { streamsOn, unsentOn } from './http2.js'
+import { tlsOver } from './tls-over.js'
 import { recordOf, type Hint, type SocketRecord } from './record.js'
 
 /** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
@@ -33,7 +34,9 @@ const MOST_LISTENERS = 5
 // emits its TLSSocket after the handshake; until then the raw socket is known.
 export function isInHandshake(socket: Socket): boolean {
   if (isTls(socket)) return readField(socket, '_secureEstablished') === false
-  return isAcceptedForTls(socket) && recordOf(socket)?.hint?.isUnderTls !== true
+  if (isAcceptedForTls(socket)) return recordOf(socket)?.hint?.isUnderTls !== true
+  const over = tlsOver(socket)
+  return over !== null && isInHandshake(over)
 }
 
 /** A TLSSocket wraps it, which Node notes nowhere on it (lib/internal/tls/wrap.js `tlsConnectionListener`). */

@@ -63,6 +63,45 @@ t.test('a server that never answers the handshake', async (t) => {
   t.match(socket.diagnosis, /the TLS handshake was never finished: 5 B can't leave before that/)
 })
 
+t.test('tls.connect() over a socket of the application', async (t) => {
+  using guard = install(QUICK)
+  const mute = closeAfter(
+    t,
+    net.createServer((socket) => guard.exempt(socket.on('error', () => {}))),
+  )
+  const raw = net.connect({ port: await listen(mute), host: '127.0.0.1' }).on('error', () => {})
+  t.teardown(() => raw.destroy())
+  await once(raw, 'connect')
+  t.match(only(guard, 'outbound'), { kind: 'tcp', evidence: { heldBack: null } })
+  const errors: unknown[] = []
+  const client = tls.connect({ ...CLIENT, socket: raw }).on('error', (error) => errors.push(error))
+  t.match(only(guard, 'outbound'), { kind: 'tls', evidence: { heldBack: 'handshake' } })
+  t.match(only(guard, 'outbound').diagnosis, /: its TLS handshake is not finished\. Bound the handshake: /)
+  t.same(errors, [])
+  const broken = new Promise((resolve) => client.on('close', resolve)) // `once()` would listen for 'error'
+  raw.destroy(new Error('as ever'))
+  await broken
+  t.match(errors, [{ message: 'as ever' }], 'its errors still arrive')
+})
+
+t.test('a TLS connection that nobody has used since its handshake', async (t) => {
+  using guard = install(QUICK)
+  const server = closeAfter(t, tls.createServer({ ...SECURE, pskCallback: () => psk }))
+  const port = await listen(server)
+  const raw = net.connect({ port, host: '127.0.0.1' }).on('error', () => {})
+  for (const over of [{ socket: raw }, { port, host: '127.0.0.1' }]) {
+    const client = tls.connect({ ...CLIENT, ...over }).on('error', () => {})
+    t.teardown(() => client.destroy())
+    await once(client, 'secureConnect')
+  }
+  const told = guard.sweep({ all: true }).sockets.filter(({ direction }) => direction === 'outbound')
+  t.match(told, [
+    { kind: 'tls', evidence: { heldBack: null } },
+    { kind: 'tls', evidence: { heldBack: null } },
+  ])
+  t.match(told[1]!.diagnosis, /nothing but its TLS handshake has ever moved on it/)
+})
+
 /** How a server comes to TLS on a connection that it has. */
 const FORMS: Readonly<Record<string, { readonly asks: boolean; readonly options: tls.TLSSocketOptions }>> = {
   STARTTLS: { asks: true, options: { ...SERVER, secureContext: tls.createSecureContext(SECURE) } },
