@@ -5,9 +5,10 @@ import { columns, EXIT, Failure, helpOf, readArguments, type Command } from './c
 import { explain } from './report/explain.js'
 import { report } from './report/report.js'
 import { scan } from './scan/scan.js'
+import { torture } from './torture/torture.js'
 import { paint, say, tell } from './terminal.js'
 
-const COMMANDS: readonly Command[] = [attach, scan, report, explain]
+const COMMANDS: readonly Command[] = [attach, scan, report, explain, torture]
 
 main(process.argv.slice(2)).then(
   (code) => {
