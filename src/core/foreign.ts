@@ -66,7 +66,7 @@ export const FOREIGN_FIELDS = {
     ...['rawListeners', 'readableLength', 'sentHeaders', 'state', 'weight', 'writableLength'],
     ...[':authority', ':method', ':path', ':scheme'],
   ],
-  session: ['inflateDynamicTableSize', 'state'],
+  session: ['closed', 'connecting', 'inflateDynamicTableSize', 'listenerCount', 'listeners', 'state'],
   undici: [
     ...['aborted', 'completed', 'listenerCount', 'listeners', 'method', 'path'],
     ...['body', 'bottom', 'dispatcher', 'free', 'list', 'origin', 'res', 'stats', 'statusCode', 'tail'],

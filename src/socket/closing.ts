@@ -3,6 +3,7 @@
 // 24.21 and 26.10). An `await` of the body then rejects, and an uncaught rejection ends the process.
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
+import { readField } from '../core/foreign.js'
 import { clientRequestOf, incomingOn, isAskingForMore, responseTo, serverOf, tcpHandleOf } from './fields.js'
 import { idOf, sessionOn, pendingStreamsOn, streamsOn } from './http2.js'
 import { isHeldByUndici, undiciRequestOn } from './undici.js'
@@ -83,7 +84,7 @@ export function silenceUnheardSession(socket: Socket): void {
     const session = sessionOn(socket)
     if (session === null) return
     for (const stream of pendingStreamsOn(socket)) if (isUnheard(stream)) stream.destroy()
-    if (session.connecting && isUnheard(session)) session.destroy()
+    if (readField(session, 'connecting') === true && isUnheard(session)) session.destroy()
   })
 }
 

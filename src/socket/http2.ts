@@ -26,7 +26,6 @@ export function sessionOn(socket: Socket): Session | null {
 }
 
 export interface Session {
-  readonly closed: boolean
   readonly connecting: boolean
   close(): void
   destroy(): void
@@ -254,8 +253,9 @@ export class Http2Streams {
   #facts(session: Session, streams: readonly Http2Stream[]): SessionFacts {
     const held = this.#heldLongest(streams)
     const note = held === null ? undefined : this.#notes.get(held)
+    const isClosed = readField(session, 'closed') === true
     return {
-      isClosed: session.closed,
+      isClosed,
       openStreams: streams.filter((stream) => readField(stream, 'closed') !== true).length,
       held:
         held === null || note === undefined
@@ -264,7 +264,7 @@ export class Http2Streams {
               unreadBytes: unreadOn(held),
               unsentBytes: unsentOn(held),
               // A session that is closed ends with its last stream, so that one which moves keeps it alive.
-              movedMs: session.closed ? this.#lastMovedMs(streams) : note.movedMs,
+              movedMs: isClosed ? this.#lastMovedMs(streams) : note.movedMs,
             },
     }
   }

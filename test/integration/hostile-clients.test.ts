@@ -16,7 +16,7 @@ import { keysOf, watchReads } from '../support/foreign-reads.js'
 import { PACKAGE_ROOT } from '../support/package-root.js'
 import { until } from '../support/until.js'
 
-type Kind = 'agent' | 'stream' | 'undici' | 'webSocket'
+type Kind = 'agent' | 'session' | 'stream' | 'undici' | 'webSocket'
 
 /** Makes connections that stay open. @returns the objects of that kind behind them */
 const SCENES: Readonly<Record<Kind, (ports: Ports, path: string) => Promise<readonly object[]>>> = {
@@ -29,12 +29,13 @@ const SCENES: Readonly<Record<Kind, (ports: Ports, path: string) => Promise<read
     }
     return [agent]
   },
-  async stream({ http2: port }, path) {
-    const session = http2.connect(`http://127.0.0.1:${port}`).on('error', () => {})
-    const asked = session.request({ ':path': path, ':method': 'POST' }).on('error', () => {})
-    asked.write('partly')
-    const [stream, headers] = await STREAMS.next(path)
-    return [asked, asked.sentHeaders, stream as object, headers as object]
+  async session(ports, path) {
+    const { session, stream } = await askByHttp2(ports, path)
+    return [session, stream.session!]
+  },
+  async stream(ports, path) {
+    const { asked, stream, headers } = await askByHttp2(ports, path)
+    return [asked, asked.sentHeaders, stream, headers]
   },
   async undici({ http: port }, path) {
     const dispatcher = newAgent(2)
@@ -80,8 +81,16 @@ class Arrivals<T> {
 }
 
 const REQUESTS = new Arrivals<http.IncomingMessage>()
-const STREAMS = new Arrivals<readonly [unknown, unknown]>()
+const STREAMS = new Arrivals<readonly [http2.ServerHttp2Stream, object]>()
 const WEB_SOCKETS = new Arrivals<WebSocket>()
+
+async function askByHttp2({ http2: port }: Ports, path: string) {
+  const session = http2.connect(`http://127.0.0.1:${port}`).on('error', () => {})
+  const asked = session.request({ ':path': path, ':method': 'POST' }).on('error', () => {})
+  asked.write('partly')
+  const [stream, headers] = await STREAMS.next(path)
+  return { session, asked, stream, headers }
+}
 
 /** Node makes its global one when `fetch()` is first used. */
 function newAgent(connections: number): EventEmitter {
