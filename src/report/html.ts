@@ -1,5 +1,5 @@
 // The report as one page without external resources, so that it can be saved and mailed. A policy can allow its style
-// and script by hash. The script only announces changes.
+// and script by hash.
 import { formatDuration } from '../core/format.js'
 import type {
   CensusReport,
@@ -15,8 +15,9 @@ import type {
 } from '../core/report.js'
 import { CONDITIONS } from '../core/vocabulary.js'
 import { Markup, markup } from './markup.js'
-import { PAGE_SCRIPT } from './page-script.js'
-import { PAGE_ICON, PAGE_STYLE } from './page-style.js'
+import { PAGE_SCRIPT, PAGE_STYLE } from './page-code.js'
+import { CONFIRM, linkTo, renderDeeds, renderFilters, SIGN_IN, type LivePage } from './page-controls.js'
+import { renderHistory, renderTrendLine } from './page-history.js'
 import {
   countSockets,
   describeAccesses,
@@ -25,6 +26,7 @@ import {
   describeEvidence,
   describeStalls,
   describeTrend,
+  timelineOf,
   DESCRIPTIONS,
   formatContext,
   formatInstant,
@@ -44,6 +46,8 @@ export const HTML_CONTENT_TYPE = 'text/html; charset=utf-8'
 
 export interface HtmlOptions {
   readonly query?: SnapshotQuery
+  /** Served by an endpoint; without, the page stands for itself. */
+  readonly live?: LivePage
 }
 
 export function renderHtml(report: Report, options?: HtmlOptions): string {
@@ -51,53 +55,77 @@ export function renderHtml(report: Report, options?: HtmlOptions): string {
 }
 
 /** Yields a piece for each socket, so that a writer may pause between them. */
-export function* writeHtml(report: Report, { query = {} }: HtmlOptions = {}): Generator<string> {
+export function* writeHtml(report: Report, { query = {}, live }: HtmlOptions = {}): Generator<string> {
   const shown = withoutQueries({ ...report, sockets: [] })
   const mood = moodOf(shown.totals)
-  yield markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>${mood.title} · socket-leak-guard</title>
-<link rel="icon" href="${PAGE_ICON}">
-<style>${new Markup(PAGE_STYLE)}</style>
-</head>
-<body class="${mood.tone}">
-${renderBanner(shown, query)}
+  const { pid, uptimeSeconds } = shown.process
+  const startedAt = Math.round(Date.parse(shown.generatedAt) / 60_000 - uptimeSeconds / 60)
+  yield markup`${head(mood.title, live !== undefined)}
+<body class="${mood.tone}"${live !== undefined && markup` data-process="${pid} ${startedAt}"`}>
+${renderBanner(shown, query, live)}
 <main>
 ${renderHeadline(shown, mood)}
 ${renderCards(shown.totals)}
-${shown.sites.length > 0 && renderSites(shown.sites)}
+${shown.history !== undefined && renderHistory(shown.history)}
+${shown.sites.length > 0 && renderSites(shown, live)}
 ${shown.code.length > 0 && renderCode(shown.code)}
 ${renderCensus(shown.census)}
 ${shown.pairs.length > 0 && renderPairs(shown.pairs)}
+<section aria-labelledby="sockets">
+<h2 id="sockets">${query.all ? 'Sockets' : 'Sockets to look at'}</h2>
+${live !== undefined && renderFilters(query, shown.sites)}
+${live?.canAct === false && markup`<p class="intro">To close a socket or to see its code from here, the endpoint needs a token (option reportToken).</p>`}
 `.source
   if (report.sockets.length === 0) {
     const isHealthy = shown.totals.leaked + shown.totals.suspect === 0
     const nothing = isHealthy ? 'There is no socket to look at.' : 'No sockets on this page.'
     yield markup`<p class="nothing">${nothing}</p>`.source
   } else {
-    yield markup`<section aria-labelledby="sockets">
-<h2 id="sockets">${query.all ? 'Sockets' : 'Sockets to look at'}</h2>
-<table class="sockets" role="table">
+    yield markup`<table class="sockets" role="table">
 ${columns('Verdict', 'What happened', 'Connection', '#Idle')}
 <tbody role="rowgroup">`.source
-    for (const socket of report.sockets) yield renderSocket(withoutQueries(socket)).source
-    yield '</tbody>\n</table>\n</section>'
+    const isOne = query.id !== undefined || query.fd !== undefined
+    for (const socket of report.sockets)
+      yield renderSocket(withoutQueries(socket), { isOpen: isOne, live, code: shown.code }).source
+    yield '</tbody>\n</table>'
   }
   yield markup`
-${renderPaging(shown, query)}
+</section>
+${live !== undefined && renderPaging(shown, query)}
 ${shown.healedSites.length > 0 && renderHealed(shown.healedSites)}
 ${shown.ports.length > 0 && renderPorts(shown.ports)}
 </main>
-${renderFooter(query)}
-<script>${new Markup(PAGE_SCRIPT)}</script>
+${renderFooter(query, live)}
+${live !== undefined && CONFIRM}
+<script id="page">${new Markup(PAGE_SCRIPT)}</script>
 </body>
 </html>
 `.source
+}
+
+/** Asks for the token, then becomes the report. */
+export function renderSignIn(): string {
+  return markup`${head('Token needed', true)}
+<body>
+${SIGN_IN}
+<script id="page">${new Markup(PAGE_SCRIPT)}</script>
+</body>
+</html>
+`.source
+}
+
+function head(title: string, isLive: boolean): Markup {
+  return markup`<!doctype html>
+<html lang="en"${isLive && new Markup(' data-live')}>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>${title} · socket-leak-guard</title>
+<link rel="icon" href="${PAGE_ICON}">
+<style>${new Markup(PAGE_STYLE)}</style>
+</head>`
 }
 
 type Mood = Readonly<Record<'tone' | 'title' | 'headline' | 'explanation', string>>
@@ -123,14 +151,15 @@ function moodOf({ leaked, suspect, tracked }: Totals): Mood {
   return { tone: 'healthy', title: 'All is well', headline: 'All is well', explanation }
 }
 
-function renderBanner(report: Report, query: SnapshotQuery): Markup {
+function renderBanner(report: Report, query: SnapshotQuery, live: LivePage | undefined): Markup {
   const { process } = report
   return markup`<header class="banner">
 <p class="name">socket-leak-guard</p>
 <p class="process">pid ${process.pid} · node ${process.node} · ${process.platform} · up ${formatDuration(process.uptimeSeconds * 1000)}</p>
-<p class="made"><time datetime="${report.generatedAt}">${formatInstant(report.generatedAt)}</time> <a class="button" href="${linkTo(query)}">Reload</a></p>
+<p class="made"><time datetime="${report.generatedAt}">${formatInstant(report.generatedAt)}</time></p>
+${live !== undefined && markup`<p class="link"><span id="link" role="status" data-own><a href="${linkTo(query)}">Reload</a></span> <button type="button" id="pause" aria-pressed="false" data-own hidden>Pause</button></p>`}
 </header>
-<p class="news" id="news" role="status" hidden></p>`
+${live !== undefined && markup`<p class="news" id="news" role="status" data-own hidden></p>`}`
 }
 
 function renderHeadline(report: Report, { headline, explanation }: Mood): Markup {
@@ -168,24 +197,18 @@ function card(verdict: string, name: string, count: number, meaning: string): Ma
 function renderPaging(report: Report, query: SnapshotQuery): Markup {
   const { after, ...firstPage } = query
   const next = report.nextAfter
-  const toggle = query.all ? 'Hide healthy sockets' : 'Show healthy sockets too'
   return markup`<nav class="paging" aria-label="Pages">${
     after !== undefined && markup`<a href="${linkTo(firstPage)}">First page</a> `
-  }${next !== null && markup`<a href="${linkTo({ ...query, after: next })}">Next page</a> `}<a href="${linkTo({ ...firstPage, all: !query.all })}">${toggle}</a></nav>`
+  }${next !== null && markup`<a href="${linkTo({ ...query, after: next })}">Next page</a>`}</nav>`
 }
 
-function renderFooter(query: SnapshotQuery): Markup {
+function renderFooter(query: SnapshotQuery, live: LivePage | undefined): Markup {
   return markup`<footer>
 <details><summary>What the conditions mean</summary>
 <dl class="legend">${CONDITIONS.map((condition) => markup`<dt>${condition}</dt><dd>${DESCRIPTIONS[condition]}</dd>`)}</dl>
 </details>
-<p>This report as <a href="${linkTo(query, 'json')}">JSON</a>, <a href="${linkTo(query, 'text')}">text</a> or <a href="${linkTo(query, 'prometheus')}">Prometheus metrics</a>.</p>
+${live !== undefined && markup`<p>This report as <a href="${linkTo(query, 'json')}">JSON</a>, <a href="${linkTo(query, 'text')}">text</a> or <a href="${linkTo(query, 'prometheus')}">Prometheus metrics</a>.</p>`}
 </footer>`
-}
-
-function linkTo({ all, limit, after, fd }: SnapshotQuery, format = 'html'): string {
-  const page = (limit === undefined ? '' : `&limit=${limit}`) + (after === undefined ? '' : `&after=${after}`)
-  return `?format=${format}${all ? '&all=1' : ''}${fd === undefined ? '' : `&fd=${fd}`}${page}`
 }
 
 function columns(...names: readonly string[]): Markup {
@@ -196,26 +219,27 @@ function columns(...names: readonly string[]): Markup {
   return markup`<thead role="rowgroup"><tr role="row">${cells}</tr></thead>`
 }
 
-function renderSites(sites: readonly SiteReport[]): Markup {
-  const worst = Math.max(...sites.map((site) => site.count))
+function renderSites({ sites, history }: Report, live: LivePage | undefined): Markup {
+  const netOf = new Map(history?.sites.map(({ site, net }) => [site, net]))
   return markup`<section aria-labelledby="sites">
 <h2 id="sites">Where they come from</h2>
 <table class="sites" role="table">
-${columns('Site', '#Sockets', '#Oldest', 'Conditions')}
-<tbody role="rowgroup">${sites.map((site) => renderSite(site, worst))}</tbody>
+${columns('Site', '#Sockets', '#Oldest', 'Conditions', 'Last hour')}
+<tbody role="rowgroup">${sites.map((site) => renderSite(site, netOf.get(site.site) ?? [], live))}</tbody>
 </table>
 </section>`
 }
 
-function renderSite(site: SiteReport, worst: number): Markup {
+function renderSite(site: SiteReport, net: readonly number[], live: LivePage | undefined): Markup {
   const present = CONDITIONS.filter((condition) => site.conditions[condition])
-  const share = Math.round((100 * site.count) / Math.max(1, worst))
   const trend = describeTrend(site).join(' · ')
+  const name = markup`<span class="text">${site.site}</span>`
   return markup`
-<tr role="row"><th role="rowheader" scope="row"><span class="text">${site.site}</span><svg class="share" aria-hidden="true"><rect width="${share}%" height="100%"/></svg>${trend !== '' && markup`<span class="trend">${trend}</span>`}</th>
+<tr role="row"><th role="rowheader" scope="row">${live === undefined ? name : markup`<a href="${linkTo({ site: site.site })}">${name}</a>`}</th>
 ${number('Sockets', site.count)}
 ${number('Oldest', formatDuration(site.oldestMs))}
-<td role="cell" data-name="Conditions">${present.map((condition) => markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition} <b>${site.conditions[condition] ?? 0}</b></span> `)}</td></tr>`
+<td role="cell" data-name="Conditions">${present.map((condition) => markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition} <b>${site.conditions[condition] ?? 0}</b></span> `)}</td>
+<td role="cell" class="trend">${renderTrendLine(net)}${trend}</td></tr>`
 }
 
 function renderHealed(sites: readonly HealedSite[]): Markup {
@@ -288,27 +312,34 @@ ${number('Our port', localPort)}
 ${number('Ports held', heldPorts)}</tr>`
 }
 
-function renderSocket(socket: SocketReport): Markup {
+interface Showing {
+  readonly isOpen: boolean
+  readonly live: LivePage | undefined
+  readonly code: readonly CodeReport[]
+}
+
+function renderSocket(socket: SocketReport, showing: Showing): Markup {
   const verdict = socket.verdict === 'none' ? 'healthy' : socket.verdict
   const { direction, kind, phase, kernelState } = socket
   const state = [`${direction} ${kind}`, phase, kernelState].filter((word) => word !== null)
   const waiting = formatWaiting(socket)
   return markup`
-<tr role="row"><td role="cell" class="verdict"><span class="badge ${verdict}">${verdict}</span> <span class="age">for ${formatDuration(socket.sinceMs)}</span></td>
+<tr role="row" id="socket-${socket.id}"><td role="cell" class="verdict"><span class="badge ${verdict}">${verdict}</span> <span class="age">for ${formatDuration(socket.sinceMs)}</span></td>
 <td role="cell" class="what"><p>${socket.diagnosis}</p>
-${renderDetails(socket)}</td>
+${renderDetails(socket, showing)}</td>
 <td role="cell" class="connection"><span class="text">${nameEndpoint(socket.local)}</span> <span class="text">${socket.direction === 'inbound' ? '←' : '→'} ${nameEndpoint(socket.remote)}</span>
 <span class="quiet">${state.join(', ')}</span> ${waiting !== '' && markup`<span class="quiet">${waiting}</span>`}</td>
 ${number('Idle', formatDuration(socket.idleMs))}</tr>`
 }
 
-function renderDetails(socket: SocketReport): Markup {
-  const { owner, condition } = socket
+function renderDetails(socket: SocketReport, { isOpen, live, code }: Showing): Markup {
+  const { id, owner, condition } = socket
   const context = formatContext(owner, ', ')
   const accesses = describeAccesses(owner)
   const streams = formatStreams(socket)
-  return markup`<details><summary><span class="text">${owner.site}</span> ${condition !== null && markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition}</span>`}</summary>
-<dl>${fact('Socket', `#${socket.id}, seen by ${socket.seenBy}`)}
+  return markup`<details${isOpen && new Markup(' open')}><summary><span class="text">${owner.site}</span> ${condition !== null && markup`<span class="chip" title="${DESCRIPTIONS[condition]}">${condition}</span>`}</summary>
+<ol class="timeline">${timelineOf(socket).map(({ agoMs, text }) => markup`<li><span class="quiet">${formatDuration(agoMs)} ago</span> ${text}</li>`)}</ol>
+<dl>${fact('Socket', live === undefined ? `#${id}` : markup`<a href="${linkTo({ id })}">#${id}</a>`)}
 ${condition !== null && fact('Condition', `${condition}: ${DESCRIPTIONS[condition]}`)}
 ${fact('Evidence', describeEvidence(socket).join(', '))}
 ${socket.partner !== null && fact('Pair', formatPartner(socket))}
@@ -317,7 +348,8 @@ ${owner.request !== null && fact('Request', formatRequest(owner.request))}
 ${owner.label !== null && fact('Label', owner.label)}
 ${context !== '' && fact('Context', context)}
 ${owner.stack !== null && renderStack('Stack', owner.stack)}
-${accesses.length > 0 && renderStack('Accesses', accesses)}</dl></details>`
+${accesses.length > 0 && renderStack('Accesses', accesses)}</dl>
+${live?.canAct === true && renderDeeds(socket, code)}</details>`
 }
 
 function renderStack(name: string, frames: readonly string[]): Markup {
@@ -328,6 +360,11 @@ function number(name: string, value: number | string): Markup {
   return markup`<td role="cell" class="number" data-name="${name}">${value}</td>`
 }
 
-function fact(name: string, value: string): Markup {
+function fact(name: string, value: string | Markup): Markup {
   return markup`<dt>${name}</dt><dd>${value}</dd>`
 }
+
+const PAGE_ICON =
+  'data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 viewBox=%220 0 16 16%22%3E' +
+  '%3Ccircle cx=%228%22 cy=%228%22 r=%225.5%22 fill=%22none%22 stroke=%22%23357a6b%22 stroke-width=%223%22 ' +
+  'stroke-dasharray=%2228 7%22 stroke-linecap=%22round%22/%3E%3C/svg%3E'

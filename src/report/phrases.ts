@@ -106,6 +106,29 @@ export function describeEvidence({ evidence }: SocketReport): string[] {
   return facts
 }
 
+interface Moment {
+  readonly agoMs: number
+  readonly text: string
+}
+
+/** What is known of a socket's past, oldest first. */
+export function timelineOf(socket: SocketReport): Moment[] {
+  const { evidence, condition, partner, sinceMs, idleMs, bornBeforeGuard } = socket
+  const began = condition === null ? 'first seen' : `${condition}: ${DESCRIPTIONS[condition]}`
+  const moments: readonly (readonly [number | null, string])[] = [
+    [sinceMs, bornBeforeGuard === true && condition === null ? 'the guard was installed' : began],
+    [idleMs, 'the last byte was seen to move'],
+    [evidence.lastDataReceivedMs, 'data received (kernel)'],
+    [evidence.lastDataSentMs, 'data sent (kernel)'],
+    [evidence.lastAckReceivedMs, 'the peer acknowledged something (kernel)'],
+    [partner?.sinceMs ?? null, `the other side of its pair (#${partner?.id}) ${partner?.state}`],
+    [evidence.waits?.ms ?? null, `began to wait: ${evidence.waits?.for}`],
+  ]
+  return moments
+    .flatMap(([agoMs, text]) => (agoMs === null ? [] : [{ agoMs, text }]))
+    .sort((a, b) => b.agoMs - a.agoMs)
+}
+
 export function formatConditions(site: Pick<SiteReport, 'conditions'>): string {
   return CONDITIONS.filter((condition) => site.conditions[condition])
     .map((condition) => `${condition} ${site.conditions[condition]}`)

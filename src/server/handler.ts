@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Report, SnapshotQuery } from '../core/report.js'
 import { monotonicMs } from '../base/real-time.js'
-import { HTML_CONTENT_TYPE, writeHtml } from '../report/html.js'
+import { HTML_CONTENT_TYPE, renderSignIn, writeHtml } from '../report/html.js'
 import { JSON_CONTENT_TYPE, writeJson } from '../report/json.js'
-import { PAGE_SCRIPT } from '../report/page-script.js'
-import { PAGE_STYLE } from '../report/page-style.js'
+import { PAGE_SCRIPT, PAGE_STYLE } from '../report/page-code.js'
 import {
   OPENMETRICS_CONTENT_TYPE,
   prefersOpenMetrics,
@@ -68,10 +67,12 @@ const HTML_HEADERS: Headers = {
     'img-src data:',
     "connect-src 'self'",
     "base-uri 'none'",
-    "form-action 'none'",
+    "form-action 'self'",
     "frame-ancestors 'none'",
   ].join('; '),
 }
+
+const SIGN_IN = renderSignIn()
 
 const CONTENT_TYPES = { json: JSON_CONTENT_TYPE, html: HTML_CONTENT_TYPE, text: TEXT_CONTENT_TYPE }
 const WRITERS = { json: writeJson, html: writeHtml, text: writeText }
@@ -90,6 +91,8 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     const refusal = checkAccess(request)
     if (refusal !== null) {
       const challenge = refusal.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
+      if (refusal.status === 401 && request.method === 'GET' && wantsPage(exchange))
+        return send(exchange, 401, HTML_CONTENT_TYPE, SIGN_IN, { ...challenge, ...HTML_HEADERS })
       return sendError(exchange, refusal.status, refusal.message, challenge)
     }
     const { path, search } = splitTarget(request.url ?? '/', basePath)

@@ -1,37 +1,44 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Script } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
 import { CONDITIONS } from '../../src/core/vocabulary.js'
-import { renderHtml } from '../../src/report/html.js'
+import { renderHtml, renderSignIn } from '../../src/report/html.js'
 import { escapeHtml } from '../../src/report/markup.js'
-import { PAGE_SCRIPT } from '../../src/report/page-script.js'
-import { PAGE_STYLE } from '../../src/report/page-style.js'
+import { PAGE_SCRIPT, PAGE_STYLE } from '../../src/report/page-code.js'
+import { PACKAGE_ROOT } from '../support/package-root.js'
 import { arbitraryReport } from './arbitrary-report.js'
 import { HEALTHY, LEAKY, sampleReport, sampleSocket } from './sample-reports.js'
 
 const ATTRIBUTES = new Set(
   (
-    'aria-hidden aria-label aria-labelledby charset class content data-name datetime height hidden href id lang name ' +
-    'rel role scope title width'
+    'aria-hidden aria-label aria-labelledby aria-pressed autocomplete charset checked class content data-confirm data-deed ' +
+    'data-live data-name data-own data-process data-sight data-socket datetime for hidden href id lang list method name ' +
+    'open placeholder points rel required role scope selected size title type value viewBox'
   ).split(' '),
 )
 const TAGS = new Set(
   (
     '!doctype html head meta title link style body header p time a main section h1 h2 strong dl div dt dd b span table ' +
-    'thead tbody tr th td svg rect details summary ol ul li nav footer script'
+    'thead tbody tr th td svg polyline details summary ol ul li nav footer script figure figcaption button form input label ' +
+    'select option datalist output dialog'
   ).split(' '),
 )
 
 /** Finds every tag; throws when a `<`, `>`, tag or attribute is one that the page does not write itself. */
 function checkMarkup(html: string): void {
   t.equal(html.split(`<style>${PAGE_STYLE}</style>`).length, 2, 'one style')
-  t.equal(html.split(`<script>${PAGE_SCRIPT}</script>`).length, 2, 'one script')
-  const rest = html.replace(PAGE_STYLE, '').replace(PAGE_SCRIPT, '')
+  t.equal(html.split(`<script id="page">${PAGE_SCRIPT}</script>`).length, 2, 'one script')
+  const rest = html
+    .replace(PAGE_STYLE, '')
+    .replace(PAGE_SCRIPT, '')
+    .replace(/(?<=<script type="application\/json" id="history-data">)[^<]*/, '')
   const text = rest.replace(
-    /<\/?(!?[a-z0-9]+)((?: [a-z-]+(?:="[^"<>]*")?)*)\/?>/g,
+    /<\/?(!?[a-z0-9]+)((?: [a-zB-]+(?:="[^"<>]*")?)*)\/?>/g,
     (_, tag: string, list: string) => {
       if (!TAGS.has(tag)) throw new Error(`tag ${tag}`)
-      for (const [, name = ''] of list.matchAll(/ ([a-z-]+)(?:="[^"]*")?/g))
+      for (const [, name = ''] of list.matchAll(/ ([a-zB-]+)(?:="[^"]*")?/g))
         if (!ATTRIBUTES.has(name) && !(tag === '!doctype' && name === 'html'))
           throw new Error(`attribute ${name}`)
       return ''
@@ -45,9 +52,12 @@ function checkMarkup(html: string): void {
 t.test('the page is well built, whatever came over the network', async (t) => {
   checkMarkup(renderHtml(LEAKY))
   checkMarkup(renderHtml(HEALTHY))
+  checkMarkup(renderSignIn())
+  const query = fc.record({ all: fc.boolean(), site: fc.string(), peer: fc.string(), id: fc.nat() })
+  const live = fc.option(fc.record({ canAct: fc.boolean() }), { nil: undefined })
   fc.assert(
-    fc.property(arbitraryReport, fc.boolean(), (report, all) => {
-      checkMarkup(renderHtml(report, { query: { all } }))
+    fc.property(arbitraryReport, query, live, (report, query, live) => {
+      checkMarkup(renderHtml(report, { query, ...(live !== undefined && { live }) }))
     }),
     { numRuns: 100 },
   )
@@ -65,7 +75,8 @@ t.test('hostile text is shown, not obeyed', async (t) => {
 })
 
 t.test('nothing is loaded from anywhere and nothing is handled inline', async (t) => {
-  const html = renderHtml(LEAKY)
+  const whole = renderHtml(LEAKY, { live: { canAct: true } })
+  const html = whole.replace(PAGE_SCRIPT, '').replace(PAGE_STYLE, '')
   t.notMatch(html, / on[a-z]+=/)
   t.notMatch(html, / style=/)
   t.notMatch(html, / src=/)
@@ -83,8 +94,6 @@ t.test('a leaky process: headline, cards, sites, diagnoses and what is known of 
   t.match(html, '<div class="card leaked"><dt>Leaked</dt><dd><b>4</b>')
   t.match(html, '<div class="card zero"><dt>Reclaimed</dt><dd><b>0</b>')
   t.match(html, 'Kernel view: proc – the package koffi is not installed')
-  t.match(html, /upgrade \/chat<\/span><svg class="share" aria-hidden="true"><rect width="100%"/)
-  t.match(html, /payments\.example\.net:443<\/span><svg class="share" aria-hidden="true"><rect width="33%"/)
   for (const socket of LEAKY.sockets) t.match(html, `<p>${escapeHtml(socket.diagnosis)}</p>`)
   for (const text of [
     'GET /chat',
@@ -100,8 +109,11 @@ t.test('a leaky process: headline, cards, sites, diagnoses and what is known of 
 
 t.test('the trend of a site, where there is one, and sites that leak no longer', async (t) => {
   const html = renderHtml(LEAKY)
-  t.match(html, '<span class="trend">40 leaked since start · +13/h · 2 % of open descriptors</span></th>')
-  t.equal(html.split('class="trend"').length, 2, 'nothing where there is nothing to say')
+  t.match(html, /<\/svg>40 leaked since start · \+13\/h · 2 % of open descriptors<\/td>/)
+  t.match(
+    html,
+    'points="0,22.0 10,22.0 20,22.0 30,22.0 40,22.0 50,22.0 60,15.3 70,15.3 80,8.7 90,8.7 100,8.7 110,2.0 120,2.0"',
+  )
   const rows = html.slice(html.indexOf('<h2 id="healed">'))
   t.match(
     rows,
@@ -112,6 +124,11 @@ t.test('the trend of a site, where there is one, and sites that leak no longer',
     /to 10\.0\.0\.9:5432<\/th>\n<td [^>]*><span class="badge reclaimed">reclaimed<\/span><\/td>\n<td [^>]*>9<\/td>\n<td [^>]*>7<\/td>\n<td [^>]*>40 min<\/td>/,
   )
   t.notMatch(renderHtml(HEALTHY), /id="healed"|class="trend"/)
+  const still = sampleReport({
+    ...LEAKY,
+    history: { ...LEAKY.history!, sites: [{ site: 'upgrade /chat', net: [0, 0] }] },
+  })
+  t.notMatch(renderHtml(still), '<polyline', 'no line where nothing changed')
 })
 
 t.test('blocked event loops and held ports, when there are any', async (t) => {
@@ -139,13 +156,85 @@ t.test('a healthy process and one without a view of the kernel', async (t) => {
 })
 
 t.test('links keep what was asked for, and only a query, so that they hold under any path', async (t) => {
-  const html = renderHtml(sampleReport({ nextAfter: 30 }), { query: { all: true, limit: 10, after: 20 } })
-  t.match(html, '<a href="?format=html&amp;all=1&amp;limit=10&amp;after=30">Next page</a>')
-  t.match(html, '<a href="?format=html&amp;all=1&amp;limit=10">First page</a>')
-  t.match(html, '<a href="?format=html&amp;limit=10">Hide healthy sockets</a>')
-  t.match(html, '<a href="?format=json&amp;all=1&amp;limit=10&amp;after=20">JSON</a>')
-  t.match(renderHtml(HEALTHY), '<a href="?format=html&amp;all=1">Show healthy sockets too</a>')
-  t.notMatch(renderHtml(HEALTHY), /First page|Next page/)
+  const live = { canAct: false }
+  const query = { all: true, limit: 10, after: 20, site: 'GET /a&b' }
+  const html = renderHtml(sampleReport({ nextAfter: 30 }), { query, live })
+  const kept = 'limit=10&amp;site=GET+%2Fa%26b&amp;all=1'
+  t.match(
+    html,
+    `<a href="?format=html&amp;limit=10&amp;after=30&amp;site=GET+%2Fa%26b&amp;all=1">Next page</a>`,
+  )
+  t.match(html, `<a href="?format=html&amp;${kept}">First page</a>`)
+  t.match(html, '<a href="?format=json&amp;limit=10&amp;after=20&amp;site=GET+%2Fa%26b&amp;all=1">JSON</a>')
+  t.notMatch(renderHtml(HEALTHY, { live }), /First page|Next page/)
+  t.notMatch(
+    renderHtml(LEAKY).replace(PAGE_SCRIPT, ''),
+    /href="\?|<form|<button/,
+    'a saved page offers nothing that only an endpoint can do',
+  )
+})
+
+t.test('the filters show what was asked for', async (t) => {
+  const query = {
+    site: 'a "b"',
+    condition: 'fin-wait',
+    direction: 'inbound',
+    minAgeMs: 1234,
+    all: true,
+  } as const
+  const html = renderHtml(LEAKY, { query, live: { canAct: true } })
+  t.match(html, '<input name="site" list="known-sites" value="a &quot;b&quot;"')
+  for (const value of ['fin-wait', 'inbound', '1234']) t.match(html, `<option value="${value}" selected>`)
+  t.match(html, '<input type="checkbox" name="all" value="1" checked>')
+  t.match(html, '<option value="upgrade /chat">')
+})
+
+t.test('who may act is shown buttons, who may not is told why', async (t) => {
+  const html = renderHtml(LEAKY, { live: { canAct: true } })
+  const { id } = LEAKY.sockets[0]!
+  for (const deed of [
+    `locate?id=${id}`,
+    `reclaim?id=${id}&amp;action=end`,
+    `reclaim?id=${id}&amp;action=reset`,
+    `exempt?id=${id}`,
+  ])
+    t.match(html, `data-deed="${deed}"`)
+  const without = renderHtml(LEAKY, { live: { canAct: false } })
+  t.notMatch(without.replace(PAGE_SCRIPT, ''), 'data-deed')
+  t.match(without, 'the endpoint needs a token (option reportToken)')
+})
+
+t.test('one socket: its past in order, open at once', async (t) => {
+  const socket = sampleSocket(7, {
+    sinceMs: 90_000,
+    idleMs: 80_000,
+    evidence: { lastDataReceivedMs: 120_000, lastAckReceivedMs: 5000 },
+  })
+  const html = renderHtml(sampleReport({ sockets: [socket] }), { query: { id: 7 } })
+  const past = [...html.matchAll(/<li><span class="quiet">([^<]+) ago<\/span> ([^<]+)<\/li>/g)].map(
+    ([, ...words]) => words,
+  )
+  t.match(past, [
+    ['2 min', 'data received (kernel)'],
+    ['1 min 30 s', /^eof-ignored: the peer closed/],
+    ['1 min 20 s', 'the last byte was seen to move'],
+    ['5 s', 'the peer acknowledged something (kernel)'],
+  ])
+  t.match(html, '<details open>')
+  t.notMatch(renderHtml(sampleReport({ sockets: [socket] })), '<details open>')
+})
+
+t.test('the last hour, in words, as a table and as data', async (t) => {
+  const html = renderHtml(LEAKY)
+  t.match(
+    html,
+    'aria-label="Leaked: 4 now, 0 to 4 in the last hour. Suspect: 2 now, 0 to 2 in the last hour. Closed by the guard: 6."',
+  )
+  t.match(html, '930 of 1024 descriptors are open.')
+  t.match(html, /<th scope="row">13:40<\/th><td class="number">1250<\/td>/)
+  const [, data = ''] = /id="history-data">([^<]*)</.exec(html) ?? []
+  t.match(JSON.parse(data), { leaked: [0, 2, 4] })
+  t.notMatch(renderHtml(HEALTHY).replace(PAGE_SCRIPT, ''), 'history-data')
 })
 
 /** Relative luminance and contrast as WCAG 2.2 defines them. */
@@ -163,7 +252,8 @@ function luminance(color: string): number {
 }
 
 t.test('text is readable in light and in dark (WCAG AA)', async (t) => {
-  const themes = [...PAGE_STYLE.matchAll(/:root \{([^}]*)\}/g)].map(
+  const style = readFileSync(join(PACKAGE_ROOT, 'page', 'style.css'), 'utf8')
+  const themes = [...style.matchAll(/:root \{([^}]*)\}/g)].map(
     ([, body = '']) =>
       new Map(
         [...body.matchAll(/--([a-z-]+): (#[0-9a-f]{6})/g)].map(([, name = '', color = '']) => [name, color]),

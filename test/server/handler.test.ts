@@ -22,7 +22,7 @@ t.test('the four forms, by Accept and by ?format=', async (t) => {
   const port = await serve(t, createReportHandler(createFakeSource()))
   const bodies = {
     json: renderJson(LEAKY),
-    html: renderHtml(LEAKY),
+    html: renderHtml(LEAKY, { live: { canAct: false } }),
     text: renderText(LEAKY),
     prometheus: renderPrometheus(LEAKY),
   }
@@ -147,7 +147,7 @@ t.test('the policy of the page names the hashes of its style and its script', as
   const { headers, body } = await request(port, 'GET /?format=html')
   const policy = headers.get('content-security-policy') ?? ''
   for (const tag of ['style', 'script']) {
-    const [, text = ''] = new RegExp(`<${tag}>([^]*?)</${tag}>`).exec(body) ?? []
+    const [, text = ''] = new RegExp(`<${tag}(?: id="page")?>([^]*?)</${tag}>`).exec(body) ?? []
     t.match(policy, `${tag}-src 'sha256-${createHash('sha256').update(text).digest('base64')}'`)
   }
   t.match(policy, /^default-src 'none'; /)
@@ -228,6 +228,12 @@ t.test('a token is asked for first, whatever is asked for', async (t) => {
     t.equal(headers.get('www-authenticate'), 'Bearer')
     t.match(body, 'This report needs a bearer token')
   }
+  const asking = await request(port, 'GET /?format=html', { accept: 'text/html' })
+  t.equal(asking.status, 401)
+  t.match(asking.body, 'This report needs its token')
+  t.notMatch(asking.body, /<td|<h2/, 'a browser is asked, and shown nothing')
+  t.match(asking.headers.get('content-security-policy'), "default-src 'none'")
+  checkCommonHeaders(t, asking)
   t.equal(source.queries.length, 0)
   t.equal((await request(port, 'GET /', { authorization: 'Bearer s3cret', host: 'app.example' })).status, 200)
 })
