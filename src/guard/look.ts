@@ -228,10 +228,17 @@ function evidenceOf(record: SocketRecord, facts: Facts, idleMs: number, waits: W
     heldBack: heldBackBy(record.socket),
     ifClosed: describeClosing(record.socket),
     fd: fd === -1 ? null : fd,
-    inode: inodeOf(fd),
+    inode: inodeOnce(record, fd),
     heldBy: namesOfHolders(record),
     waits,
   }
+}
+
+/** The table of the kernel's sockets has told it, or the first look asks: a socket keeps it. */
+function inodeOnce({ kernel }: SocketRecord, fd: number): number | null {
+  if (kernel === null) return inodeOf(fd)
+  if (kernel.inode === 0) kernel.inode = inodeOf(fd) ?? 0
+  return kernel.inode === 0 ? null : kernel.inode
 }
 
 function lastMovedMs(
