@@ -3,7 +3,7 @@ import { diagnose } from '../report/diagnose.js'
 import type { Socket } from 'node:net'
 import { phaseOf, type Facts, type SessionFacts } from '../judge/facts.js'
 import type { Trouble } from '../judge/lifecycle.js'
-import type { Condition, Phase, Tie } from '../core/vocabulary.js'
+import type { Condition, Tie } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { judgePeer } from '../judge/peer.js'
@@ -80,10 +80,6 @@ export class Look {
     const { id, direction } = record
     const { remote } = readRecord(record, addressesOf)
     return { id, direction, remote, site: this.resolve(record).site }
-  }
-
-  phase(record: SocketRecord): Phase {
-    return readRecord(record, (read) => phaseOf(this.#factsOf(read)))
   }
 
   #factsOf(record: SocketRecord): Facts {

@@ -12,6 +12,7 @@ export class RecordRow implements SocketRow {
   readonly direction: SocketRecord['direction']
   readonly verdict: Verdict
   readonly condition: Condition | null
+  readonly phase: Phase
   readonly sinceMs: number
   readonly isDisconnected: boolean
   readonly #record: SocketRecord
@@ -24,6 +25,7 @@ export class RecordRow implements SocketRow {
     this.direction = record.direction
     this.verdict = record.isExempt ? 'exempt' : (trouble?.verdict ?? 'none')
     this.condition = conditionOf(trouble, unsettled)
+    this.phase = trouble?.phase ?? 'open'
     this.sinceMs = Math.round(look.nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs))
     this.isDisconnected = trouble !== null && trouble.deadTurn !== -1
     this.#record = record
@@ -37,10 +39,6 @@ export class RecordRow implements SocketRow {
 
   site(): string {
     return this.#look.site(this.#record)
-  }
-
-  phase(): Phase {
-    return this.#look.phase(this.#record)
   }
 
   ends(): Addresses {

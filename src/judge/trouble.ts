@@ -1,13 +1,14 @@
 /** What is kept of an odd socket, and how an observation updates it. No judgement yet. */
 import { classify, type Classification } from './classify.js'
-import type { Facts } from './facts.js'
+import { phaseOf, type Facts } from './facts.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
 import type { Deed } from './policy.js'
-import type { Condition, Sensor, Verdict } from '../core/vocabulary.js'
+import type { Condition, Phase, Sensor, Verdict } from '../core/vocabulary.js'
 
 export interface Trouble {
   readonly verdict: Verdict
   readonly condition: Condition | null
+  readonly phase: Phase
   readonly seenBy: Sensor
   readonly isStall: boolean
   readonly sinceMs: number
@@ -65,6 +66,7 @@ export function lookAt(previous: Trouble | null, observation: Observation, settl
   const next: Trouble = {
     ...state,
     ...name,
+    phase: phaseOf(facts),
     progressMs,
     restSinceMs,
     bytesRead: facts.bytesRead,
@@ -92,6 +94,7 @@ export function blankTrouble(nowMs: number): Trouble {
   return {
     verdict: 'none',
     condition: null,
+    phase: 'open',
     seenBy: 'stream',
     isStall: false,
     sinceMs: nowMs,

@@ -18,7 +18,14 @@ import {
 } from '../core/report.js'
 import { buildCensus, type Census } from './census.js'
 import { portsHeld } from './ports.js'
-import { CONDITIONS, type Condition, type Direction, type EventType, type Phase } from '../core/vocabulary.js'
+import {
+  CONDITIONS,
+  DIRECTIONS,
+  type Condition,
+  type Direction,
+  type EventType,
+  type Phase,
+} from '../core/vocabulary.js'
 import type { Verdict } from '../core/vocabulary.js'
 
 export const DEFAULT_LIMIT = 200
@@ -30,11 +37,11 @@ export interface SocketRow {
   readonly direction: Direction
   readonly verdict: Verdict
   readonly condition: Condition | null
+  readonly phase: Phase
   readonly sinceMs: number
   readonly isDisconnected: boolean
   fd(): number
   site(): string
-  phase(): Phase
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
   waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
   describe(): SocketReport
@@ -71,7 +78,8 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
   const { trendOf, lastHourOf, healedSites, ...kept } = parts.gathered
   const limit = Math.min(Math.max(0, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
   const { page, isLast } = pageOf(parts.rows, query, limit)
-  const conditions = countConditions(parts.rows)
+  const counted = countConditions(parts.rows)
+  const conditions = counted.map(({ standings: _, ...count }) => count)
   const sites = sitesOf(parts.rows)
   const { recovered, reclaimed, dead } = parts.counts
   const { openDescriptors } = kept.descriptors
@@ -100,7 +108,7 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     }),
     ports: portsHeld(parts.rows),
     conditions,
-    standings: countStandings(parts.rows),
+    standings: counted.flatMap(standingsOf).filter(({ count }) => count > 0),
     measures: parts.measures,
     sites: sites.map((site) => ({
       ...site,
@@ -136,7 +144,8 @@ function pageOf(
       (last === null || oldestFirst(last, row) < 0) &&
       isAskedFor(row, query),
   )
-  return { page: listed.sort(oldestFirst).slice(0, limit), isLast: listed.length <= limit }
+  const page = limit === 0 ? [] : listed.sort(oldestFirst).slice(0, limit)
+  return { page, isLast: listed.length <= limit }
 }
 
 /** What costs least comes first. */
@@ -164,12 +173,14 @@ function oldestFirst(a: SocketRow, b: SocketRow): number {
 
 export const STANDING = ['suspect', 'leaked', 'stalled', 'exempt'] as const satisfies readonly Verdict[]
 
-type Counted = { -readonly [K in keyof ConditionCount]: ConditionCount[K] }
+type Counted = { -readonly [K in keyof ConditionCount]: ConditionCount[K] } & {
+  readonly standings: Map<Phase, Record<Direction, number>>
+}
 
-function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
+function countConditions(rows: readonly SocketRow[]): Counted[] {
   const none = { count: 0, oldestMs: 0, unreadBytes: 0, unsentBytes: 0 }
   const counts = [...CONDITIONS, null].map((condition) =>
-    STANDING.map((verdict): Counted => ({ condition, verdict, ...none })),
+    STANDING.map((verdict): Counted => ({ condition, verdict, ...none, standings: new Map() })),
   )
   const byCondition = new Map(counts.map((entries) => [entries[0]!.condition, entries]))
   for (const row of rows) {
@@ -180,22 +191,18 @@ function countConditions(rows: readonly SocketRow[]): ConditionCount[] {
     entry.oldestMs = Math.max(entry.oldestMs, row.sinceMs)
     entry.unreadBytes += unreadBytes
     entry.unsentBytes += unsentBytes
+    const standing = entry.standings.get(row.phase)
+    if (standing === undefined)
+      entry.standings.set(row.phase, { inbound: 0, outbound: 0, [row.direction]: 1 })
+    else standing[row.direction] += 1
   }
   return counts.flat().filter(({ count }) => count > 0)
 }
 
-function countStandings(rows: readonly SocketRow[]): StandingCount[] {
-  const counts = new Map<string, { -readonly [K in keyof StandingCount]: StandingCount[K] }>()
-  for (const row of rows) {
-    const { direction, condition, verdict } = row
-    if (!(STANDING as readonly Verdict[]).includes(verdict)) continue
-    const phase = row.phase()
-    const key = `${direction} ${phase} ${condition} ${verdict}`
-    const entry = counts.get(key)
-    if (entry === undefined) counts.set(key, { direction, phase, condition, verdict, count: 1 })
-    else entry.count += 1
-  }
-  return [...counts.values()]
+function standingsOf({ condition, verdict, standings }: Counted): StandingCount[] {
+  return [...standings].flatMap(([phase, counts]) =>
+    DIRECTIONS.map((direction) => ({ direction, phase, condition, verdict, count: counts[direction] })),
+  )
 }
 
 function sumOf(conditions: readonly ConditionCount[], verdict: Verdict): number {

@@ -1,7 +1,14 @@
 // The report as metrics: what the endpoint, prom-client and OpenTelemetry show. Labels are closed sets of words, except
 // the probe's name and 20 sites, because a time series for each address or path would outlive it.
 import type { ConditionCount, DurationsReport, Report } from '../core/report.js'
-import { CONDITIONS, FAULTS, type Condition, type Direction, type Verdict } from '../core/vocabulary.js'
+import {
+  CONDITIONS,
+  DIRECTIONS,
+  FAULTS,
+  type Condition,
+  type Direction,
+  type Verdict,
+} from '../core/vocabulary.js'
 import { STANDING } from './build.js'
 import { makePrintable, withoutQueries } from './printable.js'
 
@@ -26,7 +33,6 @@ export interface Sample<Value> {
 
 const PREFIX = 'socket_leak_guard_'
 const LONGEST_LABEL = 100
-const DIRECTIONS = ['inbound', 'outbound'] as const satisfies readonly Direction[]
 const OUTCOMES = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Verdict[]
 
 /** Without a view of the kernel these are unknown: no series, because 0 would lie. */

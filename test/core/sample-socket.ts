@@ -53,7 +53,7 @@ export function rowOf(socket: SocketReport): SocketRow {
     isDisconnected: socket.kernelState === 'CLOSE',
     fd: () => socket.evidence.fd ?? -1,
     site: () => socket.owner.site,
-    phase: () => socket.phase,
+    phase: socket.phase,
     ends: () => ({ local, remote }),
     waiting: () => ({ unreadBytes, unsentBytes }),
     describe: () => socket,

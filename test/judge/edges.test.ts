@@ -84,6 +84,7 @@ t.test('before anything is seen there is nothing', async (t) => {
   t.same(blankTrouble(5), {
     verdict: 'none',
     condition: null,
+    phase: 'open',
     seenBy: 'stream',
     isStall: false,
     sinceMs: 5,
