@@ -69,6 +69,7 @@ export const FOREIGN_FIELDS = {
   session: ['closed', 'connecting', 'inflateDynamicTableSize', 'listenerCount', 'listeners', 'state'],
   undici: [
     ...['aborted', 'completed', 'listenerCount', 'listeners', 'method', 'path'],
+    ...['callback', 'factory'],
     ...['body', 'bottom', 'dispatcher', 'free', 'list', 'origin', 'res', 'stats', 'statusCode', 'tail'],
   ],
   webSocket: ['isPaused', 'listenerCount', 'listeners', 'readyState'],

@@ -1,9 +1,10 @@
 // Who holds a socket: the listeners on it, on its HTTP message and on its server, and the target of its pipe.
-import { listenersOf, readField } from '../core/foreign.js'
+import type { Socket } from 'node:net'
+import { bySymbol, listenersOf, readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
 import { requestOfStream, sessionOn, streamsOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
-import { isHeldByUndici } from '../socket/undici.js'
+import { isHeldByUndici, undiciHandlerOn } from '../socket/undici.js'
 
 /** `data`, `request data`, `server request`, `pipe`. */
 export interface Holder {
@@ -25,7 +26,7 @@ const MOST_HOLDERS = 30
 const OF_NODE = new Set(
   (
     'socketOnData ondata onReadableStreamEnd onend unpipe endFn socketOnEnd responseOnEnd next wakeup ' +
-    'onHttpSocketEnd onHttpSocketReadable connectionListener tlsConnectionListener sessionOnStream onServerStream'
+    'onHttpSocketEnd onHttpSocketReadable connectionListener tlsConnectionListener sessionOnStream onServerStream [kMaybeDestroy]'
   ).split(' '),
 )
 
@@ -41,15 +42,38 @@ export function holdersOf(record: SocketRecord): Holder[] {
   const reply = direction === 'outbound' && request !== null ? responseTo(request) : responseOn(socket)
   const found: Holder[] = []
   if (direction === 'inbound' || !isHeldByUndici(socket)) addPart(found, '', socket, READS)
+  else addHandler(found, undiciHandlerOn(socket))
   addPart(found, 'request ', request, REQUEST_EVENTS)
   addPart(found, 'response ', reply, READS)
-  addPart(found, 'WebSocket ', hint?.webSocket ?? null, WEBSOCKET_EVENTS)
+  addPart(found, 'WebSocket ', hint?.webSocket ?? webSocketOn(socket), WEBSOCKET_EVENTS)
   addPart(found, 'session ', sessionOn(socket), SESSION_EVENTS)
   for (const stream of streamsOn(socket).slice(0, MOST_STREAMS))
     addPart(found, 'stream ', requestOfStream(stream), READS)
   if (direction === 'inbound') addListeners(found, 'server ', serverOf(socket), eventsFor(record))
   return found.slice(0, MOST_HOLDERS)
 }
+
+/** `ws` keeps it on its socket (lib/constants.js, 8.0 to 8.18). */
+function webSocketOn(socket: Socket): object | null {
+  const found = bySymbol(socket, 'websocket')
+  return typeof found === 'object' ? found : null
+}
+
+/** lib/api/api-{request,stream}.js of undici 5 to 8. Of a promise it keeps no function of the application. */
+function addHandler(found: Holder[], handler: object | null): void {
+  if (handler === null) return
+  for (const how of ['callback', 'factory'] as const) {
+    const code = readField(handler, how)
+    if (typeof code !== 'function' || SETTLES.test(Function.prototype.toString.call(code))) continue
+    found.push({ how: `request ${how}`, name: nameOf(code), code })
+  }
+  const answer = readField(handler, 'res')
+  if (typeof answer !== 'object' || answer === null) return
+  if ('factory' in handler) addTarget(found, 'response pipe', answer)
+  else addPart(found, 'response ', answer, READS)
+}
+
+const SETTLES = /^\(err, data\) => \{\s*return err \? reject\(err\) : resolve\(data\)\s*\}$/
 
 /** The `'request'` listeners no longer hold an upgraded socket. */
 function eventsFor({ hint }: SocketRecord): readonly string[] {
@@ -77,10 +101,13 @@ function addListeners(
 ): void {
   for (const event of events) {
     for (const code of listenersOf(emitter, event)) {
-      const name = String(readField(code, 'name') ?? '').replace(/^(?:bound )+/, '')
-      found.push({ how: prefix + event, name: name === '' ? '(anonymous)' : name, code })
+      found.push({ how: prefix + event, name: nameOf(code), code })
     }
   }
+}
+
+function nameOf(code: Function): string {
+  return String(readField(code, 'name') ?? '').replace(/^(?:bound )+/, '') || '(anonymous)'
 }
 
 function addTarget(found: Holder[], how: string, target: unknown): void {

@@ -27,11 +27,17 @@ export function isHeldByUndici(socket: Socket): boolean {
   return undiciClientOn(socket) !== null
 }
 
-/** The response body as the application reads it, or before its decoders. */
-export function undiciBodyOn(socket: Socket): object | null {
+/** What undici tells of the answer: an object of `fetch()`, or the handler of `request()`, `stream()` and the like. */
+export function undiciHandlerOn(socket: Socket): object | null {
   const request = undiciRequestOn(socket)
   const handler = request === null ? null : bySymbol(request, 'handler')
-  if (typeof handler !== 'object' || handler === null) return null
+  return isObject(handler) ? handler : null
+}
+
+/** The response body as the application reads it, or before its decoders. */
+export function undiciBodyOn(socket: Socket): object | null {
+  const handler = undiciHandlerOn(socket)
+  if (handler === null) return null
   const body = readField(handler, 'body') ?? readField(handler, 'res')
   return typeof body === 'object' ? body : null
 }

@@ -8,6 +8,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
 import { install, type Guard, type Report, type SocketReport } from '../../src/index.js'
 import { listen } from '../support/events.js'
 import { PACKAGE_ROOT } from '../support/package-root.js'
@@ -129,6 +130,67 @@ t.test("an HTTP request is its handler's, and the answer that is read its reader
     guard.locate(served!.id).code.map(({ name }) => name),
     ['keepReading', 'forgets'],
   )
+})
+
+t.test(
+  'an answer of undici is of its reader, a request of its callback; a promise names nobody',
+  async (t) => {
+    using guard = install(QUICK)
+    const server = http.createServer((request, response) => {
+      if (request.url === '/read') response.write('x')
+    })
+    const origin = `http://127.0.0.1:${await listen(server)}`
+    const { Client } = await import('undici')
+    const clients = Array.from({ length: 4 }, () => new Client(origin))
+    t.teardown(async () => {
+      for (const client of clients) await client.destroy()
+      server.close()
+    })
+    function onAnswer(): void {}
+    function openTarget(): Writable {
+      return new Writable()
+    }
+    const [read, called, streamed, promised] = clients
+    void read!
+      .request({ path: '/read', method: 'GET' })
+      .then(({ body }) => body.on('error', () => {}).on('data', keepReading))
+    called!.request({ path: '/called', method: 'GET' }, onAnswer)
+    streamed!.stream({ path: '/streamed', method: 'GET' }, openTarget).catch(() => {})
+    promised!.request({ path: '/promised', method: 'GET' }).catch(() => {})
+    const held = (path: string): SocketReport | undefined =>
+      guard
+        .sweep({ all: true })
+        .sockets.find(({ direction, owner }) => direction === 'outbound' && owner.request?.path === path)
+    await until(
+      () => clients.every((_, i) => held(['/read', '/called', '/streamed', '/promised'][i]!) !== undefined),
+      'all are asked',
+    )
+    await until(() => held('/read')!.evidence.heldBy.length > 0, 'it is answered')
+    t.same(held('/read')!.evidence.heldBy, ['response data -> keepReading'])
+    t.same(held('/called')!.evidence.heldBy, ['request callback -> onAnswer'])
+    t.same(held('/streamed')!.evidence.heldBy, ['request factory -> openTarget'])
+    t.same(held('/promised')!.evidence.heldBy, [])
+    t.match(guard.locate(held('/called')!.id).code, [{ name: 'onAnswer', file: /locate\.test\.[jt]s$/ }])
+    t.match(guard.locate(held('/promised')!.id), {
+      code: [],
+      reason: /^a promise of fetch\(\) or undici waits/,
+    })
+  },
+)
+
+t.test('a WebSocket of a client is of those who listen to it', async (t) => {
+  using guard = install(QUICK)
+  const server = new WebSocketServer({ port: 0 })
+  await once(server, 'listening')
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+  t.teardown(() => {
+    client.terminate()
+    server.close()
+  })
+  client.on('message', keepReading)
+  await once(client, 'open')
+  const outgoing = guard.sweep({ all: true }).sockets.find(({ direction }) => direction === 'outbound')
+  t.same(outgoing!.evidence.heldBy, ['WebSocket message -> keepReading'])
 })
 
 t.test("code: 'once' locates the first leak of a site, and no other", async (t) => {
