@@ -332,7 +332,12 @@ export const HTTP: Readonly<Record<string, Scene>> = {
   },
   'http2: a session that the server ends': (note) => {
     const server = http2.createServer()
-    server.on('session', (session) => setImmediate(() => session.goaway()))
+    server.on('session', (session) =>
+      session.once('remoteSettings', () => {
+        session.goaway()
+        session.close()
+      }),
+    )
     return overHttp2(server, async (session) => {
       session.on('goaway', (code) => note('goaway', code)).on('error', (error) => note(error))
       await closed(session)

@@ -423,7 +423,8 @@ export const NET: Readonly<Record<string, Scene>> = {
     const server = net.createServer()
     await listen(server)
     net.connect((server.address() as net.AddressInfo).port, HOST).unref()
-    await once(server, 'connection')
+    const [accepted] = (await once(server, 'connection')) as [net.Socket]
+    accepted.unref()
     server.unref()
     note(process.getActiveResourcesInfo().sort())
   },
