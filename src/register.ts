@@ -1,7 +1,7 @@
 // The preload: installs the guard with options from `SOCKET_LEAK_GUARD_*`. If anything is wrong, the guard stays off
 // with one warning and the application starts; some of the options without the others could close healthy connections.
 // - `--require` reaches each worker thread; `--import` does not reach `new Worker(code, { eval: true })`.
-// - A worker has its own guard and no report endpoint.
+// - A worker has its own guard, and no report endpoint unless its path has the thread in it.
 // - A child process inherits NODE_OPTIONS and finds the address taken, which is a warning (`SLG_ERR_REPORT_LISTEN`).
 // - `--require` loads a CommonJS build, which works with `--no-experimental-require-module`.
 import { isDisabled, readEnvironment } from './options/env.js'
@@ -30,6 +30,7 @@ function guardThisThread(): void {
 }
 
 function withoutReport(options: InstallOptions): InstallOptions {
+  if (typeof options.report === 'string' && options.report.includes('%t')) return options
   return { ...options, report: undefined, reportToken: undefined }
 }
 

@@ -18,7 +18,7 @@ interface Layer {
 
 /**
  * core <- judge <- socket <- owner <- pairs <- act <- guard <- install <- index <- adapters. `base` is what everybody may use;
- * kernel, report and server stand on core. What is optional (drain, lint, testing, exporters) stands above the guard; the command line beside it, in a process of its own.
+ * kernel, report and server stand on core. What is optional (drain, lint, testing, exporters, fleet) stands above the guard; the command line beside it, in a process of its own.
  */
 const LAYERS: readonly Layer[] = [
   { name: 'core', files: /^src\/core\//, uses: [] },
@@ -67,6 +67,7 @@ const LAYERS: readonly Layer[] = [
     files: /^src\/lint\//,
     uses: ['core', 'base', 'kernel', 'options', 'socket', 'owner', 'guard'],
   },
+  { name: 'fleet', files: /^src\/fleet\//, uses: ['core', 'base', 'options', 'report', 'server'] },
   {
     name: 'exporters',
     files: /^src\/(?:prom-client|opentelemetry)\//,

@@ -167,7 +167,7 @@ t.test('docs/adapters.md', async (t) => {
   const adapters = Object.keys(exports)
     .map((path) => `socket-leak-guard${path.slice(1)}`)
     .filter((specifier) =>
-      /^socket-leak-guard\/(?!register|testing|adapter|drain|lint|prom-client|opentelemetry|.*\.json$)/.test(
+      /^socket-leak-guard\/(?!register|testing|adapter|drain|lint|fleet|prom-client|opentelemetry|.*\.json$)/.test(
         specifier,
       ),
     )

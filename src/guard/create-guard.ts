@@ -12,6 +12,7 @@ import { History, type Sample } from './history.js'
 import { RecordRow } from './row.js'
 import { SocketRecord } from '../socket/record.js'
 import { releaseAll } from '../socket/tracker.js'
+import { writeProcessWide } from '../base/process-wide.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { installedGuard, lintForReport, registerGuard } from './registry.js'
 import type { ReportEndpoint } from '../server/endpoint.js'
@@ -36,6 +37,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   let engine = startEngine(options, estate)
   let endpoint = openEndpoint(null)
   let installed = true
+  writeProcessWide('report-sockets', estate.reportSockets)
 
   function openEndpoint(previous: ReportEndpoint | null): ReportEndpoint | null {
     const { report, reportToken } = options
@@ -163,6 +165,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   function uninstall(): void {
     if (!installed) return
     installed = false
+    writeProcessWide('report-sockets', undefined)
     engine.stop()
     releaseAll(ledger)
     void endpoint?.close()

@@ -18,7 +18,7 @@ export function renderPrometheus(report: Report): string {
 }
 
 export function renderOpenMetrics(report: Report): string {
-  return `${renderMetrics(metricsOf(report), true)}# EOF\n`
+  return renderMetrics(metricsOf(report), true)
 }
 
 /** @param accept the header (RFC 9110, section 12.5.1): Prometheus asks for both, most of all for OpenMetrics */
@@ -49,8 +49,9 @@ export function seriesOf({ name, ...metric }: Metric): Series[] {
   ])
 }
 
-function renderMetrics(metrics: readonly Metric[], isOpenMetrics = false): string {
-  return metrics.map((metric) => renderMetric(metric, isOpenMetrics)).join('')
+export function renderMetrics(metrics: readonly Metric[], isOpenMetrics = false): string {
+  const families = metrics.map((metric) => renderMetric(metric, isOpenMetrics)).join('')
+  return isOpenMetrics ? `${families}# EOF\n` : families
 }
 
 function renderMetric(metric: Metric, isOpenMetrics: boolean): string {

@@ -18,7 +18,7 @@ export type ReportAddress = TcpReportAddress | UnixReportAddress
 
 const LOOPBACK = '127.0.0.1'
 const EXPECTED =
-  'an address such as "127.0.0.1:9465", "[::1]:9465", "localhost:9465", "9465" or "unix:/run/app.sock" (%p there stands for the process id)'
+  'an address such as "127.0.0.1:9465", "[::1]:9465", "localhost:9465", "9465" or "unix:/run/app.sock" (%p there stands for the process id, %t for that of the thread)'
 
 /** unix(7); sys/un.h on macOS and the BSDs; less the closing zero. */
 const MAX_UNIX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
@@ -45,12 +45,19 @@ export function formatReportAddress(address: ReportAddress): string {
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
 }
 
+function threadId(): number {
+  return process.getBuiltinModule?.('node:worker_threads').threadId ?? 0
+}
+
 export function isWindowsPipe(path: string): boolean {
   return process.platform === 'win32' && /^\\\\[.?]\\pipe\\/i.test(path)
 }
 
 function parseUnixAddress(text: string): UnixReportAddress {
-  const named = text.slice('unix:'.length).replaceAll('%p', String(process.pid))
+  const named = text
+    .slice('unix:'.length)
+    .replaceAll('%p', String(process.pid))
+    .replaceAll('%t', () => String(threadId()))
   if (named === '' || named.includes('\0')) throw invalid(text)
   if (isWindowsPipe(named)) return { kind: 'unix', path: named }
   // The application may change its directory before the file is unlinked.

@@ -44,7 +44,7 @@ export function listenForReports(
     },
     handler,
   )
-  sockets.server = server
+  sockets.servers.add(server)
   markOwn(server)
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = INACTIVITY_MS
@@ -77,6 +77,7 @@ export function listenForReports(
     const closed = new Promise((resolve) => server.close(resolve))
     server.closeAllConnections()
     await closed
+    sockets.servers.delete(server)
     if (socketFile !== null) removeSocketFile(socketFile)
   }
   let stopped: Promise<void> | null = null

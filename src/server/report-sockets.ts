@@ -2,7 +2,8 @@ import type { Server, Socket } from 'node:net'
 
 /** Sockets of the guard's own endpoint, which are not the application's. */
 export class ReportSockets {
-  server: Server | null = null
+  /** Whose connections are not the application's. */
+  readonly servers = new Set<Server>()
   readonly #sockets = new Set<Socket>()
 
   add(socket: Socket): void {
@@ -14,7 +15,7 @@ export class ReportSockets {
     // The tracker sees a socket before the endpoint does.
     return (
       this.#sockets.has(socket) ||
-      (this.server !== null && (socket as { server?: unknown }).server === this.server)
+      (this.servers.size > 0 && this.servers.has((socket as { server?: unknown }).server as Server))
     )
   }
 

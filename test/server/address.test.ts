@@ -36,6 +36,7 @@ t.test('unix sockets', async (t) => {
     kind: 'unix',
     path: `/run/app-${process.pid}-${process.pid}.sock`,
   })
+  t.same(parseReportAddress('unix:/run/%p-%t.sock'), { kind: 'unix', path: `/run/${process.pid}-0.sock` })
   t.same(parseReportAddress('unix:app.sock'), { kind: 'unix', path: resolve('app.sock') }, 'made absolute')
   t.equal(requiresToken(parseReportAddress('unix:/run/app.sock')), false)
 })

@@ -1,0 +1,107 @@
+/** Asks each process whose report listens on a Unix socket in a folder. What died is swept out. */
+import { readdirSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { messageOf } from '../base/warnings.js'
+import { clearTimeout, setTimeout } from '../base/real-time.js'
+import { REPORT_SCHEMA, type Report } from '../core/report.js'
+import type { ReportSockets } from '../server/report-sockets.js'
+import { isStaleSocketFile } from '../server/socket-file.js'
+import type { Member } from './roll-up.js'
+
+export interface MemberQuery {
+  readonly token: string | null
+  /** Most sockets of each process. */
+  readonly limit: number
+  readonly timeoutMs: number
+}
+
+const MOST_MEMBERS = 500
+const AT_ONCE = 16
+const MOST_BYTES = 32 * 1024 * 1024
+
+export async function readMembers(folder: string, query: MemberQuery, own: ReportSockets): Promise<Member[]> {
+  const names = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isSocket())
+    .map(({ name }) => name)
+    .sort()
+    .slice(0, MOST_MEMBERS)
+  const members: Member[] = []
+  async function askNext(): Promise<void> {
+    for (let name = names.shift(); name !== undefined; name = names.shift()) {
+      const member = await readMember(folder, name, query, own)
+      if (member !== null) members.push(member)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, askNext))
+  return members.sort((a, b) => (a.process < b.process ? -1 : 1))
+}
+
+/** `null` for a process that is gone. */
+async function readMember(
+  folder: string,
+  name: string,
+  query: MemberQuery,
+  own: ReportSockets,
+): Promise<Member | null> {
+  const path = join(folder, name)
+  const member = { process: name.replace(/\.sock$/, ''), address: `unix:${path}` }
+  try {
+    return { ...member, report: await askForReport(path, query, own), reason: null }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return null
+    if (code === 'ECONNREFUSED' && (await isStaleSocketFile(path, own))) return null
+    return { ...member, report: null, reason: messageOf(error) }
+  }
+}
+
+async function askForReport(
+  socketPath: string,
+  { token, limit, timeoutMs }: MemberQuery,
+  own: ReportSockets,
+): Promise<Report> {
+  const asked = request({
+    createConnection() {
+      const socket = new Socket()
+      // Before connecting, which makes trackers adopt the socket.
+      own.add(socket)
+      return socket.connect(socketPath)
+    },
+    path: `/?format=json&limit=${limit}`,
+    headers: { host: 'localhost', ...(token !== null && { authorization: `Bearer ${token}` }) },
+  })
+  const timer = setTimeout(() => {
+    asked.destroy(new Error(`no answer within ${timeoutMs} ms`))
+  }, timeoutMs)
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      asked.on('response', resolve).on('error', reject).end()
+    })
+    const body = await readBody(response)
+    if (response.statusCode !== 200) throw new Error(`it answered with status ${response.statusCode}`)
+    return parseReport(body)
+  } finally {
+    clearTimeout(timer)
+    asked.destroy()
+  }
+}
+
+async function readBody(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MOST_BYTES) throw new Error('its report is too long')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
+function parseReport(text: string): Report {
+  const report = JSON.parse(text) as Partial<Report>
+  if (report.schema !== REPORT_SCHEMA || report.measures === undefined)
+    throw new Error('it answered with something else than a report of this version')
+  return report as Report
+}
