@@ -5,6 +5,8 @@ export { reportHandler } from './server/mounted-report.js'
 export type { MountedReportOptions } from './server/mounted-report.js'
 export type {
   InstallOptions,
+  IncidentOptions,
+  IncidentPolicy,
   KeepAliveOptions,
   LogFunction,
   PolicyOptions,

@@ -36,6 +36,7 @@ const LAYERS: readonly Layer[] = [
     uses: ['core', 'base', 'judge', 'socket'],
     knows: ['kernel', 'pairs', 'options'],
   },
+  { name: 'incident', files: /^src\/incident\//, uses: ['core', 'base', 'report'], knows: ['options'] },
   { name: 'server', files: /^src\/server\//, uses: ['core', 'base', 'options', 'report', 'guard'] },
   {
     name: 'guard',
@@ -52,6 +53,7 @@ const LAYERS: readonly Layer[] = [
       'pairs',
       'act',
       'server',
+      'incident',
     ],
   },
   { name: 'install', files: /^src\/install\.ts$/, uses: ['base', 'options', 'socket', 'guard'] },

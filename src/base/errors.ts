@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'SLG_ERR_MISSING_PEER'
   | 'SLG_ERR_REPORT_LISTEN'
   | 'SLG_ERR_REPORT_NEEDS_TOKEN'
+  | 'SLG_ERR_SAVE_REPORT'
   | 'SLG_ERR_LEAKS_FOUND'
 
 export class SocketLeakGuardError extends Error {

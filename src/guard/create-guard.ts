@@ -20,6 +20,9 @@ import type { ReportSource } from '../server/handler.js'
 import { checkReportAddress, openReportEndpoint } from '../server/open-endpoint.js'
 import { faultsCaught, messageOf, warnOnce } from '../base/warnings.js'
 
+/** Sockets in a saved report. */
+const MOST_SOCKETS = 1000
+
 export interface FreshGuard {
   readonly guard: Guard
   /** Goes on with other options and the same sockets and subscribers. If it throws, the old ones stay. */
@@ -36,6 +39,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   checkReportAddress(options.report, options.reportToken)
   let engine = startEngine(options, estate)
   let endpoint = openEndpoint(null)
+  let stopIncidents = startIncidents()
   let installed = true
   writeProcessWide('report-sockets', estate.reportSockets)
 
@@ -56,6 +60,28 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       warnOnce('SLG_ERR_REPORT_LISTEN', messageOf(error))
     })
     return opened
+  }
+
+  function startIncidents(): () => void {
+    const { incident } = options
+    if (incident === null) return () => {}
+    let stop = (): void => {
+      stop = () => {}
+      isWanted = false
+    }
+    let isWanted = true
+    const source = {
+      runDetached: estate.runDetached,
+      report: () => guard.report({ limit: MOST_SOCKETS }),
+      sample: countForHistory,
+    }
+    import('../incident/incident.js').then(
+      ({ watchIncidents }) => {
+        if (isWanted) stop = watchIncidents(incident, source)
+      },
+      (error: unknown) => warnOnce('SLG_ERR_SAVE_REPORT', messageOf(error)),
+    )
+    return () => stop()
   }
 
   function keepHistory(): History {
@@ -102,6 +128,10 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     engine.onPolicy(next)
     if (next.report !== previous.report || next.reportToken !== previous.reportToken) {
       endpoint = openEndpoint(endpoint)
+    }
+    if (next.incident !== previous.incident) {
+      stopIncidents()
+      stopIncidents = startIncidents()
     }
   }
 
@@ -169,6 +199,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     engine.stop()
     releaseAll(ledger)
     void endpoint?.close()
+    stopIncidents()
     if (installedGuard() === guard) registerGuard(null)
   }
 
@@ -210,6 +241,11 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       ensureInstalled()
       const remedy = checkedRemedy(action)
       engine.reclaim(findSocket(ledger, id), remedy)
+    },
+    async saveReport(path, { redact = false } = {}) {
+      const report = guard.report({ limit: MOST_SOCKETS })
+      const { saveReport } = await import('../incident/incident.js')
+      return saveReport(report, path, redact)
     },
     uninstall,
     [Symbol.dispose]: uninstall,

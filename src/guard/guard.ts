@@ -101,6 +101,15 @@ export interface Guard {
    */
   locate(id: number): CodeReport
 
+  /**
+   * Saves the report as JSON, readable by its owner alone, for `socket-leak-guard explain`.
+   *
+   * @param options `redact`: hide IP addresses, except loopback
+   * @throws (rejects) `SLG_ERR_SAVE_REPORT`
+   * @returns the absolute path
+   */
+  saveReport(path: string, options?: { readonly redact?: boolean }): Promise<string>
+
   /** Removes patches, listeners and the timer. Sockets stay as they are. */
   uninstall(): void
   [Symbol.dispose](): void

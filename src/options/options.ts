@@ -117,6 +117,26 @@ export interface InstallOptions extends PolicyOptions {
   log?: 'stderr' | LogFunction | Off | undefined
   /** Milliseconds between two lines about a site, 0 to 2147483647. @default 60000 */
   logIntervalMs?: number | undefined
+  /** Save reports as files when leaks are many, as descriptors run out, and on a signal. @default null */
+  incident?: IncidentOptions | Off | undefined
+}
+
+export interface IncidentOptions {
+  /** The folder for the files. @default '.' */
+  dir?: string | undefined
+  /** How many leaked sockets are worth a file, 1 to 2147483647, or off. @default 100 */
+  atLeaked?: number | Off | undefined
+  /** A signal that asks for a file; it no longer ends the process. @default null */
+  signal?: IncidentPolicy['signal'] | Off | undefined
+  /** Hide IP addresses, except loopback. @default false */
+  redact?: boolean | undefined
+}
+
+export interface IncidentPolicy {
+  readonly dir: string
+  readonly atLeaked: number | null
+  readonly signal: 'SIGUSR2' | 'SIGHUP' | 'SIGQUIT' | null
+  readonly redact: boolean
 }
 
 export type CodeChoice = 'off' | 'once'
@@ -142,6 +162,7 @@ export interface ResolvedOptions extends SocketPolicy {
   readonly pressure: PressurePolicy | null
   readonly log: 'stderr' | LogFunction | null
   readonly logIntervalMs: number
+  readonly incident: IncidentPolicy | null
 }
 
 const INSTALL_FIELDS = fieldsOf(OPTION_NAMES) as Fields<ResolvedOptions>
@@ -181,7 +202,7 @@ function resolve<T extends object>(input: unknown = {}, fields: Fields<T>, base:
 export function sameOptions(a: ResolvedOptions, b: ResolvedOptions): boolean {
   return OPTION_NAMES.every((name) => {
     if (a[name] === b[name]) return true
-    const hasFields = name === 'keepAlive' || name === 'pressure' || name === 'stalled'
+    const hasFields = name === 'keepAlive' || name === 'pressure' || name === 'stalled' || name === 'incident'
     return hasFields && haveSameFields(a[name], b[name])
   })
 }

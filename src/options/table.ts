@@ -1,9 +1,9 @@
 /** The table of options, for validation, the environment and docs/options.md. */
 import { ACTIONS, TIES, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
-import { fieldPath, flag, fraction, integer, invalidOption, offOr, oneOf, record } from './rules.js'
+import { fieldPath, flag, fraction, integer, invalidOption, offOr, oneOf, plain, record } from './rules.js'
 import { secret, text, trueMeans, type Rule } from './rules.js'
-import type { PressurePolicy, ResolvedOptions } from './options.js'
+import type { IncidentPolicy, PressurePolicy, ResolvedOptions } from './options.js'
 import type { ActionChooser, KeepAlivePolicy, StallPolicy } from '../judge/policy.js'
 
 export interface Option<T> {
@@ -68,6 +68,22 @@ const stalled = record<StallPolicy>(
   STALLED,
   'graceMs,action',
   '600000,end',
+)
+
+const INCIDENT: IncidentPolicy = Object.freeze({ dir: '.', atLeaked: 100, signal: null, redact: false })
+
+const SIGNALS: readonly unknown[] = ['SIGUSR2', 'SIGHUP', 'SIGQUIT']
+
+const incident = record<IncidentPolicy>(
+  {
+    dir: text('the path of a folder'),
+    atLeaked: offOr(integer(1)),
+    signal: offOr(plain('SIGUSR2, SIGHUP or SIGQUIT', (value) => SIGNALS.includes(value))),
+    redact: flag(),
+  },
+  INCIDENT,
+  'dir or dir,atLeaked,signal,redact',
+  '/var/tmp',
 )
 
 function isFunction(value: unknown): boolean {
@@ -168,6 +184,11 @@ export const OPTIONS: { readonly [K in keyof ResolvedOptions]-?: Option<Resolved
     'Where one line per leaking site and interval goes.',
   ),
   logIntervalMs: forProcess(integer(0), 60_000, 'Least time between two lines about the same site.'),
+  incident: forProcess(
+    offOr(incident),
+    null,
+    'Save reports as files when leaks are many, as descriptors run out, and on a signal.',
+  ),
 }
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as readonly (keyof ResolvedOptions)[]

@@ -7,6 +7,7 @@ import {
   resolveOptions,
   sameOptions,
   type PressurePolicy,
+  type IncidentPolicy,
   type ResolvedOptions,
 } from '../../src/options/options.js'
 import type { KeepAlivePolicy, StallPolicy } from '../../src/judge/policy.js'
@@ -32,6 +33,7 @@ const VARIABLES: Record<keyof ResolvedOptions, string> = {
   pressure: 'SOCKET_LEAK_GUARD_PRESSURE',
   log: 'SOCKET_LEAK_GUARD_LOG',
   logIntervalMs: 'SOCKET_LEAK_GUARD_LOG_INTERVAL_MS',
+  incident: 'SOCKET_LEAK_GUARD_INCIDENT',
 }
 
 const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
@@ -77,6 +79,12 @@ const GOOD: Record<keyof ResolvedOptions, [text: string, raw: unknown][]> = {
     ['off', null],
   ],
   logIntervalMs: [['0', 0]],
+  incident: [
+    ['/var/tmp', { dir: '/var/tmp' }],
+    ['logs, 5', { dir: 'logs', atLeaked: 5 }],
+    ['/var/tmp,off,SIGUSR2,on', { dir: '/var/tmp', atLeaked: null, signal: 'SIGUSR2', redact: true }],
+    ['off', null],
+  ],
   kernel: ['auto', 'ffi', 'proc', 'off'].map((word) => [word, word]),
   context: ['auto', 'async-local-storage', 'cls-hooked', 'off'].map((word) => [word, word]),
   stacks: ['off', 'sampled', 'always'].map((word) => [word, word]),
@@ -152,6 +160,13 @@ const BAD: Record<keyof ResolvedOptions, [text: string, complaint: string][]> = 
   sweepMs: [['9', 'an integer from 10 to 2147483647, got "9" (string)']],
   log: [['stdout', 'stderr, or off, got "stdout" (string)']],
   logIntervalMs: [['-1', 'an integer from 0 to 2147483647, got "-1" (string)']],
+  incident: [
+    [
+      '/var/tmp,100,SIGKILL',
+      'dir or dir,atLeaked,signal,redact (such as /var/tmp), or off, got "/var/tmp,100,SIGKILL" (string): ' +
+        'signal must be SIGUSR2, SIGHUP or SIGQUIT, or "off", got "SIGKILL" (string)',
+    ],
+  ],
   kernel: [['none', 'auto, ffi, proc or off, got "none" (string)']],
   context: [['als', 'auto, async-local-storage, cls-hooked or off, got "als" (string)']],
   stacks: [['on', 'off, sampled or always, got "on" (string)']],
@@ -327,6 +342,14 @@ const expressible: fc.Arbitrary<Partial<ResolvedOptions>> = fc.record(
     sweepMs: int(10),
     log: fc.constantFrom('stderr' as const, null),
     logIntervalMs: int(0),
+    incident: orOff(
+      fc.record<IncidentPolicy>({
+        dir: fc.constantFrom('/var/tmp', 'logs'),
+        atLeaked: orOff(int(1)),
+        signal: fc.constantFrom('SIGUSR2' as const, 'SIGHUP' as const, null),
+        redact: fc.boolean(),
+      }),
+    ),
     kernel: fc.constantFrom('auto' as const, 'ffi' as const, 'proc' as const, 'off' as const),
     context: fc.constantFrom(
       'auto' as const,

@@ -80,6 +80,9 @@ function integerErrors(name: string, min: number, tail = ''): [unknown, string][
 const OR_OFF = ', or "off"'
 const KEEP_ALIVE_EXPECTS =
   'keepAlive must be an object with any of idleMs, intervalMs, count and when, or "off"'
+const INCIDENT = { dir: '.', atLeaked: 100, signal: null, redact: false }
+const INCIDENT_EXPECTS = 'incident must be an object with any of dir, atLeaked, signal and redact, or "off"'
+
 const PRESSURE_EXPECTS =
   'pressure must be true, an object with any of from, to, floorMs and maxSuspects, or "off"'
 const SECONDS_EXPECTS = 'must be an integer from 1000 to 32767000'
@@ -192,6 +195,31 @@ const TABLES: Record<keyof ResolvedOptions, Table> = {
     ],
     bad: [
       ['stdout', 'log must be "stderr" or a function that takes a line, or "off", got "stdout" (string)'],
+    ],
+  },
+  incident: {
+    fallback: null,
+    good: [
+      ...off(null),
+      [{}, INCIDENT],
+      [{ dir: '/var/tmp' }, { ...INCIDENT, dir: '/var/tmp' }],
+      [{ atLeaked: 'off' }, { ...INCIDENT, atLeaked: null }],
+      [
+        { signal: 'SIGHUP', redact: true },
+        { ...INCIDENT, signal: 'SIGHUP', redact: true },
+      ],
+    ],
+    bad: [
+      [true, `${INCIDENT_EXPECTS}, got true (boolean)`],
+      [{ dir: '' }, 'incident.dir must be the path of a folder, got "" (string)'],
+      [
+        { atLeaked: 0 },
+        'incident.atLeaked must be an integer from 1 to 2147483647, or "off", got 0 (number)',
+      ],
+      [
+        { signal: 'SIGTERM' },
+        'incident.signal must be SIGUSR2, SIGHUP or SIGQUIT, or "off", got "SIGTERM" (string)',
+      ],
     ],
   },
   logIntervalMs: {

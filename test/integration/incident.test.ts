@@ -1,0 +1,126 @@
+/** Saved reports: when asked for, at many leaks, without descriptors, and on a signal. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { install, type Guard, type IncidentOptions, type Report } from '../../src/index.js'
+import { redactAddresses } from '../../src/incident/redact.js'
+import { closeAfter } from '../support/close-after.js'
+import { meet } from '../support/events.js'
+import { CLI, INDEX_URL } from '../support/package-root.js'
+import { Peer } from '../support/peer.js'
+import { cleanEnvironment, runNode } from '../support/run-node.js'
+import { until } from '../support/until.js'
+
+const peer = new Peer()
+t.teardown(() => peer.kill())
+
+/** With so many leaks. */
+async function leaky(t: Test, count: number, incident: IncidentOptions | null): Promise<Guard> {
+  const guard = install({ graceMs: 100, sweepMs: 20, incident })
+  t.teardown(() => guard.uninstall())
+  const server = closeAfter(t, net.createServer({ allowHalfOpen: true }))
+  for (let i = 0; i < count; i += 1) {
+    const { socket, connection } = await meet(peer, server)
+    const ended = once(socket.resume(), 'end')
+    connection.do({ do: 'end' })
+    await ended
+  }
+  return guard
+}
+
+function readReport(path: string): Report {
+  return JSON.parse(readFileSync(path, 'utf8')) as Report
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith('.json'))
+}
+
+t.test('saveReport() writes a file for its owner, which explain shows', async (t) => {
+  const guard = await leaky(t, 1, null)
+  await until(() => guard.snapshot().totals.leaked === 1, 'it leaks')
+  const folder = t.testdir({})
+  const path = join(folder, 'report.json')
+  writeFileSync(path, 'an earlier one', { mode: 0o644 })
+  t.equal(await guard.saveReport(path), path)
+  t.equal(statSync(path).mode & 0o777, 0o600)
+  t.match(readReport(path), { totals: { leaked: 1 }, sockets: [{ verdict: 'leaked' }] })
+  t.same(readdirSync(folder), ['report.json'], 'nothing else is left')
+  const { code, stdout } = await runNode([CLI, 'explain', path], { isBare: true })
+  t.equal(code, 0)
+  t.match(stdout, '1 leaked')
+  await t.rejects(guard.saveReport(join(path, 'below')), { code: 'SLG_ERR_SAVE_REPORT', message: 'ENOTDIR' })
+})
+
+t.test('by itself at so many leaks, once', async (t) => {
+  const folder = t.testdir({})
+  await leaky(t, 2, { dir: folder, atLeaked: 2 })
+  await until(() => filesIn(folder).length > 0, 'a file is there')
+  const [file = ''] = filesIn(folder)
+  t.match(file, new RegExp(`^socket-leak-guard-${process.pid}-[\\dTZ-]+-leaked\\.json$`))
+  t.equal(readReport(join(folder, file)).totals.leaked, 2)
+  t.equal(statSync(join(folder, file)).mode & 0o777, 0o600)
+})
+
+t.test('on a signal; uninstall() gives the signal back', async (t) => {
+  const folder = t.testdir({})
+  const before = process.listenerCount('SIGUSR2')
+  const guard = await leaky(t, 0, { dir: folder, signal: 'SIGUSR2', redact: true })
+  await until(() => process.listenerCount('SIGUSR2') > before, 'it listens')
+  process.kill(process.pid, 'SIGUSR2')
+  await until(() => filesIn(folder).length === 1, 'a file is there')
+  t.match(filesIn(folder), [/-signal\.json$/])
+  guard.uninstall()
+  t.equal(process.listenerCount('SIGUSR2'), before)
+})
+
+t.test('a folder that is not there is one warning', async (t) => {
+  const folder = join(t.testdir({}), 'missing')
+  const warned = once(process, 'warning')
+  await leaky(t, 1, { dir: folder, atLeaked: 1 })
+  const [warning] = (await warned) as [Error & { code: string }]
+  t.equal(warning.code, 'SLG_ERR_SAVE_REPORT')
+  t.match(warning.message, /the report can't be saved: ENOENT/)
+})
+
+t.test('when no descriptor is left', async (t) => {
+  const folder = t.testdir({})
+  const program = `
+    import net from 'node:net'
+    import { install } from ${JSON.stringify(INDEX_URL)}
+    install({ incident: { dir: ${JSON.stringify(folder)}, atLeaked: null } })
+    // Once it is loaded, all descriptors are taken in one go.
+    setTimeout(() => {
+      const fs = process.getBuiltinModule('node:fs')
+      try { for (;;) fs.openSync('/dev/null') } catch ({ code }) { console.log(code) }
+      setInterval(() => {}, 1000)
+    }, 500)`
+  const file = join(t.testdir({ 'program.mjs': program }), 'program.mjs')
+  const child = spawn('bash', ['-c', 'ulimit -n 200; exec "$0" "$1"', process.execPath, file], {
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const [told] = (await once(child.stdout, 'data')) as [Buffer]
+  t.equal(String(told).trim(), 'EMFILE')
+  await until(() => filesIn(folder).length === 1, 'a file is there')
+  t.match(filesIn(folder), [/-descriptors\.json$/])
+  const { descriptors } = readReport(join(folder, filesIn(folder)[0]!))
+  t.equal(descriptors.descriptorLimit, 200)
+  t.ok(existsSync(folder))
+})
+
+t.test('redacted: each IP address is one name throughout, and nothing else changes', async (t) => {
+  const text = (diagnosis: string): string => redactAddresses({ diagnosis }).diagnosis
+  t.equal(text('from 10.0.0.7:50122, and 10.0.0.8.'), 'from ip-1:50122, and ip-2.')
+  t.equal(text('10.0.0.7 -> [2001:db8::1]:443: 10.0.0.7'), 'ip-1 -> [ip-2]:443: ip-1')
+  t.equal(text('127.0.0.1:3000 and ::1 are here'), '127.0.0.1:3000 and ::1 are here')
+  t.equal(
+    text('GET /v1.2/:id at 12:30:15, 1.5 KB, node v20.19.0'),
+    'GET /v1.2/:id at 12:30:15, 1.5 KB, node v20.19.0',
+  )
+  t.same(redactAddresses({ '10.0.0.7': [1, null, true, '10.0.0.7'] }), { 'ip-1': [1, null, true, 'ip-1'] })
+})
