@@ -36,6 +36,12 @@ export interface SweepHooks {
   forget(record: SocketRecord): void
 }
 
+/** The end was read, so nothing can be lost; and it was not our end that made it complete. */
+function isHungUp({ socket, kernel }: SocketRecord): true | null {
+  const isOver = kernel?.believed?.hungUp === true && socket.readableEnded && !socket.writableEnded
+  return isOver ? true : null
+}
+
 const KERNEL_SLICE_MS = 0.5
 const SOCKETS_A_STEP = 32
 const STREAMS_AS_A_SOCKET = 32
@@ -145,7 +151,7 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   }
 
   function lookAgain(record: SocketRecord): void {
-    if (!record.socket.destroyed) observe(record, isDisconnected(record.socket))
+    if (!record.socket.destroyed) observe(record, isDisconnected(record.socket) ?? isHungUp(record))
   }
 
   /** A property that throws must stop neither the sweep nor the judgement of its own socket. */

@@ -12,6 +12,8 @@ export interface KernelFacts {
   readonly retransmits: number | null
   readonly probes: number | null
   readonly rttMs: number | null
+  /** A Unix socket: nothing can be sent or received any more (`POLLHUP`). */
+  readonly hungUp?: boolean
 }
 
 export interface KeepAliveTimes {

@@ -23,7 +23,7 @@ import { kindOf, placeOf, resolveOwner, siteOfAccepted, type OwnerSources } from
 import type { Pairs } from '../pairs/pairs.js'
 import type { Ties } from '../pairs/ties.js'
 import { addressesOf } from '../socket/addresses.js'
-import { bytesMoved, readFacts, descriptorOf } from '../socket/fields.js'
+import { bytesMoved, descriptorOf, isTcp, readFacts } from '../socket/fields.js'
 import { isKeepAliveOn } from '../socket/keep-alive-setting.js'
 import { describeClosing } from '../socket/closing.js'
 import { heldBackBy, usageOf } from '../socket/usage.js'
@@ -112,7 +112,7 @@ export class Look {
       phase: phaseOf(facts),
       condition: conditionOf(trouble, unsettled),
       verdict: record.isExempt ? ('exempt' as const) : (trouble?.verdict ?? 'none'),
-      kernelState: disconnected ? ('CLOSE' as const) : (kernel?.state ?? null),
+      kernelState: disconnected && isTcp(socket) ? ('CLOSE' as const) : (kernel?.state ?? null),
       seenBy: record.hint?.isUnderTls === true ? 'kernel' : (trouble?.seenBy ?? 'stream'),
       sinceMs: Math.round(nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs)),
       idleMs,

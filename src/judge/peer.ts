@@ -20,7 +20,11 @@ const MARGIN_MS = 1000
 
 export function judgePeer({ disconnected, kernel, idleMs, keepAlive }: PeerFacts): PeerVerdict {
   if (disconnected) {
-    return { peer: 'gone', peerBasis: 'the kernel has closed the connection (getpeername: ENOTCONN)' }
+    const basis =
+      kernel?.hungUp === true
+        ? 'it has closed its end (poll: POLLHUP)'
+        : 'the kernel has closed the connection (getpeername: ENOTCONN)'
+    return { peer: 'gone', peerBasis: basis }
   }
   if (kernel !== null) {
     const unanswered = describeUnanswered(kernel)

@@ -56,6 +56,8 @@ export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs):
     return sampleOf(0, null, null, {
       peerEnded: (revents & sys.POLLRDHUP) !== 0,
       unreadBytes: revents === 0 ? 0 : ioctl(fd, sys.SIOCINQ),
+      // unix_poll in net/unix/af_unix.c: the peer is closed, or each side has ended.
+      hungUp: (revents & sys.POLLHUP) !== 0,
     })
   }
 

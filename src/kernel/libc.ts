@@ -23,6 +23,7 @@ export const SIOCINQ = 0x541b
 export const SIOCOUTQ = 0x5411
 export const POLLIN = 0x1
 export const POLLOUT = 0x4
+export const POLLHUP = 0x10
 export const POLLNVAL = 0x20
 export const POLLRDHUP = 0x2000
 export const TCP_INFO_BYTES = 256

@@ -47,5 +47,5 @@ export function believedOf(
 }
 
 function agree(a: KernelSample, b: KernelSample): boolean {
-  return a.state === b.state && a.peerEnded === b.peerEnded
+  return a.state === b.state && a.peerEnded === b.peerEnded && a.hungUp === b.hungUp
 }

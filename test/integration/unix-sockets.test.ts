@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { install, type Guard } from '../../src/index.js'
+import { nextEvent } from '../support/events.js'
 import { until } from '../support/until.js'
 
 const HALF_OPEN = { allowHalfOpen: true }
@@ -97,6 +98,27 @@ for (const direction of ['inbound', 'outbound'] as const) {
     })
   }
 }
+
+t.test('one whose peer has closed is dead; one whose peer has ended only is not', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'unix-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  using guard = install({ graceMs: 60_000, sweepMs: 50 })
+  if (guard.snapshot().kernel.probe !== 'ffi') return t.comment('only poll tells')
+  const dead = nextEvent(guard, 'dead')
+  await connect(t, guard, join(folder, 'ended'), CONDITIONS['eof-ignored']!, 'inbound')
+  const close: Act = (guarded, other) => {
+    guarded.resume()
+    other.destroy()
+  }
+  await connect(t, guard, join(folder, 'closed'), close, 'inbound')
+  const { socket } = await dead
+  t.match(socket, { owner: { site: `listener ${join(folder, 'closed')}` }, kernelState: null })
+  t.match(socket.evidence, { peer: 'gone', peerBasis: 'it has closed its end (poll: POLLHUP)' })
+  await until(() => guard.snapshot().totals.tracked === 2, 'it is reclaimed, the other is left alone')
+  const left = (): string | undefined =>
+    guard.sweep().sockets.find(({ direction }) => direction === 'inbound')?.verdict
+  await until(() => left() === 'suspect', 'it is no more than suspect')
+})
 
 t.test('a socket that was paused before it was connected is not being read', async (t) => {
   using guard = install({ graceMs: 300, sweepMs: 50 })
