@@ -2,6 +2,7 @@
 // Where the application has keep-alive on, the guard changes nothing.
 import { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { hasListener } from '../core/foreign.js'
 import type { KernelProbe } from '../kernel/probe.js'
 import type { KeepAliveTimes } from '../core/kernel-facts.js'
 import { clientRequestOf, descriptorOf } from '../socket/fields.js'
@@ -32,7 +33,7 @@ export function armKeepAlive(record: SocketRecord, times: KeepAliveTimes, kernel
 export function mayFail({ socket, direction }: SocketRecord): boolean {
   if (isHttp2(socket)) return false
   const request = direction === 'outbound' ? clientRequestOf(socket) : null
-  return !(request instanceof EventEmitter) || request.listenerCount('error') > 0
+  return !(request instanceof EventEmitter) || hasListener(request, 'error')
 }
 
 /** The defaults of tcp(7). */

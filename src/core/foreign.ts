@@ -23,7 +23,15 @@ export const FOREIGN_FIELDS = {
     ...['setKeepAlive', 'writeQueueSize'],
   ],
   parser: ['incoming'],
-  server: ['_handle', 'address', 'listeners', 'setSecureContext'],
+  server: [
+    '_connectionKey',
+    '_handle',
+    'address',
+    'listenerCount',
+    'listeners',
+    'listening',
+    'setSecureContext',
+  ],
   request: [
     ...[
       '_readableState',

@@ -1,5 +1,6 @@
 /** Looks up what keeps a closed server open, and the process alive when nothing listens any more. */
 import { Server } from 'node:net'
+import { readField } from '../core/foreign.js'
 import type { Hold, Holder, ClosingReport } from '../core/report.js'
 import type { Kind } from '../core/vocabulary.js'
 import { kindOf, nameListener } from '../owner/resolve.js'
@@ -70,8 +71,8 @@ export class Closings {
   }
 
   #hasFallenSilent(): boolean {
-    if (this.#listener?.deref()?.listening === true) return false
-    const found = activeHandles().find((handle) => handle instanceof Server && handle.listening)
+    if (isListening(this.#listener?.deref())) return false
+    const found = activeHandles().find((handle) => handle instanceof Server && isListening(handle))
     if (found !== undefined) this.#listener = new WeakRef(found as Server)
     return found === undefined && this.#listener !== null
   }
@@ -112,10 +113,14 @@ function holdOf({ socket, peerEndedMs, localEndedMs }: SocketRecord, kind: Kind)
 
 /** `close()` was called (lib/net.js `Server.close`). A server that never listened has no `_connectionKey`. */
 function isClosed(server: Server): boolean {
-  return !server.listening && typeof (server as { _connectionKey?: unknown })._connectionKey === 'string'
+  return !isListening(server) && typeof readField(server, '_connectionKey') === 'string'
+}
+
+function isListening(server: object | null | undefined): boolean {
+  return server != null && readField(server, 'listening') === true
 }
 
 /** In a cluster's worker, where the primary listens, no handle of the process shows it. */
 function isOfListener({ socket, direction }: SocketRecord): boolean {
-  return direction === 'inbound' && serverOf(socket)?.listening === true
+  return direction === 'inbound' && isListening(serverOf(socket))
 }

@@ -1,10 +1,11 @@
-/** Clients, streams and WebSockets of the application's that throw when they are read: it costs what was read, and nothing else. */
+/** Whatever else of the application's throws when it is read: it costs what was read, and nothing else. */
 import { once, type EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -185,4 +186,56 @@ t.test('clients, streams and WebSockets that throw', async (t) => {
   await until(() => guard.snapshot({ all: true }).sockets.length === 0, 'each is closed')
   t.same([...unlisted].sort(), [], 'no property is read that the list does not have')
   t.same(warnings, [])
+})
+
+/** Objects around a connection that its server forgets, which are read when it is told, or when it closes. */
+const AROUND = ['connectOptions', 'server', 'pipeTarget', 'listener', 'error'] as const
+
+t.test('connections between objects that throw', async (t) => {
+  const guard = install({ graceMs: 100, sweepMs: 10, code: 'once', stacks: 'always', action: 'report' })
+  t.teardown(() => guard.uninstall())
+  const told: string[] = []
+  guard.subscribe(({ type, socket }) => {
+    if (socket.direction === 'inbound') told.push(`${type} ${socket.owner.label}`)
+  })
+  const unlisted = new Set<string>()
+
+  async function play(kind: (typeof AROUND)[number], key: string): Promise<void> {
+    const listed: readonly string[] = FOREIGN_FIELDS[kind]
+    function spoil<T extends object>(own: (typeof AROUND)[number], object: T): T {
+      if (own !== kind) return object
+      watchReads(object, key === '' ? [...keysOf(object), ...listed] : [key], (read) => {
+        if (key !== '') throw new Error(`not ${key}`)
+        if (!listed.includes(read) && !['on', 'emit'].includes(read)) unlisted.add(`${kind}.${read}`)
+      })
+      return object
+    }
+    const label = `${kind}.${key}`
+    const server = spoil('server', net.createServer({ allowHalfOpen: true }))
+    t.teardown(() => server.close())
+    const target = new Writable({ write: (_chunk, _encoding, done) => done() })
+    const onData = (): void => {}
+    const arrived = once(server, 'connection') as Promise<[net.Socket]>
+    const port = await listen(server)
+    const client = net.connect(spoil('connectOptions', { port, host: '127.0.0.1' }))
+    const [socket] = await arrived
+    guard.label(socket, label)
+    socket.on('error', () => {})
+    socket.on('data', spoil('listener', onData))
+    socket.pipe(spoil('pipeTarget', target), { end: false })
+    client.end('bye')
+    await until(() => told.includes(`leaked ${label}`), `${label} is told as leaked`)
+    const [{ id } = { id: 0 }] = guard.report().sockets.filter(({ owner }) => owner.label === label)
+    t.ok(id > 0, `${label} is reported`)
+    t.ok(await guard.locate(id), `${label} is located`)
+    socket.destroy(spoil('error', Object.assign(new Error('enough'), { code: 'ECONNRESET' })))
+    await until(
+      () => told.some((line) => /^(?:recovered|dead) /.test(line) && line.endsWith(label)),
+      'it is over',
+    )
+  }
+
+  const scenes = AROUND.flatMap((kind) => ['', ...FOREIGN_FIELDS[kind]].map((key) => play(kind, key)))
+  await Promise.all(scenes)
+  t.same([...unlisted].sort(), [], 'no property is read that the list does not have')
 })
