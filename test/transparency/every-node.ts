@@ -5,16 +5,16 @@
 import { nodeOf, MAJORS } from '../support/node-versions.js'
 import { differences, ENDING, THEMES, type Settings } from './twins.js'
 
-const EVERYTHING: Settings = {
-  SOCKET_LEAK_GUARD_SWEEP_MS: '10',
-  SOCKET_LEAK_GUARD_PRESSURE: 'on',
-  SOCKET_LEAK_GUARD_STACKS: 'always',
-}
-
 /** Up to Node 22 any AsyncLocalStorage puts a symbol on each async resource and a frame under each callback. */
 function settingsFor(major: string): Readonly<Record<string, Settings>> {
-  const context = Number(major) < 24 ? 'auto' : 'async-local-storage'
-  return { 'by default': {}, 'everything on': { ...EVERYTHING, SOCKET_LEAK_GUARD_CONTEXT: context } }
+  const isOld = Number(major) < 24
+  const everything = {
+    SOCKET_LEAK_GUARD_SWEEP_MS: '10',
+    SOCKET_LEAK_GUARD_PRESSURE: 'on',
+    SOCKET_LEAK_GUARD_STACKS: isOld ? 'sampled' : 'always',
+    SOCKET_LEAK_GUARD_CONTEXT: isOld ? 'auto' : 'async-local-storage',
+  }
+  return { 'by default': {}, 'everything on': everything }
 }
 
 const scenes = [...THEMES.flat(), ...ENDING]
