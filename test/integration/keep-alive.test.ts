@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { install, type Direction, type Guard } from '../../src/index.js'
@@ -11,6 +12,7 @@ import type { KeepAliveTimes } from '../../src/core/kernel-facts.js'
 import { selectKernelProbe } from '../../src/kernel/select.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { listen, meet, nextEvent } from '../support/events.js'
+import { NetworkNamespace, skippedBecause } from '../support/network-namespace.js'
 import { Peer } from '../support/peer.js'
 import { until } from '../support/until.js'
 
@@ -101,6 +103,18 @@ for (const kernel of ['ffi', 'off'] as const) {
     if (kernel === 'ffi') t.same(timesEvenIfOff(socket), before, 'and its times are those of before')
   })
 }
+
+t.test(
+  "where the kernel can't be asked, they are the system's own again",
+  { skip: skippedBecause },
+  async (t) => {
+    const host = await NetworkNamespace.open(t)
+    host.tune({ tcp_keepalive_time: 600, tcp_keepalive_intvl: 20, tcp_keepalive_probes: 3 })
+    const program = join(import.meta.dirname, '..', 'programs', 'system-keep-alive.js')
+    const times = JSON.stringify({ idleMs: 600_000, intervalMs: 20_000, count: 3 })
+    t.doesNotThrow(() => host.run(`'${process.execPath}' '${program}' '${times}'`))
+  },
+)
 
 t.test("the application's own stays, though Node keeps it where one must look for it", async (t) => {
   using guard = install({ kernel: 'ffi', sweepMs: 50, keepAlive: { when: 'always' } })

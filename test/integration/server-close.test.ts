@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { install, type Guard, type Report } from '../../src/index.js'
 import { closeAfter } from '../support/close-after.js'
@@ -170,4 +171,33 @@ t.test('what keeps the process alive after its last listener', async (t) => {
     /closing at the process: nothing has listened for \d+ ms, and 1 connection keeps the process alive: /,
   )
   t.match(stderr, `1 open (to 127.0.0.1:${port})`)
+})
+
+t.test('in the worker of a cluster, where the primary listens', async (t) => {
+  const program = `
+    const cluster = require('node:cluster')
+    const net = require('node:net')
+    if (cluster.isPrimary) {
+      const worker = cluster.fork().on('exit', () => process.exit())
+      worker.on('message', (port) => net.connect(port, '127.0.0.1').on('error', () => {}).resume())
+    } else {
+      const write = process.stderr.write.bind(process.stderr)
+      process.stderr.write = (text) => write('worker: ' + text, () => text.includes('closing at') && process.exit())
+      const server = net.createServer((socket) => {
+        // Two graces in which the worker has a connection, and no handle that listens.
+        setTimeout(() => server.close(), 600)
+      })
+      server.listen(0, '127.0.0.1', () => process.send(server.address().port))
+    }`
+  const path = join(t.testdir({ 'cluster.cjs': program }), 'cluster.cjs')
+  const { stderr } = await runNode(['--require', REGISTER, path], {
+    env: {
+      SOCKET_LEAK_GUARD_GRACE_MS: '300',
+      SOCKET_LEAK_GUARD_SWEEP_MS: '50',
+      SOCKET_LEAK_GUARD_LOG: 'stderr',
+    },
+  })
+  const told = stderr.split('\n').filter((line) => line.startsWith('worker: '))
+  t.equal(told.length, 1, stderr)
+  t.match(told[0], /closing at listener :\d+: .*1 connection.*1 open/)
 })

@@ -69,6 +69,37 @@ const SCENES: Record<string, Scene> = {
     return { client: ref(client), accepted: ref(accepted), server: ref(server) }
   },
 
+  async 'a relay whose ties were looked at, beside one that goes on'(keep) {
+    const far = net.createServer((socket) => socket.on('error', () => {}).pipe(socket))
+    const farPort = await listen(far)
+    const relayed: net.Socket[] = []
+    const relay = net.createServer((accepted) => {
+      const upstream = net.connect(farPort, '127.0.0.1').on('error', () => {})
+      accepted
+        .on('error', () => {})
+        .pipe(upstream)
+        .pipe(accepted)
+      relayed.push(accepted, upstream)
+    })
+    const relayPort = await listen(relay)
+    const clients: net.Socket[] = []
+    for (const name of ['stays', 'goes']) {
+      const client = net.connect(relayPort, '127.0.0.1')
+      client.write(name)
+      await once(client, 'data')
+      clients.push(client)
+    }
+    guard?.report({ all: true })
+    const [stays, goes] = clients
+    const [, , accepted, upstream] = relayed.splice(0)
+    goes!.end()
+    await closed(goes!, accepted!, upstream!)
+    keep(stays!)
+    keep(far.close())
+    keep(relay.close())
+    return { goes: ref(goes!), accepted: ref(accepted!), upstream: ref(upstream!) }
+  },
+
   async 'a TLS connection'() {
     const server = tls.createServer(CERTIFICATE, (socket) => socket.on('error', () => {}).resume())
     const options = { host: '127.0.0.1', rejectUnauthorized: false }
