@@ -66,6 +66,25 @@ t.test(
   },
 )
 
+t.test('a stream of HTTP/2 that holds data says when a byte has moved', async (t) => {
+  const holding = (movedMs: number) => ({
+    session: { held: { unreadBytes: 9, unsentBytes: 0, movedMs }, isClosed: false, openStreams: 2 },
+  })
+  const first = { nowMs: 1000, facts: holding(1000) }
+  const still = { nowMs: 9000, facts: { ...holding(1000), bytesRead: 500, bytesAccepted: 500 } }
+  t.match(lookAll([first, still]), { progressMs: 1000, condition: 'window-closed' })
+  t.match(lookAll([first, still, { nowMs: 9900, facts: holding(9500) }]), {
+    progressMs: 9500,
+    condition: null,
+  })
+})
+
+t.test('a closed session that rests has done so since the last byte', async (t) => {
+  const facts = { session: { held: null, isClosed: true, openStreams: 0 } }
+  const state = lookAll([{ facts }, { nowMs: 9000, facts }])
+  t.match(state, { condition: 'fin-wait', isStall: true, sinceMs: 1000 })
+})
+
 t.test('a death that Node was told of', async (t) => {
   const dead = (state: Trouble | null) => step(state, { type: 'closed', nowMs: 7, died: true }, POLICY)
   t.same(dead(null), {
