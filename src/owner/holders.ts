@@ -1,9 +1,9 @@
 // Who holds a socket: the listeners on it, on its HTTP message and on its server, and the target of its pipe.
-import type { Socket } from 'node:net'
-import { bySymbol, listenersOf, readField } from '../core/foreign.js'
+import { listenersOf, readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
 import { requestOfStream, sessionOn, streamsOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
+import { webSocketOn } from '../socket/usage.js'
 import { isHeldByUndici, undiciHandlerOn } from '../socket/undici.js'
 
 /** `data`, `request data`, `server request`, `pipe`. */
@@ -51,12 +51,6 @@ export function holdersOf(record: SocketRecord): Holder[] {
     addPart(found, 'stream ', requestOfStream(stream), READS)
   if (direction === 'inbound') addListeners(found, 'server ', serverOf(socket), eventsFor(record))
   return found.slice(0, MOST_HOLDERS)
-}
-
-/** `ws` keeps it on its socket (lib/constants.js, 8.0 to 8.18). */
-function webSocketOn(socket: Socket): object | null {
-  const found = bySymbol(socket, 'websocket')
-  return typeof found === 'object' ? found : null
 }
 
 /** lib/api/api-{request,stream}.js of undici 5 to 8. Of a promise it keeps no function of the application. */

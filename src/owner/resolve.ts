@@ -7,7 +7,7 @@ import { isServedByHttp, isTcp, isTls, listeningDescriptorOf, requestOn } from '
 import { headersOf, isHttp2, requestOfStream, type Http2Streams } from '../socket/http2.js'
 import type { RequestName, SocketRecord } from '../socket/record.js'
 import { tlsOver } from '../socket/tls-over.js'
-import { isAcceptedForTls, isUnanswered } from '../socket/usage.js'
+import { isAcceptedForTls, isUnanswered, webSocketOn } from '../socket/usage.js'
 import { valuesOf } from './context/source.js'
 import { Work } from './context/work.js'
 import { isInHttpUse, outgoingUseOf, type Makers } from './outgoing.js'
@@ -41,6 +41,7 @@ export function kindOf(record: SocketRecord): Kind {
   const { socket, direction, hint, addresses } = record
   if (hint !== null && hint.kind !== null) return hint.kind
   if (isHttp2(socket)) return 'h2'
+  if (direction === 'outbound' && webSocketOn(socket) !== null) return 'websocket'
   if (direction === 'outbound' ? isInHttpUse(record) : isServedByHttp(socket)) return 'http'
   if (isTls(socket) || isAcceptedForTls(socket) || tlsOver(socket) !== null) return 'tls'
   return isTcp(socket) || addresses !== null ? 'tcp' : 'pipe'

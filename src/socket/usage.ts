@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { hasListener, readField, readText } from '../core/foreign.js'
+import { bySymbol, hasListener, readField, readText } from '../core/foreign.js'
 import type { Evidence, Usage } from '../core/report.js'
 import { hasBlockedOutput, incomingOn, isTcp, isTls, pipesOf, serverOf } from './fields.js'
 import { streamsOn, unsentOn } from './http2.js'
@@ -61,4 +61,10 @@ export function hasSource(stream: { listenerCount(event: string): number }): boo
 export function isPipedToItsEnd(stream: object): boolean {
   const { listeners } = stream as { listeners?(event: string): readonly { readonly name?: string }[] }
   return listeners?.call(stream, 'end').some(({ name }) => name === 'onend') ?? false
+}
+
+/** `ws` keeps it on its socket (lib/constants.js, 8.0 to 8.18). */
+export function webSocketOn(socket: Socket): object | null {
+  const found = bySymbol(socket, 'websocket')
+  return typeof found === 'object' ? found : null
 }
