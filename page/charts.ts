@@ -106,7 +106,7 @@ function draw(place: HTMLElement, lines: readonly Line[], data: uPlot.AlignedDat
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { y: { range: (_, __, most) => [0, Math.max(4, (most ?? 0) * 1.1)] } },
       axes: [
-        { ...axis, values: formatTimes, space: 70 },
+        { ...axis, values: formatTimes, space: 70, size: 30 },
         {
           ...axis,
           values: (_, counts) => counts.map((n) => (Number.isInteger(n) ? String(n) : '')),

@@ -18,6 +18,7 @@ let isPaused = false
 let isLost = false
 let asOf = new Date()
 let refreshedMs = 0
+let tookMs = 0
 let timer = 0
 /** The latest question; earlier answers come too late. */
 let asked = 0
@@ -52,7 +53,8 @@ async function refresh(): Promise<void> {
     if (mine === asked) onConnected(false)
   }
   refreshedMs = performance.now()
-  plan(Math.max(REFRESH_MS, REST * (refreshedMs - begunMs)))
+  tookMs = refreshedMs - begunMs
+  plan(Math.max(REFRESH_MS, REST * tookMs))
 }
 
 function plan(ms: number): void {
@@ -109,7 +111,10 @@ const feed = createFeed({
     onConnected(false)
     plan(SOON_MS)
   },
-  onEvent: () => plan(Math.max(SOON_MS, LEAST_PAUSE_MS - (performance.now() - refreshedMs))),
+  onEvent() {
+    const pauseMs = Math.max(LEAST_PAUSE_MS, REST * tookMs)
+    plan(Math.max(SOON_MS, refreshedMs + pauseMs - performance.now()))
+  },
 })
 
 function run(): void {

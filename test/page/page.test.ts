@@ -8,6 +8,9 @@ import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { findBrowser, launchBrowser } from '../support/browser.js'
 import { until } from '../support/until.js'
+import { createReportHandler } from '../../src/server/handler.js'
+import { createFakeSource } from '../server/fake-source.js'
+import { serve } from '../server/raw-request.js'
 
 t.setTimeout(120_000)
 
@@ -67,7 +70,7 @@ function tryInBrowser(browser: Browser): void {
     return context.newPage()
   }
 
-  async function open(t: Test, { url }: Host, look: Look = {}): Promise<Page> {
+  async function open(t: Test, { url }: Pick<Host, 'url'>, look: Look = {}): Promise<Page> {
     const page = await blankPage(t, look)
     const faults: string[] = []
     faultsOf.set(page, faults)
@@ -239,6 +242,16 @@ function tryInBrowser(browser: Browser): void {
     await page.waitForSelector('text=upgrade /feed')
     t.equal(await page.locator('[data-deed]').count(), 0)
     t.match(await page.textContent('main'), 'the endpoint needs a token')
+  })
+
+  t.test('it works below a path of somebody else', async (t) => {
+    const handler = createReportHandler(createFakeSource(), { token: TOKEN, basePath: '/ops/leaks' })
+    const port = await serve(t, handler)
+    const page = await open(t, { url: `http://127.0.0.1:${port}/ops/leaks` })
+    t.match(await page.title(), '4 leaked')
+    await page.click('.sites a >> text=upgrade /chat')
+    await page.waitForURL(/\/ops\/leaks\?format=html&site=upgrade/)
+    checkFaultless(t, page)
   })
 
   t.test('a process that is gone, and another one in its place', async (t) => {
