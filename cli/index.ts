@@ -1,14 +1,26 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { attach } from './attach/attach.js'
+import { completionOf } from './completion/completion.js'
 import { columns, EXIT, Failure, helpOf, readArguments, type Command } from './command.js'
 import { explain } from './report/explain.js'
 import { report } from './report/report.js'
+import { top } from './report/top.js'
+import { run } from './run/run.js'
 import { scan } from './scan/scan.js'
 import { torture } from './torture/torture.js'
 import { paint, say, tell } from './terminal.js'
 
-const COMMANDS: readonly Command[] = [attach, scan, report, explain, torture]
+const COMMANDS: readonly Command[] = [
+  attach,
+  scan,
+  report,
+  top,
+  explain,
+  torture,
+  run,
+  completionOf(() => COMMANDS),
+]
 
 main(process.argv.slice(2)).then(
   (code) => {

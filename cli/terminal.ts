@@ -1,11 +1,13 @@
 import { createInterface } from 'node:readline'
-import { styleText } from 'node:util'
+import { inspect } from 'node:util'
 
-export type Style = Parameters<typeof styleText>[0]
+type Style = 'bold' | 'red' | 'green' | 'yellow' | 'gray'
 
-/** `styleText()` heeds NO_COLOR from Node 22 on alone; `hasColors()` does everywhere, and FORCE_COLOR. */
+/** `util.styleText()` heeds NO_COLOR from Node 22 on alone, and of stdout alone by default; `hasColors()` does everywhere. */
 export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
-  return stream.isTTY && stream.hasColors() ? styleText(style, text) : text
+  if (!stream.isTTY || !stream.hasColors()) return text
+  const [begin, end] = inspect.colors[style]!
+  return `\x1b[${begin}m${text}\x1b[${end}m`
 }
 
 export function say(text: string): void {

@@ -86,7 +86,12 @@ const LAYERS: readonly Layer[] = [
     uses: ['core', 'base', 'options', 'socket', 'drain', 'guard', 'install', 'server', 'owner'],
   },
   { name: 'adapters', files: /^adapters\//, uses: ['contract'] },
-  { name: 'cli', files: /^cli\//, uses: ['core', 'base', 'kernel', 'report', 'server'], knows: ['index'] },
+  {
+    name: 'cli',
+    files: /^cli\//,
+    uses: ['core', 'base', 'kernel', 'options', 'report', 'server'],
+    knows: ['index'],
+  },
 ]
 
 const sources = readSources('src', 'adapters', 'cli')

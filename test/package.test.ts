@@ -38,7 +38,7 @@ t.test('holds what is needed, and nothing else', async (t) => {
 
 t.test('stays small', async (t) => {
   t.ok(paths.length < 52, `${paths.length} files`)
-  t.ok(packed.unpackedSize < 782_000, `${packed.unpackedSize} bytes unpacked`)
+  t.ok(packed.unpackedSize < 790_000, `${packed.unpackedSize} bytes unpacked`)
 })
 
 t.test('an error that nobody catches shows a line of ours, not all of it', async (t) => {

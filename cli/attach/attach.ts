@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { ACTIONS, type Action } from '../../src/core/vocabulary.js'
 import type { Report, SocketReport } from '../../src/core/report.js'
 import { isSupportedNode, SUPPORTED_NODE } from '../../src/base/node-version.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
+import { PRELOAD } from '../preload.js'
 import { commandOf } from '../proc/process.js'
 import { listenersOf, type Address } from '../proc/tables.js'
 import { ask, canAsk, say, tell } from '../terminal.js'
@@ -12,8 +12,6 @@ import { depart, enter, locate, look, reclaim, settle } from './guest.js'
 import { findInspector, Inspector } from './inspector.js'
 import { checkSignal, checkTarget, inspectorPortOf, isPortTaken } from './target.js'
 
-/** Beside this file, which is dist/cli.js. */
-const PRELOAD = fileURLToPath(new URL('./register.cjs', import.meta.url))
 const PATIENCE_MS = 60_000
 const OPENING_MS = 4000
 const MOST_SITES = 10
