@@ -151,14 +151,14 @@ function shown({ stack, accesses }: StackReading): Pick<Owner, 'stack' | 'access
 }
 
 /** What only a WebSocket or an upgrade can tell: paused by the application, or not answered. */
-function contextOf({ hint, socket }: SocketRecord): Readonly<Record<string, string>> {
-  if (hint === null) return NO_CONTEXT
-  const { kind } = hint
-  if ((kind === 'upgrade' || kind === 'connect') && isUnanswered(socket, hint))
+function contextOf({ hint, socket, direction }: SocketRecord): Readonly<Record<string, string>> {
+  const kind = hint?.kind
+  if (hint !== null && (kind === 'upgrade' || kind === 'connect') && isUnanswered(socket, hint))
     return { [kind]: 'unanswered' }
-  if (hint.webSocket === null) return NO_CONTEXT
-  const state = readField(hint.webSocket, 'readyState')
+  const webSocket = hint?.webSocket ?? (direction === 'outbound' ? webSocketOn(socket) : null)
+  if (webSocket === null) return NO_CONTEXT
+  const state = readField(webSocket, 'readyState')
   if (typeof state !== 'number') return { webSocket: 'unreadable' }
-  if (state === 1) return { webSocket: readField(hint.webSocket, 'isPaused') === true ? 'paused' : 'open' }
+  if (state === 1) return { webSocket: readField(webSocket, 'isPaused') === true ? 'paused' : 'open' }
   return { webSocket: state === 2 ? 'closing' : 'closed' }
 }

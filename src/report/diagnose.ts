@@ -236,7 +236,7 @@ function remedyFor(condition: Condition, socket: Undiagnosed, usage: Usage): str
       return `Call ${kind === 'websocket' ? 'ws.terminate()' : 'socket.destroy()'}; with reclaimDead the guard closes it once all that was delivered has been read.`
     case 'fin-wait':
       return kind === 'websocket'
-        ? 'Give the close a time limit: ws.terminate() some time after ws.close(), or closeTimeoutMs of the ws adapter.'
+        ? `Give the close a time limit: ws.terminate() some time after ws.close()${socket.direction === 'inbound' ? ', or closeTimeoutMs of the ws adapter' : ''}.`
         : "Give the peer a time limit: socket.destroy() some time after 'finish'."
     case 'write-stalled':
       return remedyForOutput(socket, usage)
@@ -276,7 +276,7 @@ function readAll(name: string): string {
 function remedyForIgnoredEnd({ kind, direction }: Undiagnosed): string {
   if (kind === 'upgrade' || kind === 'connect') return `Call socket.end() on 'end' in the ${kind} handler.`
   if (kind === 'websocket')
-    return 'Call ws.terminate() when its peer has gone, or set closeTimeoutMs of the ws adapter.'
+    return `Call ws.terminate() when its peer has gone${direction === 'inbound' ? ', or set closeTimeoutMs of the ws adapter' : ''}.`
   // An HTTP server keeps such a connection if it was told to.
   if (kind === 'http' && direction === 'inbound')
     return 'Call response.end(), or leave server.httpAllowHalfOpen at false.'

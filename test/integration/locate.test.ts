@@ -190,7 +190,7 @@ t.test('a WebSocket of a client is of those who listen to it', async (t) => {
   client.on('message', keepReading)
   await once(client, 'open')
   const outgoing = guard.sweep({ all: true }).sockets.find(({ direction }) => direction === 'outbound')
-  t.equal(outgoing!.kind, 'websocket')
+  t.match(outgoing, { kind: 'websocket', owner: { context: { webSocket: 'open' } } })
   t.same(outgoing!.evidence.heldBy, ['WebSocket message -> keepReading'])
 })
 
