@@ -3,12 +3,15 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import axe from 'axe-core'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { findBrowser, launchBrowser } from '../support/browser.js'
 import { until } from '../support/until.js'
+import { renderHtml } from '../../src/report/html.js'
 import { createReportHandler } from '../../src/server/handler.js'
+import { LEAKY } from '../report/sample-reports.js'
 import { createFakeSource } from '../server/fake-source.js'
 import { serve } from '../server/raw-request.js'
 
@@ -242,6 +245,38 @@ function tryInBrowser(browser: Browser): void {
     await page.waitForSelector('text=upgrade /feed')
     t.equal(await page.locator('[data-deed]').count(), 0)
     t.match(await page.textContent('main'), 'the endpoint needs a token')
+  })
+
+  t.test('without scripts it is the report, with filters', async (t) => {
+    const host = await startHost(t, { token: 'off' })
+    await leak(t, host, '/feed', 2)
+    await leak(t, host, '/chat')
+    const context = await browser.newContext({ javaScriptEnabled: false })
+    t.teardown(() => context.close())
+    const page = await context.newPage()
+    await until(async () => {
+      await page.goto(host.url)
+      return (await page.locator('.sockets tbody tr').count()) === 3
+    }, 'they are listed')
+    await page.fill('[name=site]', 'upgrade /chat')
+    await page.click('#filters button')
+    await page.waitForURL(/site=upgrade/)
+    t.equal(await page.locator('.sockets tbody tr').count(), 1)
+  })
+
+  t.test('a saved page shows its charts, and offers nothing that it has not', async (t) => {
+    const file = join(t.testdir({ 'saved.html': renderHtml(LEAKY) }), 'saved.html')
+    const page = await blankPage(t)
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(request.url()))
+    await page.goto(pathToFileURL(file).href)
+    t.equal(await page.locator('.chart canvas').count(), 2)
+    t.equal(await page.locator('button, form').count(), 0)
+    await checkAccessible(t, page, 'a saved page')
+    t.same(
+      asked.filter((url) => !url.startsWith('data:')),
+      [page.url()],
+    )
   })
 
   t.test('it works below a path of somebody else', async (t) => {
