@@ -114,8 +114,9 @@ function describeData(data: Buffer): string {
   const isTls = data[0] !== undefined && data[0] >= 20 && data[0] <= 23 && data[1] === 3
   const isMasked = data[0] !== undefined && data[0] >= 0x80 && (data[1] ?? 0) >= 0x80
   if (isTls || isMasked) return `${data.length} bytes of random data`
-  // Whether the last GOAWAY of HTTP/2 still meets its session is chance.
-  if (data.length === 17 && data[3] === 7) return describeData(data.subarray(17))
+  // The garbage collector decides whether the last GOAWAYs of HTTP/2 still meet their session.
+  if (data.length > 0 && data.length % 17 === 0 && data[3] === 7)
+    return describeData(data.subarray(data.length))
   const text = steady(data.toString('latin1')).replace(/^(Sec-WebSocket-Accept: ).*$/m, '$1')
   const sum = createHash('sha1').update(text).digest('base64url')
   return `${data.length} bytes of data, ${sum.slice(0, 12)}`
