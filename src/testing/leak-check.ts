@@ -73,7 +73,7 @@ export function startLeakCheck(
       const isOver = looks >= ENOUGH_LOOKS && monotonicMs() >= deadlineMs
       if (given.length > 0 || isOver) {
         const found = [...given, ...bad.filter(({ id }) => timesSeen.get(id)! >= ENOUGH_LOOKS)]
-        if (found.length > 0) throw leaksFound(found)
+        if (found.length > 0) throw leaksFound(found, guard)
         if (bad.length === 0 || ++lateLooks >= ENOUGH_LOOKS) return
       }
       cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1

@@ -1,0 +1,11 @@
+// tap tap.mjs
+import t from 'tap'
+import { trackLeaks } from 'socket-leak-guard/testing'
+import { answer } from './leaky.mjs'
+
+t.beforeEach((t) => {
+  t.context.check = trackLeaks()
+})
+t.afterEach((t) => t.context.check())
+
+void t.test('answers', answer)

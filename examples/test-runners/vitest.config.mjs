@@ -1,0 +1,1 @@
+export default { test: { setupFiles: ['./vitest-setup.mjs'], include: ['vitest.test.mjs'] } }
