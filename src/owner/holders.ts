@@ -45,7 +45,13 @@ export function holdersOf(record: SocketRecord): Holder[] {
   else addHandler(found, undiciHandlerOn(socket))
   addPart(found, 'request ', request, REQUEST_EVENTS)
   addPart(found, 'response ', reply, READS)
-  addPart(found, 'WebSocket ', hint?.webSocket ?? webSocketOn(socket), WEBSOCKET_EVENTS)
+  const mayBeWebSocket = direction === 'outbound' || hint?.kind === 'upgrade'
+  addPart(
+    found,
+    'WebSocket ',
+    hint?.webSocket ?? (mayBeWebSocket ? webSocketOn(socket) : null),
+    WEBSOCKET_EVENTS,
+  )
   addPart(found, 'session ', sessionOn(socket), SESSION_EVENTS)
   for (const stream of streamsOn(socket).slice(0, MOST_STREAMS))
     addPart(found, 'stream ', requestOfStream(stream), READS)

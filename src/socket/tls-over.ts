@@ -36,5 +36,7 @@ export function tlsOver(socket: Socket): TLSSocket | null {
 }
 
 function isOfTls(listener: Function): boolean {
-  return listener.length === 1 && Function.prototype.toString.call(listener) === ON_ERROR
+  return (
+    listener.name === '' && listener.length === 1 && Function.prototype.toString.call(listener) === ON_ERROR
+  )
 }
