@@ -15,7 +15,11 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // Containers have little of it.
+  '--disable-dev-shm-usage',
 ]
+
+const LONGEST_START_MS = 50_000
 
 export function findBrowser(): string | null {
   return [process.env['CHROMIUM'], ...PLACES].find((path) => path !== undefined && existsSync(path)) ?? null
@@ -24,15 +28,19 @@ export function findBrowser(): string | null {
 /** Until the test ends, with a new and empty profile. */
 export async function launchBrowser(t: Test, path: string): Promise<Browser> {
   const home = mkdtempSync(join(tmpdir(), 'slg-browser-'))
-  const browser = await chromium.launch({
-    executablePath: path,
-    args: FLAGS,
-    // The test runner's loader is not for others.
-    env: { PATH: process.env['PATH'] ?? '', HOME: home },
-  })
+  const launch = () =>
+    chromium.launch({
+      executablePath: path,
+      args: FLAGS,
+      timeout: LONGEST_START_MS,
+      // The test runner's loader is not for others.
+      env: { PATH: process.env['PATH'] ?? '', HOME: home },
+    })
+  // On a machine that does much else, the first start may fail.
+  const browser = await launch().catch(launch)
   t.teardown(async () => {
     await browser.close()
-    rmSync(home, { recursive: true, force: true, maxRetries: 5 })
+    rmSync(home, { recursive: true, force: true, maxRetries: 10 })
   })
   return browser
 }
