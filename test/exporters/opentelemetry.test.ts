@@ -42,9 +42,10 @@ t.test('the real SDK, its exporters and a collector are told', async (t) => {
   t.equal(code, 0, stderr)
   const { spans, metrics, afterwards, collected } = JSON.parse(stdout) as Told
 
-  const [never, quick, linked] = ['/never', '/quick', undefined].map((path) =>
+  const [never, quick] = ['/never', '/quick'].map((path) =>
     spans.find(({ attributes }) => attributes['url.path'] === path),
   )
+  const linked = spans.find(({ name }) => name === 'socket_leak_guard.leaked')
   t.match(never?.events, [
     {
       name: 'socket_leak_guard.leaked',
@@ -57,14 +58,16 @@ t.test('the real SDK, its exporters and a collector are told', async (t) => {
     },
   ])
   t.same(quick?.events, [], 'its own connection is in order')
-  t.equal(linked?.name, 'socket_leak_guard.leaked', 'of what leaked after its span was over')
-  t.equal(linked?.attributes['socket_leak_guard.direction'], 'outbound')
+  t.equal(
+    linked?.attributes['socket_leak_guard.direction'],
+    'outbound',
+    'of what leaked after its span was over',
+  )
   t.same(
     linked?.links.map(({ context }) => context.spanId),
     [quick?.id],
     'by the request that opened it',
   )
-  t.equal(spans.length, 3)
 
   const instruments = new Map(
     metrics.flatMap((scope) => scope.metrics).map((one) => [one.descriptor.name, one]),
