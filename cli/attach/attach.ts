@@ -15,6 +15,10 @@ import { checkSignal, checkTarget, inspectorPortOf, isPortTaken } from './target
 const PATIENCE_MS = 60_000
 const OPENING_MS = 4000
 const MOST_SITES = 10
+/** Sockets that are described in one turn of the event loop. */
+const PAGE = 200
+/** To find a socket of each site. */
+const MOST_PAGES = 20
 const RECLAIM_MS = 15_000
 
 export const attach: Command = {
@@ -127,7 +131,7 @@ function describe({ url }: Door, { graceMs, remedy, port }: Plan): string[] {
     url === null
       ? 'its inspector is opened on 127.0.0.1, where for some seconds each local user can run code in it; it says so on its stderr'
       : 'its inspector is open; it stays open',
-    `the guard is loaded (3 to 9 MB; its event loop stands still for 20 to 60 ms), and looks for ${graceMs / 1000} s`,
+    `the guard is loaded (3 to 9 MB; its event loop stands still for 20 to 60 ms, with thousands of sockets for up to a second), and looks for ${graceMs / 1000} s`,
     `its event loop stands still for 0.1 s for each leaking site, ${MOST_SITES} sites at most, to find the code`,
     remedy === null ? 'no socket is touched' : `sockets that leak are closed: ${remedy}`,
     port === null
@@ -186,7 +190,13 @@ async function visit(inspector: Inspector, plan: Plan, isInspectorOurs: boolean)
     if (isGuarded) tell('A guard is there already: it is asked, and stays.')
     // Two looks must agree.
     await sleep(isGuarded ? 0 : graceMs * 1.25 + 500, null, { signal })
-    const found = await findCode(inspector, await inspector.call(look, null), signal)
+    let first = await inspector.call(look, { sweeps: true, limit: PAGE })
+    if (!isGuarded && first.totals.suspect > 0) {
+      // They are younger, or a busy process was late to sweep.
+      await sleep(graceMs, null, { signal })
+      first = await inspector.call(look, { sweeps: true, limit: PAGE })
+    }
+    const found = await findCode(inspector, first, signal)
     const report = isGuarded ? found : asVisitor(found)
     const { renderJson, renderText } = await import('../render.js')
     say((plan.isJson ? renderJson(report) : renderText(withOneOfEachSite(report))).trimEnd())
@@ -245,13 +255,22 @@ function environmentFor({ graceMs }: Plan): Record<string, string> {
   )
 }
 
-async function findCode(inspector: Inspector, report: Report, signal: AbortSignal): Promise<Report> {
-  for (const { site } of report.sites.slice(0, MOST_SITES)) {
+async function findCode(inspector: Inspector, first: Report, signal: AbortSignal): Promise<Report> {
+  let report = first
+  const sites = first.sites.slice(0, MOST_SITES).map(({ site }) => site)
+  const isSeen = (site: string): boolean => exampleOf(report, site) !== undefined
+  for (let pages = 1; pages < MOST_PAGES && report.nextAfter !== null && !sites.every(isSeen); pages += 1) {
+    signal.throwIfAborted()
+    const page = await inspector.call(look, { limit: PAGE, after: report.nextAfter })
+    report = { ...report, sockets: [...report.sockets, ...page.sockets], nextAfter: page.nextAfter }
+  }
+  for (const site of sites) {
     signal.throwIfAborted()
     const socket = exampleOf(report, site)
     if (socket !== undefined) await inspector.call(locate, socket.id)
   }
-  return inspector.call(look, null)
+  const { code } = await inspector.call(look, { limit: 0 })
+  return { ...report, code }
 }
 
 async function close(
@@ -260,11 +279,23 @@ async function close(
   action: NonNullable<Plan['remedy']>,
   signal: AbortSignal,
 ): Promise<void> {
-  const begun = await inspector.call(reclaim, action)
+  const ids: number[] = []
+  for (let after: number | null = 0; after !== null;) {
+    signal.throwIfAborted()
+    const page: Report = await inspector.call(look, { limit: 1000, after })
+    ids.push(...page.sockets.filter(({ verdict }) => verdict === 'leaked').map(({ id }) => id))
+    after = page.nextAfter
+  }
+  let begun = 0
+  for (let at = 0; at < ids.length; at += PAGE) {
+    signal.throwIfAborted()
+    begun += await inspector.call(reclaim, { ids: ids.slice(at, at + PAGE), action })
+  }
   let closed = 0
   for (const end = performance.now() + RECLAIM_MS; closed < begun && performance.now() < end;) {
     await sleep(250, null, { signal })
-    closed = (await inspector.call(look, null)).totals.reclaimed - before.totals.reclaimed
+    const { totals } = await inspector.call(look, { limit: 0 })
+    closed = totals.reclaimed - before.totals.reclaimed
   }
   tell(`${closed} of ${begun} leaked sockets closed (${action}).`)
 }

@@ -83,12 +83,12 @@ export function enter({ file, env, isInspectorOurs, patienceMs }: Stay): Arrival
   }
 }
 
-/** Sweeps; then, one call for each site, finds the code. */
-export function look(): Report {
+/** Makes a page of the report at one go. */
+export function look({ sweeps, ...page }: { sweeps?: boolean; limit: number; after?: number }): Report {
   const net = process.getBuiltinModule('node:net') as unknown as { Socket: Record<symbol, Visit> }
   const visit = net.Socket[Symbol.for('socket-leak-guard/visit/v1')]!
   visit.stay()
-  return visit.guard.sweep({ limit: 1000 })
+  return sweeps === true ? visit.guard.sweep(page) : visit.guard.snapshot(page)
 }
 
 export function locate(id: number): ReturnType<Guard['locate']> | null {
@@ -103,13 +103,12 @@ export function locate(id: number): ReturnType<Guard['locate']> | null {
 }
 
 /** @returns how many sockets are being closed */
-export function reclaim(action: Exclude<Action, 'report'>): number {
+export function reclaim({ ids, action }: { ids: number[]; action: Exclude<Action, 'report'> }): number {
   const net = process.getBuiltinModule('node:net') as unknown as { Socket: Record<symbol, Visit> }
   const visit = net.Socket[Symbol.for('socket-leak-guard/visit/v1')]!
   visit.stay()
   let begun = 0
-  for (const { id, verdict } of visit.guard.snapshot({ limit: 10_000 }).sockets) {
-    if (verdict !== 'leaked') continue
+  for (const id of ids) {
     try {
       visit.guard.reclaim(id, action)
       begun += 1
