@@ -3,6 +3,13 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { socketsOf, tcpSockets, type TcpSocket } from '../proc/tables.js'
 
+export interface Traffic {
+  /** Milliseconds without data either way. */
+  readonly idleMs: number
+  readonly ackedBytes: number
+  readonly receivedBytes: number
+}
+
 export interface Look {
   readonly descriptors: number
   /** Of the process, by inode. */
@@ -11,8 +18,8 @@ export interface Look {
   readonly listening: ReadonlySet<number>
   /** In no table of the kernel. */
   readonly absent: ReadonlySet<number>
-  /** Milliseconds without data either way, by inode; empty if `ss` can't be asked. */
-  readonly idleMs: ReadonlyMap<number, number>
+  /** By inode; empty if `ss` can't be asked. */
+  readonly traffic: ReadonlyMap<number, Traffic>
 }
 
 /** The column of the inode; -1 is the last one. Unix sockets, and everything else that is a socket and not TCP. */
@@ -37,7 +44,7 @@ export function lookAt(pid: number): Look {
   // What was opened after the tables were read is in none of them either, and what was closed is no longer there.
   const still = left.size === 0 ? new Set<number>() : new Set(socketsOf(pid).values())
   const absent = new Set([...left].filter((inode) => still.has(inode)))
-  return { descriptors: sockets.size, tcp, listening, absent, idleMs: idleTimes(pid) }
+  return { descriptors: sockets.size, tcp, listening, absent, traffic: askSs(pid) }
 }
 
 function inodesIn(path: string, column: number): number[] {
@@ -49,26 +56,30 @@ function inodesIn(path: string, column: number): number[] {
   }
 }
 
-/** inet_diag knows when data last moved, and /proc does not. `ss` asks it; in this network namespace alone. */
-function idleTimes(pid: number): Map<number, number> {
-  const found = new Map<number, number>()
+/** inet_diag knows what has moved, and /proc does not. `ss` asks it; in this network namespace alone. */
+function askSs(pid: number): Map<number, Traffic> {
+  const found = new Map<number, Traffic>()
   try {
     if (readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync('/proc/self/ns/net')) return found
-    const stdio = ['ignore', 'pipe', 'ignore'] as const
-    const lines = execFileSync('ss', ['-tineOH'], { encoding: 'utf8', stdio: [...stdio], maxBuffer: 1 << 28 })
+    const lines = execFileSync('ss', ['-tineOH'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      maxBuffer: 1 << 28,
+    })
     for (const line of lines.split('\n')) {
-      const [inode, sent, received] = ['ino', 'lastsnd', 'lastrcv'].map((name) => numberIn(line, name))
-      if (inode !== null && inode !== undefined && sent !== null && received !== null) {
-        found.set(inode, Math.min(sent ?? 0, received ?? 0))
-      }
+      const numbers = new Map(
+        [...line.matchAll(/ (\w+):(\d+)/g)].map(([, name, digits]) => [name, Number(digits)]),
+      )
+      const of = (name: string): number => numbers.get(name) ?? 0
+      if (!numbers.has('ino') || !numbers.has('lastsnd')) continue
+      found.set(of('ino'), {
+        idleMs: Math.min(of('lastsnd'), of('lastrcv')),
+        ackedBytes: of('bytes_acked'),
+        receivedBytes: of('bytes_received'),
+      })
     }
   } catch {
     // Without iproute2, or one before 5.2.
   }
   return found
-}
-
-function numberIn(line: string, name: string): number | null {
-  const digits = new RegExp(` ${name}:(\\d+)`).exec(line)?.[1]
-  return digits === undefined ? null : Number(digits)
 }

@@ -5,7 +5,7 @@ import { EXIT, Failure, type Command, type Given } from '../command.js'
 import { commandOf } from '../proc/process.js'
 import { formatAddress, type TcpSocket } from '../proc/tables.js'
 import { paint, say } from '../terminal.js'
-import { lookAt, type Look } from './look.js'
+import { lookAt, type Look, type Traffic } from './look.js'
 
 export const scan: Command = {
   name: 'scan',
@@ -68,7 +68,7 @@ async function run(given: Given): Promise<number> {
   const before = lookAt(pid)
   await sleep(seconds * 1000)
   const now = lookAt(pid)
-  const groups = group(before, now, seconds * 1000)
+  const groups = group(before, now)
   const count = groups.reduce((sum, { trouble, count }) => sum + (trouble === 'unaccepted' ? 0 : count), 0)
   if (given.has('json')) {
     const totals = { sockets: now.descriptors, tcp: now.tcp.size, stuck: count }
@@ -77,7 +77,7 @@ async function run(given: Given): Promise<number> {
   return count > given.number('max-leaked', Infinity) ? EXIT.found : EXIT.fine
 }
 
-function group(before: Look, now: Look, apartMs: number): Group[] {
+function group(before: Look, now: Look): Group[] {
   const groups = new Map<string, Group>()
 
   function add(trouble: Trouble, where: string, count: number, socket: TcpSocket | null): void {
@@ -93,7 +93,7 @@ function group(before: Look, now: Look, apartMs: number): Group[] {
     groups.set(key, found)
     found.count += count
     if (socket === null || trouble === 'unaccepted') return
-    const idleMs = now.idleMs.get(socket.inode)
+    const idleMs = now.traffic.get(socket.inode)?.idleMs
     if (idleMs !== undefined) found.idleMs = Math.max(found.idleMs ?? 0, idleMs)
     // The peer's FIN counts as a byte, as long as it is not read.
     const isFinUnread = socket.kernelState === 'CLOSE_WAIT' && socket.rxQueue > 0
@@ -104,9 +104,7 @@ function group(before: Look, now: Look, apartMs: number): Group[] {
   for (const [inode, socket] of now.tcp) {
     const earlier = before.tcp.get(inode)
     if (earlier === undefined || hasMoved(earlier, socket)) continue
-    // While bytes wait to be acknowledged, what was sent may be the same again.
-    const idleMs = now.idleMs.get(inode) ?? Infinity
-    if (socket.txQueue === 0 && idleMs < apartMs) continue
+    if (hasCarried(before.traffic.get(inode), now.traffic.get(inode))) continue
     if (socket.kernelState === 'LISTEN' && socket.rxQueue > 0) {
       add('unaccepted', `:${socket.local.port}`, socket.rxQueue, socket)
     }
@@ -123,6 +121,10 @@ function group(before: Look, now: Look, apartMs: number): Group[] {
 
 function hasMoved(a: TcpSocket, b: TcpSocket): boolean {
   return a.state !== b.state || a.rxQueue !== b.rxQueue || a.txQueue !== b.txQueue
+}
+
+function hasCarried(a: Traffic | undefined, b: Traffic | undefined): boolean {
+  return a?.ackedBytes !== b?.ackedBytes || a?.receivedBytes !== b?.receivedBytes
 }
 
 function troubleOf({ kernelState, rxQueue, txQueue }: TcpSocket): Trouble | null {
@@ -149,7 +151,7 @@ const MOST_GROUPS = 30
 
 function render(
   pid: number,
-  { descriptors, tcp, idleMs }: Look,
+  { descriptors, tcp, traffic }: Look,
   groups: Group[],
   count: number,
   seconds: number,
@@ -178,7 +180,7 @@ function render(
     ...(groups.length > MOST_GROUPS ? [`and ${groups.length - MOST_GROUPS} more groups`] : []),
     '',
     ...meanings,
-    ...(idleMs.size === 0
+    ...(traffic.size === 0
       ? ['? idle times need `ss` (iproute2 5.2 or later), in the network namespace of the process']
       : []),
   ].join('\n')

@@ -13,7 +13,10 @@ import { until } from '../support/until.js'
 t.setTimeout(60_000)
 
 function start(args: readonly string[], env: Record<string, string> = {}): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, [CLI, ...args], { env: { ...cleanEnvironment(), ...env } })
+  // The test runner has its loader put into every Node, and it catches signals.
+  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, CLI, ...args], {
+    env: { ...cleanEnvironment(), ...env },
+  })
 }
 
 const GUARD = `require('node:net').Socket[Symbol.for('socket-leak-guard/guard/v1')]`
@@ -67,8 +70,9 @@ function onTerminal(
   env: Record<string, string> = {},
 ): ChildProcessWithoutNullStreams {
   const command = [process.execPath, CLI, ...args].map((word) => `'${word}'`).join(' ')
+  const { NO_COLOR: _, FORCE_COLOR: _forced, ...inherited } = cleanEnvironment()
   const child = spawn('script', ['-qefc', command, '/dev/null'], {
-    env: { ...cleanEnvironment(), TERM: 'xterm-256color', ...env },
+    env: { ...inherited, TERM: 'xterm-256color', ...env },
   })
   t.teardown(() => child.kill('SIGKILL'))
   return child
