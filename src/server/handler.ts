@@ -116,7 +116,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
       const report = await readInSlices(source, snapshot, pause)
       const write = { query: query.snapshot, live: { canAct: hasToken } }
       return writeInSlices(WRITERS[format](report, write), pause)
-    })
+    }, exchange.response)
     const headers = { vary: 'accept', ...(isPage && HTML_HEADERS) }
     sendMade(exchange, CONTENT_TYPES[format], made, headers)
   }
@@ -124,7 +124,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   async function sendMetrics(exchange: Exchange): Promise<void> {
     const isOpen = prefersOpenMetrics(exchange.request.headers.accept)
     const render = isOpen ? renderOpenMetrics : renderPrometheus
-    const made = await share.run(() => render(source.report({ limit: 0 })))
+    const made = await share.run(() => render(source.report({ limit: 0 })), exchange.response)
     sendMade(exchange, isOpen ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE, made, { vary: 'accept' })
   }
 
@@ -132,7 +132,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   async function sendDeed(exchange: Exchange, path: string, search: string): Promise<void> {
     if (!hasToken) return sendError(exchange, 403, 'To act or to locate code, the report needs a token.')
     if (isFromElsewhere(exchange.request)) return sendError(exchange, 403, 'Another site asked for this.')
-    const outcome = await share.run(() => doDeed(source, path, search))
+    const outcome = await share.run(() => doDeed(source, path, search), exchange.response)
     if (outcome !== null && 'status' in outcome) return sendError(exchange, outcome.status, outcome.message)
     const made = outcome && `${JSON.stringify(outcome.done, null, 2)}\n`
     sendMade(exchange, JSON_CONTENT_TYPE, made, {})

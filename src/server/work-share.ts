@@ -10,9 +10,9 @@ const MOST_UNREAD_BYTES = 64 * 1024 * 1024
 const LONGEST_READ_MS = 60_000
 
 export interface WorkShare {
-  /** Resolves to `null` if too much waits already. `pause()` lets the event loop turn. */
-  run<T>(work: (pause: () => Promise<void>) => T | Promise<T>): Promise<T | null>
-  /** Counts what is not yet read of a response that is about to end. */
+  /** Resolves to `null` if too much waits already, or the reader has left. `pause()` lets the event loop turn. */
+  run<T>(work: (pause: () => Promise<void>) => T | Promise<T>, reader?: ServerResponse): Promise<T | null>
+  /** The answer is made: from now on the reader may be slow. */
   watch(response: ServerResponse): void
 }
 
@@ -34,24 +34,40 @@ export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare 
     for (const [response, begunMs] of reading) if (begunMs < sinceMs) response.destroy()
   }
 
+  /** Until it closes, which a response that has closed tells no more. */
+  function follow(reader: ServerResponse): void {
+    if (reader.destroyed) return
+    // It can't be slow to read what is not made yet.
+    reading.set(reader, Infinity)
+    reader.once('close', function forgetReader() {
+      reading.delete(reader)
+    })
+  }
+
+  function hasLeft(reader: ServerResponse | undefined): boolean {
+    return reader !== undefined && !reading.has(reader)
+  }
+
   async function rest(): Promise<void> {
     const ms = restUntilMs - monotonicMs()
     if (ms > 0) await new Promise((resolve) => runDetached(setTimeout, resolve, ms).unref())
   }
 
   return {
-    async run(work) {
+    async run(work, reader) {
       if (unreadBytes() > mostUnreadBytes) dropSlowest()
       if (waiting >= MOST_WAITING || unreadBytes() > mostUnreadBytes) return null
       waiting += 1
+      if (reader !== undefined) follow(reader)
       const before = last
       let leave = () => {}
       last = new Promise((resolve) => (leave = resolve))
       await before
-      await rest()
+      if (!hasLeft(reader)) await rest()
       let begunMs = monotonicMs()
       let workedMs = 0
       try {
+        if (hasLeft(reader)) return null
         return await work(async () => {
           workedMs += monotonicMs() - begunMs
           await turn()
@@ -59,16 +75,13 @@ export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare 
         })
       } finally {
         const nowMs = monotonicMs()
-        restUntilMs = nowMs + RESTS * (workedMs + nowMs - begunMs)
+        restUntilMs = Math.max(restUntilMs, nowMs + RESTS * (workedMs + nowMs - begunMs))
         waiting -= 1
         leave()
       }
     },
     watch(response) {
-      reading.set(response, monotonicMs())
-      response.once('close', function forgetReader() {
-        reading.delete(response)
-      })
+      if (reading.has(response)) reading.set(response, monotonicMs())
     },
   }
 }

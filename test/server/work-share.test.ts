@@ -1,5 +1,8 @@
 /** Readers of the report can't exhaust the process that it guards. */
+import type { ServerResponse } from 'node:http'
 import { type Socket, connect } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { Report } from '../../src/core/report.js'
 import { createReportHandler } from '../../src/server/handler.js'
@@ -48,6 +51,35 @@ t.test('how many wait is bounded, and what fails goes on to the next', async (t)
     'sixty-four at once, and the others are told to come again',
   )
   t.equal(await share.run(() => 'later'), 'later')
+})
+
+t.test('for readers that leave while they wait nothing is made or kept', async (t) => {
+  let made = 0
+  const source = createFakeSource(() => {
+    made += 1
+    block(20)
+    return sampleReport()
+  })
+  const handle = createReportHandler(source)
+  const responses: WeakRef<ServerResponse>[] = []
+  const port = await serve(t, (asked, response) => {
+    responses.push(new WeakRef(response))
+    handle(asked, response)
+  })
+  for (let i = 0; i < 10; i += 1) {
+    const client = connect(port, '127.0.0.1')
+    client.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    await until(() => responses.length === i + 1, 'it is asked')
+    client.destroy()
+  }
+  t.equal((await request(port, 'GET /metrics')).status, 200)
+  t.ok(made < 11, `${made} answers are made`)
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await until(() => {
+    collect()
+    return responses.filter((one) => one.deref() !== undefined).length <= 3
+  }, 'the responses are let go')
 })
 
 t.test('what slow readers leave unread is bounded', async (t) => {
