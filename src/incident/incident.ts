@@ -5,6 +5,7 @@ import { closeSync, openSync, renameSync, rmSync, write } from 'node:fs'
 import { devNull } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { threadId } from 'node:worker_threads'
 import type { RunDetached } from '../base/detached.js'
 import { SocketLeakGuardError } from '../base/errors.js'
 import { clearInterval, monotonicMs, setInterval } from '../base/real-time.js'
@@ -28,10 +29,13 @@ export interface IncidentSource {
   sample(): { leaked: number; openDescriptors: number | null; descriptorLimit: number | null }
 }
 
+let saves = 0
+
 /** Readable by the owner alone, and whole or not at all. Rejects with `SLG_ERR_SAVE_REPORT`. @returns the absolute path */
 export async function saveReport(report: Report, path: string, isRedacted: boolean): Promise<string> {
   const target = resolve(path)
-  const temporary = `${target}.${process.pid}.tmp`
+  saves += 1
+  const temporary = `${target}.${process.pid}-${threadId}-${saves}.tmp`
   try {
     // Of an earlier process with this id.
     remove(temporary)

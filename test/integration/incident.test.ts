@@ -55,6 +55,19 @@ t.test('saveReport() writes a file for its owner, which explain shows', async (t
   await t.rejects(guard.saveReport(join(path, 'below')), { code: 'SLG_ERR_SAVE_REPORT', message: 'ENOTDIR' })
 })
 
+t.test('saves of one file at the same time do not spoil each other', async (t) => {
+  const guard = await leaky(t, 1, null)
+  const folder = t.testdir({})
+  const path = join(folder, 'report.json')
+  await Promise.all(
+    [1, 2, 3].map(async () => {
+      await guard.saveReport(path)
+      t.match(readReport(path), { process: { pid: process.pid } }, 'it is whole')
+    }),
+  )
+  t.same(readdirSync(folder), ['report.json'])
+})
+
 t.test('by itself at so many leaks, once', async (t) => {
   const folder = t.testdir({})
   await leaky(t, 2, { dir: folder, atLeaked: 2 })
