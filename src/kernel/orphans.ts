@@ -71,11 +71,15 @@ export function* countOrphans(
   // Known ones are read after the listing, so that a socket opened meanwhile is not an orphan.
   const left = new Set(sockets.values())
   for (const fd of known()) left.delete(sockets.get(fd) ?? 0)
+  let looked = 0
   for (const [fd, inode] of sockets) {
-    if (left.has(inode) && socketInodeOf(`${path}/${fd}`) !== inode) left.delete(inode)
+    if (!left.has(inode)) continue
+    if (socketInodeOf(`${path}/${fd}`) !== inode) left.delete(inode)
+    looked += 1
+    if (looked % LINKS_A_STEP === 0) yield
   }
   const states: Partial<Record<KernelState, number>> = {}
-  const closeWait: OrphanSocket[] = []
+  const closeWait: TcpLine[] = []
   let [tcp, unix, listeners] = [0, 0, 0]
 
   function* rowsOf<Row extends { readonly inode: number }>(
@@ -96,23 +100,36 @@ export function* countOrphans(
       if (state === 'LISTEN') listeners += 1
       else tcp += 1
       if (state !== undefined && state !== 'LISTEN') states[state] = (states[state] ?? 0) + 1
-      if (state === 'CLOSE_WAIT' && closeWait.length < MOST_LISTED) closeWait.push(orphanOf(row, sockets))
+      if (state === 'CLOSE_WAIT' && closeWait.length < MOST_LISTED) closeWait.push(row)
     }
   }
   for (const row of left.size > 0 ? yield* rowsOf('unix', UNIX_TABLE) : []) {
     if (row.isListening) listeners += 1
     else unix += 1
   }
-  return { tcp, states, closeWait, unix, other: left.size, listeners, socketDescriptors: sockets.size }
+  return {
+    tcp,
+    states,
+    closeWait: describe(closeWait, sockets),
+    unix,
+    other: left.size,
+    listeners,
+    socketDescriptors: sockets.size,
+  }
 }
 
-function orphanOf(
-  { inode, local, remote, rxQueue, txQueue }: TcpLine,
-  sockets: Map<number, number>,
-): OrphanSocket {
-  const [fd] = [...sockets].find(([, its]) => its === inode)!
-  // The FIN counts as an unread byte.
-  return { fd, local, remote, unreadBytes: Math.max(0, rxQueue - 1), unsentBytes: txQueue }
+function describe(rows: readonly TcpLine[], sockets: ReadonlyMap<number, number>): OrphanSocket[] {
+  const found = new Map(rows.map((row) => [row.inode, row]))
+  const described: OrphanSocket[] = []
+  for (const [fd, inode] of sockets) {
+    const row = found.get(inode)
+    if (row === undefined) continue
+    found.delete(inode)
+    const { local, remote, rxQueue, txQueue } = row
+    // The FIN counts as an unread byte.
+    described.push({ fd, local, remote, unreadBytes: Math.max(0, rxQueue - 1), unsentBytes: txQueue })
+  }
+  return described
 }
 
 function* listSockets(path: string): Generator<undefined, Map<number, number>> {

@@ -1,4 +1,14 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createSocket } from 'node:dgram'
 import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,6 +17,7 @@ import t from 'tap'
 import { countOrphans, createOrphanWatch } from '../../src/kernel/orphans.js'
 import { until } from '../support/until.js'
 import { connectPair, fdOf } from './connected-pair.js'
+import { TCP_HEADER, UNIX_HEADER } from './fake-proc.js'
 
 function count(known: () => Iterable<number>, directory?: string) {
   const steps = countOrphans(known, directory)
@@ -105,6 +116,25 @@ t.test('a socket that was closed since it was listed is no orphan', async (t) =>
     return others
   }
   t.match(count(closeAndTell), { tcp: 0, other: 0 })
+})
+
+t.test('thousands of orphans are looked at in steps, each time', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'slg-proc-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  mkdirSync(join(directory, 'fd'))
+  mkdirSync(join(directory, 'net'))
+  for (let fd = 0; fd < 1280; fd += 1) symlinkSync(`socket:[${fd + 1}]`, join(directory, 'fd', `${fd}`))
+  writeFileSync(join(directory, 'net', 'tcp'), TCP_HEADER)
+  writeFileSync(join(directory, 'net', 'unix'), UNIX_HEADER)
+  let steps = 0
+  for (const search = countOrphans(() => [], directory); ; steps += 1) {
+    const { done, value } = search.next()
+    if (done !== true) continue
+    t.match(value, { other: 1280, socketDescriptors: 1280 })
+    break
+  }
+  t.ok(steps >= 2 * 20, `${steps} steps of 64 links`)
+  t.end()
 })
 
 t.test('a search that is given up leaves no descriptor behind', async (t) => {
