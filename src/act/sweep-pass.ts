@@ -51,6 +51,8 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   const { ledger, judge, probe, pairs, streams } = hooks
   let cursor = ledger.size - 1
   const doubtful: SocketRecord[] = []
+  /** A verdict asks for ties, which are gathered first. */
+  const later: (readonly [SocketRecord, (record: SocketRecord) => void])[] = []
   let run: ProbeRun | null = null
   let nowMs = 0
   let streamsLooked = 0
@@ -101,13 +103,14 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       return
     }
     if (!odd && session !== null && (session.held !== null || session.isClosed)) {
-      observe(record, null)
+      if (record.trouble === null) observe(record, null)
+      else later.push([record, lookOn])
       keepAddresses(record)
       return
     }
     if (!odd) {
-      if (record.trouble !== null) observe(record, null)
-      if (record.trouble?.verdict === 'none' && record.trouble.acted === 'no') record.trouble = null
+      if (hasVerdict(record)) later.push([record, lookAtCalm])
+      else if (record.trouble !== null) lookAtCalm(record)
       return
     }
     if (record.trouble === null) observe(record, isDisconnected(socket))
@@ -115,10 +118,20 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
     keepAddresses(record)
   }
 
+  function lookOn(record: SocketRecord): void {
+    observe(record, null)
+  }
+
+  function lookAtCalm(record: SocketRecord): void {
+    observe(record, null)
+    if (record.trouble?.verdict === 'none' && record.trouble.acted === 'no') record.trouble = null
+  }
+
   function lookAtOutput(record: SocketRecord): void {
     const { socket, trouble } = record
     const isStill = trouble !== null && bytesAccepted(socket) === trouble.bytesAccepted
     if (isStill) doubtful.push(record)
+    else if (hasVerdict(record)) later.push([record, lookOn])
     else observe(record, null)
     if (isStill) keepAddresses(record)
   }
@@ -143,15 +156,16 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   let stage: 'walk' | 'kernel' | 'judge' = 'walk'
   let needsTies = pairs.isWatching()
 
-  function observeDoubtful(): boolean {
-    const record = doubtful.pop()
-    if (record === undefined) return false
-    if (record.index !== -1) shielded(lookAgain, record)
+  function observeNext(): boolean {
+    const doubted = doubtful.pop()
+    const [record, look] = doubted === undefined ? (later.pop() ?? []) : [doubted, lookAgain]
+    if (record === undefined || look === undefined) return false
+    if (record.index !== -1 && !record.socket.destroyed) shielded(look, record)
     return true
   }
 
   function lookAgain(record: SocketRecord): void {
-    if (!record.socket.destroyed) observe(record, isDisconnected(record.socket) ?? isHungUp(record))
+    observe(record, isDisconnected(record.socket) ?? isHungUp(record))
   }
 
   /** A property that throws must stop neither the sweep nor the judgement of its own socket. */
@@ -193,18 +207,22 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
       switch (stage) {
         case 'walk':
           if (walk()) return true
-          if (doubtful.length === 0) return false
+          if (doubtful.length + later.length === 0) return false
           needsTies = true
-          stage = 'kernel'
+          stage = doubtful.length === 0 ? 'judge' : 'kernel'
           return true
         case 'kernel':
           if (askKernel()) stage = 'judge'
           return true
         case 'judge':
-          return observeDoubtful()
+          return observeNext()
       }
     },
   }
+}
+
+function hasVerdict({ trouble }: SocketRecord): boolean {
+  return trouble !== null && trouble.verdict !== 'none'
 }
 
 function keepAddresses(record: SocketRecord): void {
