@@ -74,6 +74,8 @@ export class Pairs {
   ties(isLast = false): Ties {
     const { now, records } = this.#hooks
     const isFresh = this.#ties !== null && now() <= this.#tiesUntilMs + (isLast ? 0 : SLACK_MS)
+    // What a sweep has gathered so far may lack a pipe that was made since.
+    if (isLast && !isFresh) this.#gathering = null
     if (!isFresh) while (this.#gatherSome(Infinity)) {}
     if (isLast && isFresh)
       for (const _ of this.#ties!.gather(records)) {
