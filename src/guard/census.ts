@@ -4,11 +4,10 @@ import { messageOf, warnOnce } from '../base/warnings.js'
 import type { Ledger } from '../core/ledger.js'
 import type { CensusCounts } from '../core/report.js'
 import type { Direction } from '../core/vocabulary.js'
-import { ClientFinder, countRequests } from '../owner/clients.js'
+import { ClientFinder, countInSteps, countRequests } from '../owner/clients.js'
 import type { Census, CountedClient, CountedSite } from '../report/census.js'
 import { bytesMoved } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
-import type { ClientLoad } from '../socket/undici.js'
 import { WaitClock, waitOf, watched, type Wait } from '../socket/waits.js'
 import { Levels } from './levels.js'
 import type { Look } from './look.js'
@@ -74,6 +73,8 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
     const { nowMs } = look
     const groups = new Map<string, Group>()
     const clients = new ClientFinder()
+    const waiting: CountedClient[] = []
+    const finding = findWaiting()
     let records: SocketRecord[] | null = null
     let costMs = 0
     nextMs = nowMs + intervalMs
@@ -106,10 +107,20 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
       return group
     }
 
+    function* findWaiting(): Generator<null, void> {
+      for (const load of clients.loads()) {
+        const longestQueuedMs = load === null ? 0 : longestIn(load.queue, nowMs)
+        if (load !== null && longestQueuedMs >= graceMs) {
+          const { running, queue: _, ...rest } = load
+          waiting.push({ ...rest, longestQueuedMs, busyWith: yield* countInSteps(running) })
+        }
+        yield null
+      }
+    }
+
     function finish(): void {
       trends = followed(groups, trends, Math.min(MINUTE_MS, graceMs), nowMs)
       const sites = [...groups].map(([key, group]) => siteOf(group, trends.get(key), nowMs))
-      const loads = clients.loads().map((load) => clientOf(load, longestIn(load.queue, nowMs)))
       // The first census includes compilation.
       if (latest.atMs !== null) nextMs = nowMs + Math.max(intervalMs, costMs / CPU_SHARE)
       latest = {
@@ -117,7 +128,7 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
         inbound: sumOf(sites, 'inbound'),
         outbound: sumOf(sites, 'outbound'),
         sites,
-        clients: loads.filter(({ longestQueuedMs }) => longestQueuedMs >= graceMs),
+        clients: waiting,
       }
     }
 
@@ -127,10 +138,12 @@ export function createCensus(ledger: Ledger<SocketRecord>, graceMs: number, wait
         records ??= [...ledger]
         const some = records.splice(-SOCKETS_A_STEP)
         for (const record of some) if (record.index !== -1) shielded(() => add(record))
+        let isMore = some.length > 0
+        if (!isMore) shielded(() => (isMore = finding.next().done !== true))
         const { user, system } = process.cpuUsage(before)
         costMs += (user + system) / 1000
-        if (some.length === 0) shielded(finish)
-        return some.length > 0
+        if (!isMore) shielded(finish)
+        return isMore
       },
     }
   }
@@ -233,10 +246,6 @@ function sumOf(sites: readonly CountedSite[], direction: Direction): CensusCount
     sum.longestUnusedMs = Math.max(sum.longestUnusedMs, site.longestUnusedMs)
   }
   return sum
-}
-
-function clientOf({ running, queue: _, ...load }: ClientLoad, longestQueuedMs: number): CountedClient {
-  return { ...load, longestQueuedMs, busyWith: countRequests(running) }
 }
 
 function shielded(work: () => void): void {

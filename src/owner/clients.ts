@@ -5,7 +5,7 @@ import { readAny, readField, readText } from '../core/foreign.js'
 import type { RequestCount } from '../core/report.js'
 import { clientRequestOf } from '../socket/fields.js'
 import type { SocketRecord } from '../socket/record.js'
-import { undiciClientOn, undiciLoads, type ClientLoad } from '../socket/undici.js'
+import { undiciClientOn, undiciLoads, type ClientLoad, type Loads } from '../socket/undici.js'
 import { hostOf, nameOutgoing } from './outgoing.js'
 import { nameRequest, siteOfRequest, ToldRoutes, withoutUser } from './request-name.js'
 
@@ -21,9 +21,9 @@ export class ClientFinder {
     if (client !== null) this.#clients.add(client)
   }
 
-  loads(): ClientLoad[] {
-    const fetching = this.#clients.size === 0 ? [] : undiciLoads(this.#clients)
-    return [...[...this.#agents].flatMap(loadsOfAgent), ...fetching]
+  *loads(): Loads {
+    for (const agent of this.#agents) yield* loadsOfAgent(agent)
+    if (this.#clients.size > 0) yield* undiciLoads(this.#clients)
   }
 }
 
@@ -46,11 +46,21 @@ function loadsOfAgent(agent: object): ClientLoad[] {
 }
 
 const MOST_SITES = 3
+const NAMES_A_STEP = 64
 const NO_ROUTES = new ToldRoutes()
 
 export function countRequests(requests: readonly object[]): RequestCount[] {
+  const steps = countInSteps(requests)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+export function* countInSteps(requests: readonly object[]): Generator<null, RequestCount[]> {
   const counts = new Map<string, number>()
-  for (const request of requests) {
+  for (const [i, request] of requests.entries()) {
+    if (i % NAMES_A_STEP === NAMES_A_STEP - 1) yield null
     const name = nameOutgoing(request, '') ?? nameRequest(request, NO_ROUTES)
     if (name === null) continue
     const site = siteOfRequest({ ...name, route: '' })

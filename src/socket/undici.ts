@@ -53,6 +53,11 @@ export interface ClientLoad {
   readonly running: readonly object[]
 }
 
+/** `null` between steps: a pool may have thousands of clients, and there may be thousands of pools. */
+export type Loads = Generator<ClientLoad | null, void>
+
+const CLIENTS_A_STEP = 16
+
 export function undiciClientOn(socket: Socket): object | null {
   // An agent of node:http holds it.
   if (hasListener(socket, 'agentRemove')) return null
@@ -64,19 +69,17 @@ export function undiciClientOn(socket: Socket): object | null {
 
 // The pools of the global dispatcher and those of found clients. Fields `clients`, `queued` and `queue` of
 // lib/dispatcher/{agent,pool-base,fixed-queue}.js.
-export function undiciLoads(found: ReadonlySet<object>): ClientLoad[] {
+export function* undiciLoads(found: ReadonlySet<object>): Loads {
   const alone = new Set(found)
-  const loads: ClientLoad[] = []
 
-  function add(pool: object): void {
-    const members = clientsOf(pool)
+  function* look(pool: object): Loads {
+    const members = yield* clientsOf(pool)
     for (const member of members) alone.delete(member)
-    loads.push(loadOf(pool, members))
+    yield yield* loadOf(pool, members)
   }
 
-  for (const pool of globalPools()) add(pool)
-  for (const client of found) if (alone.has(client)) add(poolOver(client))
-  return loads
+  for (const pool of globalPools()) yield* look(pool)
+  for (const client of found) if (alone.has(client)) yield* look(poolOver(client))
 }
 
 function globalPools(): object[] {
@@ -93,9 +96,15 @@ function globalPools(): object[] {
 }
 
 /** Its own; those of its pools, if it balances some; else itself. */
-function clientsOf(pool: object): object[] {
+function* clientsOf(pool: object): Generator<null, object[]> {
   const clients = bySymbol(pool, 'clients')
-  return Array.isArray(clients) ? (clients as object[]).flatMap(clientsOf) : [pool]
+  if (!Array.isArray(clients)) return [pool]
+  const found: object[] = []
+  for (const [i, client] of ([...clients] as object[]).entries()) {
+    found.push(...(yield* clientsOf(client)))
+    if (i % CLIENTS_A_STEP === CLIENTS_A_STEP - 1) yield null
+  }
+  return found
 }
 
 // `pool.emit('connect', ...)` is all that this listener of a client does, in undici 5.0 to 8.13.
@@ -161,9 +170,15 @@ function originOf(pool: object): string | null {
   return typeof origin === 'string' ? origin : null
 }
 
-function loadOf(pool: object, members: readonly object[]): ClientLoad {
-  const running = members.map(requestRunningOn).filter((request) => request !== null)
-  const pending = members.flatMap(pendingOn)
+function* loadOf(pool: object, members: readonly object[]): Generator<null, ClientLoad> {
+  const running: object[] = []
+  const pending: object[] = []
+  for (const [i, member] of members.entries()) {
+    const request = requestRunningOn(member)
+    if (request !== null) running.push(request)
+    for (const one of pendingOn(member)) pending.push(one)
+    if (i % CLIENTS_A_STEP === CLIENTS_A_STEP - 1) yield null
+  }
   const queued = Number(bySymbol(pool, 'queued')) || 0
   const waiting = queued === 0 ? [] : waitingIn(bySymbol(pool, 'queue'))
   const stats = readField(pool, 'stats')
