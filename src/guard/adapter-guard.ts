@@ -14,6 +14,7 @@ export interface AdapterGuardHooks {
   engine(): Engine
   ensureInstalled(): void
   recordFor(socket: unknown): SocketRecord
+  readonly reportInSteps: AdapterGuard['reportInSteps']
 }
 
 export function createAdapterGuard({
@@ -21,9 +22,11 @@ export function createAdapterGuard({
   engine,
   ensureInstalled,
   recordFor,
+  reportInSteps,
 }: AdapterGuardHooks): AdapterGuard {
   const { ledger, settings, routes } = estate
   return {
+    reportInSteps,
     configureServer(server, options, routeOf) {
       ensureInstalled()
       if (!(server instanceof EventEmitter)) throw wrongServer('a net.Server', server)

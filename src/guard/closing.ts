@@ -55,9 +55,11 @@ export class Closings {
   #waiting(): Map<object, SocketRecord[]> {
     const waiting = new Map<object, SocketRecord[]>()
     const others: SocketRecord[] = []
+    const closed = new Map<Server, boolean>()
     for (const record of this.#hooks.ledger) {
       const server = record.direction === 'inbound' ? serverOf(record.socket) : null
-      if (server !== null && isClosed(server)) {
+      if (server !== null && !closed.has(server)) closed.set(server, isClosed(server))
+      if (server !== null && closed.get(server) === true) {
         const records = waiting.get(server)
         if (records === undefined) waiting.set(server, [record])
         else records.push(record)

@@ -1,8 +1,9 @@
 import type { Report, SnapshotQuery } from '../core/report.js'
-import { buildReport } from '../report/build.js'
+import { buildInSteps, buildReport, type SnapshotParts } from '../report/build.js'
 import { SocketLeakGuardError } from '../base/errors.js'
 import type { Guard } from './guard.js'
 import { startEngine } from './engine.js'
+import type { Look } from './look.js'
 import { createEstate } from './estate.js'
 import { createAdapterGuard } from './adapter-guard.js'
 import { checkedLabel, checkedRemedy, checkedSocket, findSocket } from './arguments.js'
@@ -47,8 +48,8 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     const { report, reportToken } = options
     if (report !== null) keepHistory()
     const source: ReportSource = {
-      report: (query) => guard.report(query),
-      snapshot: (query) => guard.snapshot(query),
+      reportInSteps,
+      snapshot,
       locate: (id) => guard.locate(id),
       reclaim: (id, action) => guard.reclaim(id, action),
       exempt: (id, isExempt) => guard.exempt(id, isExempt),
@@ -152,8 +153,25 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   }
 
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
-    const at = now()
+    return buildReport(gather(query, engine.look(), looksForOrphans), query)
+  }
+
+  function report(query?: SnapshotQuery): Report {
+    // Reading the kernel's tables would keep the caller waiting.
+    estate.runDetached(engine.sweeper.glance)
+    return snapshot(query, installed)
+  }
+
+  function* reportInSteps(query: SnapshotQuery = {}): Generator<void, Report> {
+    estate.runDetached(engine.sweeper.glance)
     const look = engine.look()
+    while (look.pairs.gather()) yield
+    look.ties()
+    return yield* buildInSteps(gather(query, look, installed), query)
+  }
+
+  function gather(query: SnapshotQuery, look: Look, looksForOrphans: boolean): SnapshotParts {
+    const at = now()
     const { all = false, unsettled = false, fd, id } = query
     const rows: RecordRow[] = []
     for (const record of ledger) {
@@ -161,35 +179,32 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       const isAsked = record.id === id || (fd !== undefined && descriptorOf(record.socket) === fd)
       if (all || record.isExempt || isOdd || isAsked) rows.push(new RecordRow(record, look, unsettled))
     }
-    return buildReport(
-      {
-        generatedAt: new Date().toISOString(),
-        process: {
-          pid: process.pid,
-          node: process.version,
-          platform: process.platform,
-          uptimeSeconds: Math.round(process.uptime()),
-        },
-        kernel: { probe: engine.probe.name, reason: engine.probe.reason },
-        gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
-        census: engine.census.report(at),
-        closing: engine.closings.report(look),
-        code: engine.codes.report(),
-        measures: {
-          ...engine.books.measures(),
-          sweeps: engine.sweeper.spent(),
-          faults: Object.fromEntries(faultsCaught()),
-        },
-        lint: lintForReport(),
-        history: query.history === true ? keepHistory().report(Date.now()) : null,
-        tracked: ledger.size,
-        counts: ledger.counts,
-        partedPairs: countParted(look.pairs, at),
-        pairs: (limit) => describePairs(ledger, look, { all, limit }),
-        rows,
+    return {
+      generatedAt: new Date().toISOString(),
+      process: {
+        pid: process.pid,
+        node: process.version,
+        platform: process.platform,
+        uptimeSeconds: Math.round(process.uptime()),
       },
-      query,
-    )
+      kernel: { probe: engine.probe.name, reason: engine.probe.reason },
+      gathered: estate.runDetached(engine.books.gathered, looksForOrphans),
+      census: engine.census.report(at),
+      closing: engine.closings.report(look),
+      code: engine.codes.report(),
+      measures: {
+        ...engine.books.measures(),
+        sweeps: engine.sweeper.spent(),
+        faults: Object.fromEntries(faultsCaught()),
+      },
+      lint: lintForReport(),
+      history: query.history === true ? keepHistory().report(Date.now()) : null,
+      tracked: ledger.size,
+      counts: ledger.counts,
+      partedPairs: countParted(look.pairs, at),
+      pairs: (limit) => describePairs(ledger, look, { all, limit }),
+      rows,
+    }
   }
 
   function uninstall(): void {
@@ -215,11 +230,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       if (installed) estate.runDetached(engine.sweep)
       return snapshot(query, installed)
     },
-    report(query) {
-      // Reading the kernel's tables would keep the caller waiting.
-      estate.runDetached(engine.sweeper.glance)
-      return snapshot(query, installed)
-    },
+    report,
     subscribe: announcer.subscribe,
     exempt(socket, isExempt = true) {
       const record = typeof socket === 'number' ? findOwn(socket) : recordFor(socket)
@@ -232,7 +243,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     configure(socket, policy) {
       estate.settings.configure(recordFor(socket), policy)
     },
-    adapter: createAdapterGuard({ estate, engine: () => engine, ensureInstalled, recordFor }),
+    adapter: createAdapterGuard({ estate, engine: () => engine, ensureInstalled, recordFor, reportInSteps }),
     locate(id) {
       const record = findOwn(id)
       return engine.codes.locate(record, engine.look().identify(record).site)

@@ -48,6 +48,8 @@ export interface AdapterGuard {
   nameRoute(request: RequestLike, route: ToldRoute): void
   /** What `attribute()` was told, or `null`. */
   useOf(socket: Socket): SocketUse | null
+  /** As `guard.report()`, in steps of about a millisecond: the event loop may turn after each. */
+  reportInSteps(query?: SnapshotQuery): Iterator<void, Report>
   /** The socket's report entry now; `null` if it is closed or not tracked. */
   describe(socket: Socket): SocketReport | null
 }

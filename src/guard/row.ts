@@ -7,6 +7,8 @@ import { believedOf } from '../socket/kernel-view.js'
 import { readRecord, type Addresses, type SocketRecord } from '../socket/record.js'
 import { conditionOf, type Look } from './look.js'
 
+type Waiting = ReturnType<SocketRow['waiting']>
+
 export class RecordRow implements SocketRow {
   readonly id: number
   readonly direction: SocketRecord['direction']
@@ -18,6 +20,8 @@ export class RecordRow implements SocketRow {
   readonly #record: SocketRecord
   readonly #look: Look
   readonly #unsettled: boolean
+  #site: string | null = null
+  #waiting: Waiting | null = null
 
   constructor(record: SocketRecord, look: Look, unsettled: boolean) {
     const { trouble } = record
@@ -38,7 +42,7 @@ export class RecordRow implements SocketRow {
   }
 
   site(): string {
-    return this.#look.site(this.#record)
+    return (this.#site ??= this.#look.site(this.#record))
   }
 
   ends(): Addresses {
@@ -47,12 +51,25 @@ export class RecordRow implements SocketRow {
     return isWhole ? addresses : readRecord(this.#record, addressesOf)
   }
 
-  waiting(): { unreadBytes: number; unsentBytes: number } {
+  waiting(): Waiting {
+    return (this.#waiting ??= this.#readWaiting())
+  }
+
+  #readWaiting(): Waiting {
     const kernel = believedOf(this.#record, this.isDisconnected)
     return readRecord(this.#record, ({ socket: { readableLength, writableLength } }) => ({
       unreadBytes: (readableLength || 0) + (kernel?.unreadBytes ?? 0),
       unsentBytes: (writableLength || 0) + (kernel?.unsentBytes ?? 0),
     }))
+  }
+
+  read(): void {
+    this.site()
+    this.waiting()
+  }
+
+  isGone(): boolean {
+    return this.#record.index === -1
   }
 
   describe(): SocketReport {

@@ -54,7 +54,7 @@ export class Pairs {
   #memory: PipeMemory | null = null
   #ties: Ties | null = null
   #tiesUntilMs = 0
-  #gathering: { readonly ties: Ties; readonly steps: Iterator<void>; costMs: number } | null = null
+  #gathering: { readonly ties: Ties; costMs: number } | null = null
 
   constructor(hooks: PairHooks) {
     this.#hooks = hooks
@@ -77,9 +77,10 @@ export class Pairs {
     // What a sweep has gathered so far may lack a pipe that was made since.
     if (isLast && !isFresh) this.#gathering = null
     if (!isFresh) while (this.#gatherSome(Infinity)) {}
-    if (isLast && isFresh)
-      for (const _ of this.#ties!.gather(records)) {
-      }
+    if (isLast && isFresh) {
+      this.#ties!.expect(records)
+      this.#ties!.gather(Infinity)
+    }
     return this.#ties!
   }
 
@@ -98,12 +99,11 @@ export class Pairs {
     const { now, records, makers } = this.#hooks
     const startMs = now()
     if (this.#gathering === null) {
-      const ties = new Ties(makers, this.#memory)
-      this.#gathering = { ties, steps: ties.gather(records), costMs: 0 }
+      this.#gathering = { ties: new Ties(makers, this.#memory), costMs: 0 }
+      this.#gathering.ties.expect(records)
     }
     const gathering = this.#gathering
-    let isMore = true
-    for (let taken = 0; isMore && taken < most; taken += 1) isMore = gathering.steps.next().done !== true
+    const isMore = gathering.ties.gather(most)
     const endMs = now()
     gathering.costMs += endMs - startMs
     if (isMore) return true

@@ -27,23 +27,41 @@ export class Ties {
   readonly #makers: Makers
   readonly #memory: PipeMemory | null
   #newestId = 0
+  #expected: SocketRecord[] = []
+  #taken = 0
 
   constructor(makers: Makers, memory: PipeMemory | null) {
     this.#makers = makers
     this.#memory = memory
   }
 
-  /** Adds the ties of connections that are newer than any so far, one a step. */
-  *gather(records: Iterable<SocketRecord>): Generator<void, void> {
-    const newer = [...records].filter(({ id }) => id > this.#newestId)
-    for (const record of newer) {
-      this.#newestId = Math.max(this.#newestId, record.id)
-      readOrSkip(() => this.#addPiped(record, this.#memory))
-      yield
+  /** Those that are newer than any so far are to be gathered. */
+  expect(records: Iterable<SocketRecord>): void {
+    this.#expected = [...records].filter(({ id }) => id > this.#newestId)
+    for (const { id } of this.#expected) this.#newestId = Math.max(this.#newestId, id)
+    this.#taken = 0
+  }
+
+  /** Takes so many steps at most, two for each connection. @returns whether there are more */
+  gather(most: number): boolean {
+    const { length } = this.#expected
+    const end = Math.min(this.#taken + most, 2 * length)
+    for (; this.#taken < end; this.#taken += 1) {
+      const isFirstRound = this.#taken < length
+      this.#add(this.#expected[isFirstRound ? this.#taken : this.#taken - length]!, isFirstRound)
     }
-    for (const record of newer) {
-      if (record.direction === 'outbound') readOrSkip(() => this.#addWorked(record, this.#makers))
-      yield
+    if (end < 2 * length) return true
+    this.#expected = []
+    return false
+  }
+
+  /** A socket whose properties throw must not cost others their ties. */
+  #add(record: SocketRecord, isFirstRound: boolean): void {
+    try {
+      if (isFirstRound) this.#addPiped(record, this.#memory)
+      else if (record.direction === 'outbound') this.#addWorked(record, this.#makers)
+    } catch {
+      // Foreign.
     }
   }
 
@@ -124,13 +142,4 @@ function isTunnel({ hint: asked }: SocketRecord, { target, hint }: SocketRecord)
   if (asked === null || asked.kind !== 'connect' || asked.request === null) return false
   const { path } = asked.request
   return hint?.request?.path === path || (target !== null && formatEndpoint(target) === path)
-}
-
-/** A socket whose properties throw must not cost others their ties. */
-function readOrSkip(read: () => void): void {
-  try {
-    read()
-  } catch {
-    // Foreign.
-  }
 }

@@ -44,6 +44,9 @@ export interface SocketRow {
   site(): string
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
   waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
+  /** Reads what a count needs, so that this can be done in steps. */
+  read(): void
+  isGone(): boolean
   describe(): SocketReport
 }
 
@@ -75,9 +78,56 @@ export interface SnapshotParts {
 }
 
 export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
+  const listed = pageOf(parts.rows, query)
+  return assemble(
+    parts,
+    query,
+    listed,
+    listed.page.map((row) => row.describe()),
+  )
+}
+
+const ROWS_A_STEP = 128
+const SOCKETS_A_STEP = 32
+
+/** Between two steps the event loop may turn. A socket that closes meanwhile is counted and not listed. */
+export function* buildInSteps(parts: SnapshotParts, query: SnapshotQuery): Generator<void, Report> {
+  for (let from = 0; from < parts.rows.length; from += ROWS_A_STEP) {
+    readRows(parts.rows, from)
+    yield
+  }
+  const listed = pageOf(parts.rows, query)
+  const sockets: SocketReport[] = []
+  for (let from = 0; from < listed.page.length; from += SOCKETS_A_STEP) {
+    const some = listed.page.slice(from, from + SOCKETS_A_STEP)
+    sockets.push(...some.filter((row) => !row.isGone()).map((row) => row.describe()))
+    yield
+  }
+  return assemble(parts, query, listed, sockets)
+}
+
+/** Outside of the generator, where V8 compiles a loop while it runs. */
+function readRows(rows: readonly SocketRow[], from: number): void {
+  const to = Math.min(from + ROWS_A_STEP, rows.length)
+  for (let i = from; i < to; i += 1) {
+    const row = rows[i]!
+    if (row.verdict !== 'none') row.read()
+  }
+}
+
+interface Page {
+  readonly page: readonly SocketRow[]
+  readonly isLast: boolean
+}
+
+function assemble(
+  parts: SnapshotParts,
+  query: SnapshotQuery,
+  { page, isLast }: Page,
+  sockets: readonly SocketReport[],
+): Report {
   const { trendOf, lastHourOf, healedSites, ...kept } = parts.gathered
-  const limit = Math.min(Math.max(0, query.limit ?? DEFAULT_LIMIT), MAX_LIMIT)
-  const { page, isLast } = pageOf(parts.rows, query, limit)
+  const limit = limitOf(query)
   const counted = countConditions(parts.rows)
   const conditions = counted.map(({ standings: _, ...count }) => count)
   const sites = sitesOf(parts.rows)
@@ -119,9 +169,13 @@ export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report 
     partedPairs: parts.partedPairs,
     pairs: limit === 0 ? [] : parts.pairs(limit),
     healedSites: healed(healedSites, sites),
-    sockets: page.map((row) => row.describe()),
+    sockets,
     nextAfter: isLast ? null : (page.at(-1)?.id ?? null),
   }
+}
+
+function limitOf({ limit = DEFAULT_LIMIT }: SnapshotQuery): number {
+  return Math.min(Math.max(0, limit), MAX_LIMIT)
 }
 
 function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]): HealedSite[] {
@@ -129,11 +183,8 @@ function healed(healedSites: Iterable<HealedSite>, sites: readonly SiteCount[]):
   return [...healedSites].filter(({ site }) => !inTrouble.has(site)).slice(0, MOST_HEALED_SITES)
 }
 
-function pageOf(
-  rows: readonly SocketRow[],
-  query: SnapshotQuery,
-  limit: number,
-): { page: readonly SocketRow[]; isLast: boolean } {
+function pageOf(rows: readonly SocketRow[], query: SnapshotQuery): Page {
+  const limit = limitOf(query)
   const { all = false, unsettled = false, after = 0, fd, id } = query
   const last = after === 0 ? null : rows.find(({ id }) => id === after)
   if (last === undefined) return { page: [], isLast: true }

@@ -21,7 +21,8 @@ import { describeBadParameter, isBadParameter, parseReportQuery } from './query.
 import { createWorkShare } from './work-share.js'
 
 export interface ReportSource extends DeedSource {
-  report(query: SnapshotQuery): Report
+  /** The event loop may turn after each step. */
+  reportInSteps(query: SnapshotQuery): Iterator<void, Report>
   readonly subscribe: Subscribe
 }
 
@@ -111,9 +112,11 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     const format = query.format ?? (wantsPage(exchange) ? 'html' : 'json')
     if (format === 'prometheus') return sendMetrics(exchange)
     const isPage = format === 'html'
-    const snapshot = isPage ? { limit: PAGE_LIMIT, ...query.snapshot, history: true } : query.snapshot
+    const snapshot = isPage
+      ? { limit: PAGE_LIMIT, ...query.snapshot, history: true }
+      : { limit: DEFAULT_LIMIT, ...query.snapshot }
     const made = await share.run(async (pause) => {
-      const report = await readInSlices(source, snapshot, pause)
+      const report = await readInSlices(source.reportInSteps(snapshot), pause)
       const write = { query: query.snapshot, live: { canAct: hasToken } }
       return writeInSlices(WRITERS[format](report, write), pause)
     }, exchange.response)
@@ -124,7 +127,10 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   async function sendMetrics(exchange: Exchange): Promise<void> {
     const isOpen = prefersOpenMetrics(exchange.request.headers.accept)
     const render = isOpen ? renderOpenMetrics : renderPrometheus
-    const made = await share.run(() => render(source.report({ limit: 0 })), exchange.response)
+    const made = await share.run(
+      async (pause) => render(await readInSlices(source.reportInSteps({ limit: 0 }), pause)),
+      exchange.response,
+    )
     sendMade(exchange, isOpen ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE, made, { vary: 'accept' })
   }
 
@@ -168,29 +174,16 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
 const DEFAULT_LIMIT = 1000
 /** A page is read by people. */
 const PAGE_LIMIT = 100
-const SOCKETS_A_SLICE = 100
 const SLICE_MS = 4
-/** If the socket before the next page is gone, so many earlier ones are tried. */
-const MOST_STEPS_BACK = 3
 
-/** Lets the event loop turn after each hundred sockets of a long report. */
-async function readInSlices(source: ReportSource, query: SnapshotQuery, pause: Pause): Promise<Report> {
-  const { limit = DEFAULT_LIMIT } = query
-  const report = source.report({ ...query, limit: Math.min(limit, SOCKETS_A_SLICE) })
-  const sockets = new Map(report.sockets.map((socket) => [socket.id, socket]))
-  let { nextAfter } = report
-  for (let stepsBack = 0; nextAfter !== null && sockets.size < limit && stepsBack <= MOST_STEPS_BACK;) {
+async function readInSlices<T>(steps: Iterator<void, T>, pause: Pause): Promise<T> {
+  for (let until = monotonicMs() + SLICE_MS; ;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+    if (monotonicMs() < until) continue
     await pause()
-    const known = sockets.size
-    const after: number = [...sockets.keys()].at(-1 - stepsBack) ?? 0
-    const page = source.snapshot({ ...query, limit: Math.min(limit - known, SOCKETS_A_SLICE), after })
-    for (const socket of page.sockets) sockets.set(socket.id, socket)
-    const isEmpty = page.sockets.length === 0
-    stepsBack = isEmpty ? stepsBack + 1 : 0
-    if (!isEmpty) ({ nextAfter } = page)
-    if (!isEmpty && sockets.size === known) break
+    until = monotonicMs() + SLICE_MS
   }
-  return { ...report, sockets: [...sockets.values()], nextAfter }
 }
 
 async function writeInSlices(pieces: Iterable<string>, pause: Pause): Promise<string> {

@@ -79,7 +79,7 @@ export function reportHandler(
 const NOT_INSTALLED = 'socket-leak-guard is not installed in this process: call install() first.'
 
 const INSTALLED: ReportSource = {
-  report: (query) => present().report(query),
+  reportInSteps: (query) => present().adapter.reportInSteps(query),
   snapshot: (query) => present().snapshot(query),
   locate: (id) => present().locate(id),
   reclaim: (id, action) => present().reclaim(id, action),

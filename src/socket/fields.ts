@@ -48,6 +48,7 @@ interface SocketFields {
   readonly _handle?: Handle | null
   readonly _httpMessage?: unknown
   readonly parser?: unknown
+  readonly server?: Server | null
   readonly _parent?: Socket | null
   readonly _readableState?: {
     readonly ended?: boolean
@@ -121,7 +122,12 @@ export function rawSocketOf(socket: Socket): Socket | null {
 }
 
 export function serverOf(socket: Socket): Server | null {
-  return objectAt(socket, 'server') as Server | null
+  try {
+    const { server = null } = fieldsOf(socket)
+    return typeof server === 'object' ? server : null
+  } catch {
+    return null
+  }
 }
 
 export function listeningDescriptorOf(socket: Socket): number {

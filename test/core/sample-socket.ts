@@ -56,6 +56,8 @@ export function rowOf(socket: SocketReport): SocketRow {
     phase: socket.phase,
     ends: () => ({ local, remote }),
     waiting: () => ({ unreadBytes, unsentBytes }),
+    read() {},
+    isGone: () => false,
     describe: () => socket,
   }
 }

@@ -5,7 +5,7 @@ import { LEAKY, sampleSocket } from '../report/sample-reports.js'
 
 export interface FakeSource {
   readonly queries: SnapshotQuery[]
-  report(query: SnapshotQuery): Report
+  reportInSteps(query: SnapshotQuery): Generator<void, Report>
   snapshot(query: SnapshotQuery): Report
   locate(id: number): CodeReport
   reclaim(id: number, action: string): void
@@ -27,7 +27,10 @@ export function createFakeSource(read: (query: SnapshotQuery) => Report = () => 
 
   return {
     queries,
-    report: answer,
+    *reportInSteps(query) {
+      yield
+      return answer(query)
+    },
     snapshot: answer,
     locate: (id) => ({ id, site: 'GET /a', code: [], reason: null, blockedMs: 70 }),
     reclaim() {},
