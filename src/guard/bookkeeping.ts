@@ -30,7 +30,7 @@ export interface BookkeepingHooks {
 }
 
 export interface Bookkeeping {
-  onVerdict(type: EventType, id: number, site: () => string): void
+  onVerdict(type: EventType, record: SocketRecord, site: () => string): void
   onParted(pair: PairReport): void
   onClosing(site: string, line: string): void
   onExempt(record: SocketRecord): void
@@ -78,8 +78,8 @@ export function keepBooks(hooks: BookkeepingHooks): Bookkeeping {
   }
 
   return {
-    onVerdict(type, id, site) {
-      if (type === 'leaked') history.leaked(id, site(), now())
+    onVerdict(type, { id, hint }, site) {
+      if (type === 'leaked') history.leaked(id, site(), now(), hint?.isBornBefore === true)
       else if (type === 'recovered') history.healed(id, 'application', now())
       else if (type !== 'suspect' && type !== 'stalled') history.healed(id, 'guard', now())
     },

@@ -101,7 +101,7 @@ export function startEngine(options: ResolvedOptions, estate: Estate): Engine {
     describe: (record) => look().describe(record),
     onVerdict(record, type) {
       owners.onVerdict(record, type)
-      books.onVerdict(type, record.id, () => look().identify(record).site)
+      books.onVerdict(type, record, () => look().identify(record).site)
       if (type === 'leaked' && options.code === 'once') codes.locateOnce(record, look().identify(record).site)
     },
     effectiveGraceMs: (graceMs) => books.graceMs(graceMs),

@@ -2,7 +2,8 @@
 import type { HealedSite, SiteMeasure, SiteTrend } from '../core/report.js'
 
 export interface SiteHistory {
-  leaked(id: number, site: string, nowMs: number): void
+  /** @param wasOpenBefore it was there when the guard came, so it is no growth of the time since */
+  leaked(id: number, site: string, nowMs: number, wasOpenBefore?: boolean): void
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
   hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
@@ -64,11 +65,11 @@ export function createSiteHistory(): SiteHistory {
   }
 
   return {
-    leaked(id, site, nowMs) {
+    leaked(id, site, nowMs, wasOpenBefore = false) {
       // Exempt for a while, then leaked again.
       if (leaks.has(id)) return
       const entry = entryOf(site, nowMs)
-      note(entry, nowMs, 1)
+      if (!wasOpenBefore) note(entry, nowMs, 1)
       entry.leakedTotal += 1
       leakedTotal += 1
       entry.open += 1

@@ -53,6 +53,8 @@ t.test('ends that came before the guard are leaks at its first sweeps', async (t
       .sort(),
     ['tcp stream', 'tls kernel'],
   )
+  const { growthPerHour, limitReachedInMs, sites } = guard.snapshot()
+  t.same([growthPerHour, limitReachedInMs, sites.map((site) => site.growthPerHour)], [0, null, [0, 0]])
   const healthy = guard.snapshot({ all: true }).sockets.filter(({ verdict }) => verdict === 'none')
   t.match(healthy, [{ bornBeforeGuard: true, phase: 'open' }])
   await meet(peer, quiet)
