@@ -113,7 +113,13 @@ t.test('what does not answer is named, and holds nobody up', async (t) => {
   const refuser = createServer((_request, response) => response.writeHead(401).end()).listen(
     join(folder, 'c.sock'),
   )
-  for (const server of [silent, stranger, refuser]) {
+  const upgrader = net
+    .createServer((socket) =>
+      socket.resume().end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+    )
+    .listen(join(folder, 'd.sock'))
+  const endless = createServer((_request, response) => response.write('{')).listen(join(folder, 'e.sock'))
+  for (const server of [silent, stranger, refuser, upgrader, endless]) {
     if (!server.listening) await once(server, 'listening')
     t.teardown(() => server.close())
   }
@@ -123,11 +129,14 @@ t.test('what does not answer is named, and holds nobody up', async (t) => {
     [
       ['b', /something else/],
       ['c', /status 401/],
+      ['d', /without an answer/],
+      ['e', /no answer within 200 ms/],
       ['silent', /no answer within 200 ms/],
     ],
   )
   t.equal(totals.tracked, 0)
   t.ok(existsSync(join(folder, 'silent.sock')))
+  for (const server of [upgrader, endless]) await once(server.close(), 'close')
 })
 
 t.test('the report of all over HTTP, apart from that of the process', async (t) => {

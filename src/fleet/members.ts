@@ -72,16 +72,23 @@ async function askForReport(
     path: `/?format=json&limit=${limit}`,
     headers: { host: 'localhost', ...(token !== null && { authorization: `Bearer ${token}` }) },
   })
-  const timer = setTimeout(() => {
-    asked.destroy(new Error(`no answer within ${timeoutMs} ms`))
-  }, timeoutMs)
-  try {
+  async function answer(): Promise<Report> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       asked.on('response', resolve).on('error', reject).end()
+      // An upgrade is neither.
+      asked.on('close', () => reject(new Error('it closed the connection without an answer')))
     })
     const body = await readBody(response)
     if (response.statusCode !== 200) throw new Error(`it answered with status ${response.statusCode}`)
     return parseReport(body)
+  }
+
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
+  })
+  try {
+    return await Promise.race([answer(), late])
   } finally {
     clearTimeout(timer)
     asked.destroy()
