@@ -74,7 +74,10 @@ export const FOREIGN_FIELDS = {
     ...['rawListeners', 'readableLength', 'sentHeaders', 'state', 'weight', 'writableLength'],
     ...[':authority', ':method', ':path', ':scheme'],
   ],
-  session: ['closed', 'connecting', 'inflateDynamicTableSize', 'listenerCount', 'listeners', 'state'],
+  session: [
+    ...['closed', 'connecting', 'headerTableSize', 'inflateDynamicTableSize', 'listenerCount', 'listeners'],
+    ...['localSettings', 'state'],
+  ],
   undici: [
     ...['aborted', 'completed', 'listenerCount', 'listeners', 'method', 'path'],
     ...['callback', 'factory'],

@@ -138,6 +138,12 @@ function hasNoData(stream: Http2Stream, handle: symbol | undefined): boolean {
   return !isClosed && unreadOn(stream) === 0 && receivedBy(stream, handle) === 0
 }
 
+/** Of a client that allows no table nothing is known. */
+function hasRememberedNothing(session: Session): boolean {
+  if (readField(readField(session, 'state') ?? {}, 'inflateDynamicTableSize') !== 0) return false
+  return readField(readField(session, 'localSettings') ?? {}, 'headerTableSize') !== 0
+}
+
 /** A listener of `once()` is gone after the first answer. */
 function isAwaited(stream: Http2Stream): boolean {
   return listenersOf(stream, 'response', 'rawListeners').some((one) => 'listener' in one)
@@ -228,8 +234,9 @@ export class Http2Streams {
   }
 
   /**
-   * Requests whose answer has not begun, for certain, unless it has ended too. Node does not keep that it has: the session has never had a header to
-   * remember (RFC 7541, section 2.3.2), or no byte at all since; or somebody waits for it by `once()`.
+   * Requests whose answer has not begun, unless it has ended too. Node does not keep that it has: the session has never had a header to
+   * remember (RFC 7541, section 2.3.2), or no byte at all since; or somebody waits for it by `once()`. Answers of a `:status` alone
+   * leave nothing to remember.
    */
   unansweredOn(socket: Socket): Http2Stream[] {
     const session = sessionOn(socket)
@@ -237,8 +244,7 @@ export class Http2Streams {
     const received = receivedOn(socket)
     const handle = handleKeyOf(session)
     const silent = streamsOf(session).filter((stream) => hasNoData(stream, handle))
-    if (silent.length === 0 || readField(readField(session, 'state') ?? {}, 'inflateDynamicTableSize') === 0)
-      return silent
+    if (silent.length === 0 || hasRememberedNothing(session)) return silent
     return silent.filter(
       (stream) =>
         idOf(stream) === null || this.#notes.get(stream)?.silentAt === received || isAwaited(stream),

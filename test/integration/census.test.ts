@@ -128,6 +128,29 @@ t.test('HTTP/2: what a client has asked for and nobody answers', async (t) => {
   await until(() => guard.sweep().census.inbound.unanswered === 5, 'as many as the server sees')
 })
 
+t.test('HTTP/2: a client that allows no table of headers has its answer', async (t) => {
+  using guard = install(QUICK)
+  const server = closeAfter(t, http2.createServer())
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+    if (headers[':path'] === '/answered') stream.respond()
+  })
+  const origin = `http://127.0.0.1:${await listen(server)}`
+  const tableless = http2.connect(origin, { settings: { headerTableSize: 0 } })
+  const mute = http2.connect(origin)
+  t.teardown(() => [tableless, mute].forEach((session) => session.destroy()))
+  const answered = tableless.request({ ':path': '/answered' }).on('error', () => {})
+  answered.on('response', () => {})
+  await once(answered, 'response')
+  mute
+    .request({ ':path': '/mute' })
+    .on('error', () => {})
+    .on('response', () => {})
+  const { outbound } = await censusWith(t, guard, ({ sites }) =>
+    sites.some(({ requests }) => requests.some(({ site }) => site === 'GET /mute')),
+  )
+  t.equal(outbound.unanswered, 1)
+})
+
 t.test('of a request that has not waited nothing is read', async (t) => {
   using guard = install({ ...QUICK, graceMs: 60_000 })
   const reads: string[] = []
