@@ -108,7 +108,7 @@ async function readBody(response: IncomingMessage): Promise<string> {
 
 function parseReport(text: string): Report {
   const report = JSON.parse(text) as Partial<Report>
-  if (report.schema !== REPORT_SCHEMA || report.measures === undefined)
+  if (report.schema !== REPORT_SCHEMA || report.measures === undefined || report.totals === undefined)
     throw new Error('it answered with something else than a report of this version')
   return report as Report
 }

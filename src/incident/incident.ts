@@ -91,7 +91,7 @@ export function watchIncidents(policy: IncidentPolicy, source: IncidentSource): 
     const at = new Date().toISOString().replaceAll(/[:.]/g, '-')
     const report = source.report()
     isWriting = true
-    if (reserve !== null) closeSync(reserve)
+    giveUp(reserve)
     saveReport(report, join(directory, `socket-leak-guard-${process.pid}-${at}-${why}.json`), redact)
       .then((file) => {
         files.push(file)
@@ -120,7 +120,7 @@ export function watchIncidents(policy: IncidentPolicy, source: IncidentSource): 
     isOver = true
     clearInterval(timer)
     if (signal !== null) process.off(signal, onSignal)
-    if (reserve !== null && !isWriting) closeSync(reserve)
+    if (!isWriting) giveUp(reserve)
   }
 }
 
@@ -129,6 +129,14 @@ function remove(path: string): void {
     rmSync(path, { force: true })
   } catch {
     // Its folder is gone.
+  }
+}
+
+function giveUp(reserve: number | null): void {
+  try {
+    if (reserve !== null) closeSync(reserve)
+  } catch {
+    // The application closes numbers that are not its own.
   }
 }
 
