@@ -107,6 +107,26 @@ const reset = (socket: net.Socket): void => void socket.resetAndDestroy()
 const stay = (socket: net.Socket): void => void socket.resume()
 const endUnread = (socket: net.Socket): void => void socket.pause().end()
 
+function pausedUpgrade(how: (socket: net.Socket) => void): Pick<Scene, 'serve' | 'play'> {
+  return {
+    serve: web(
+      (_, response) => response.end(),
+      (socket) => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n')
+        socket.once('data', () => socket.pause())
+      },
+    ),
+    async play(port) {
+      const socket = await dial(port, UPGRADE)
+      await new Promise((resolve) => socket.once('data', resolve))
+      socket.write(SOME)
+      await sleep(200)
+      how(socket)
+      return true
+    },
+  }
+}
+
 async function textOf(socket: net.Socket): Promise<string> {
   let text = ''
   if (socket.destroyed) return text
@@ -162,18 +182,10 @@ export const SCENES: readonly Scene[] = [
     play: leave(SOME, halfClose),
   },
   {
-    name: 'paused WebSocket',
+    name: 'upgrade handler that paused',
     condition: 'fin-unseen',
-    site: 'upgrade /',
-    serve: webSockets((client) => client.once('message', () => client.pause())),
-    async play(port) {
-      const client = new WebSocket(`ws://127.0.0.1:${port}`).on('error', () => {})
-      await once(client, 'open')
-      client.send('hello')
-      await sleep(200)
-      client.terminate()
-      return true
-    },
+    site: 'upgrade /chat',
+    ...pausedUpgrade(halfClose),
   },
   {
     name: 'TCP server that paused, full buffer',
@@ -200,24 +212,10 @@ export const SCENES: readonly Scene[] = [
     play: leave(SOME, reset),
   },
   {
-    name: 'paused upgrade, peer resets',
+    name: 'upgrade handler that paused, peer resets',
     condition: 'reset-unseen',
     site: 'upgrade /chat',
-    serve: web(
-      (_, response) => response.end(),
-      (socket) => {
-        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n')
-        socket.once('data', () => socket.pause())
-      },
-    ),
-    async play(port) {
-      const socket = await dial(port, UPGRADE)
-      await once(socket, 'data')
-      socket.write(SOME)
-      await sleep(200)
-      reset(socket)
-      return true
-    },
+    ...pausedUpgrade(reset),
   },
   {
     name: 'TCP server ends, the peer stays',
