@@ -208,6 +208,23 @@ t.test('docs/adapters.md', async (t) => {
   })
 })
 
+t.test('the comparison of README.md is that of docs/comparison.md', async (t) => {
+  const whole = readDocument('docs/comparison.md').split('<!-- generated')[1]!
+  const measured = new Map(tableRowsOf(whole).map(([title, , ...cells]) => [title, cells]))
+  const shown = tableRowsOf(
+    sectionsOf(readDocument('README.md'), 2).find(({ title }) => title === 'Does it help?')!.text,
+  ).slice(1)
+  t.ok(shown.length > 5)
+  for (const [title = '', named, freed, killed] of shown) {
+    const cells = measured.get(title) ?? []
+    t.same(
+      [named, freed, killed],
+      [cells[0], cells[1], cells[3]].map((cell) => cell?.split(' of ')[0]),
+      title,
+    )
+  }
+})
+
 t.test('docs/cli.md has every command and exit code', async (t) => {
   const { stdout } = await runNode([CLI, '--help'])
   const commands = [...stdout.matchAll(/^  ([a-z]+) .* {2}/gm)].map(([, command]) => command)
