@@ -85,6 +85,8 @@ async function bundle(): Promise<void> {
     ),
   ])
   writeFileSync(join(DIST, 'register.d.cts'), 'export {}\n')
+  const schema: unknown = JSON.parse(readFileSync(join(ROOT, 'report.schema.json'), 'utf8'))
+  writeFileSync(join(DIST, 'report.schema.json'), JSON.stringify(schema))
 }
 
 async function write(
