@@ -70,7 +70,8 @@ function onTerminal(
   env: Record<string, string> = {},
 ): ChildProcessWithoutNullStreams {
   const command = [process.execPath, CLI, ...args].map((word) => `'${word}'`).join(' ')
-  const { NO_COLOR: _, FORCE_COLOR: _forced, ...inherited } = cleanEnvironment()
+  // Node knows terminals of CI systems that show no colours.
+  const { NO_COLOR: _, FORCE_COLOR: _forced, CI: _ci, ...inherited } = cleanEnvironment()
   const child = spawn('script', ['-qefc', command, '/dev/null'], {
     env: { ...inherited, TERM: 'xterm-256color', ...env },
   })
