@@ -28,11 +28,12 @@ function makeFolder(t: Test): string {
 }
 
 async function startFleet(t: Test, folder: string): Promise<Started> {
-  const { NODE_OPTIONS: _, ...env } = cleanEnvironment()
   const program = join(PACKAGE_ROOT, 'build', 'test', 'programs', 'fleet.js')
-  const primary = spawn(process.execPath, ['--require', REGISTER, program], {
+  // The test runner's loader would have threads of its own in each process.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, '--require', REGISTER, program]
+  const primary = spawn('env', command, {
     env: {
-      ...env,
+      ...cleanEnvironment(),
       SOCKET_LEAK_GUARD_REPORT: `unix:${folder}/%p-%t.sock`,
       SOCKET_LEAK_GUARD_GRACE_MS: '200',
       SOCKET_LEAK_GUARD_SWEEP_MS: '50',
