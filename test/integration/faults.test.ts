@@ -134,7 +134,7 @@ for (const kernel of ['auto', 'ffi'] as const) {
     LINUX,
     async (t) => {
       const program = join(import.meta.dirname, '..', 'programs', 'out-of-descriptors.js')
-      const run = `ulimit -n 60; exec "$0" "$1" ${kernel}`
+      const run = `ulimit -n 256; exec "$0" "$1" ${kernel}`
       const { stdout, stderr } = await promisify(execFile)('sh', ['-c', run, process.execPath, program], {
         env: cleanEnvironment(),
       })
