@@ -371,6 +371,15 @@ t.test('so it is with more requests than are looked at', async (t) => {
   await closed
 })
 
+/** Asks for an answer that is never read. */
+function holdOne(session: http2.ClientHttp2Session): void {
+  session.on('error', () => {})
+  session
+    .request({ ':path': '/held' })
+    .on('error', () => {})
+    .pause()
+}
+
 t.test("a stream that its own window holds up is told while the session's others send", async (t) => {
   using guard = install(QUICK)
   const server = closeAfter(
@@ -381,11 +390,7 @@ t.test("a stream that its own window holds up is told while the session's others
   )
   const { session, socket } = await open(t, await listen(server))
   guard.exempt(socket)
-  session.on('error', () => {})
-  session
-    .request({ ':path': '/held' })
-    .on('error', () => {})
-    .pause()
+  holdOne(session)
   let answers = 0
   function askOn(): void {
     if (session.destroyed) return
@@ -418,11 +423,7 @@ t.test('a session that the server has closed is left alone while one of its stre
   const accepted = once(server, 'session') as Promise<[http2.ServerHttp2Session]>
   const { session, socket } = await open(t, await listen(server))
   guard.exempt(socket)
-  session.on('error', () => {})
-  session
-    .request({ ':path': '/held' })
-    .on('error', () => {})
-    .pause()
+  holdOne(session)
   const upload = session.request({ ':path': '/upload', ':method': 'POST' }, { endStream: false })
   upload.on('error', () => {}).resume()
   const writing = setInterval(() => void (upload.destroyed || upload.write('some')), 20)
