@@ -153,7 +153,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   }
 
   function snapshot(query: SnapshotQuery = {}, looksForOrphans = false): Report {
-    return buildReport(gather(query, engine.look(), looksForOrphans), query)
+    return buildReport(collect(query, engine.look(), looksForOrphans), query)
   }
 
   function report(query?: SnapshotQuery): Report {
@@ -165,12 +165,16 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
   function* reportInSteps(query: SnapshotQuery = {}): Generator<void, Report> {
     estate.runDetached(engine.sweeper.glance)
     const look = engine.look()
-    while (look.pairs.gather()) yield
-    look.ties()
-    return yield* buildInSteps(gather(query, look, installed), query)
+    const parts = collect(query, look, installed)
+    // A scrape of a process without trouble asks for none.
+    if (query.limit !== 0 || parts.rows.length > 0) {
+      while (look.pairs.gather()) yield
+      look.ties()
+    }
+    return yield* buildInSteps(parts, query)
   }
 
-  function gather(query: SnapshotQuery, look: Look, looksForOrphans: boolean): SnapshotParts {
+  function collect(query: SnapshotQuery, look: Look, looksForOrphans: boolean): SnapshotParts {
     const at = now()
     const { all = false, unsettled = false, fd, id } = query
     const rows: RecordRow[] = []

@@ -98,3 +98,25 @@ t.test('the guard counts its sweeps, their time, and what it catches', async (t)
   t.ok(caught - (faults.SLG_WARN_LISTENER ?? 0) >= 2, 'of suspect and of leaked, though one warning tells')
   socket.destroy()
 })
+
+t.test('a scrape of a process without trouble looks for no pairs', async (t) => {
+  const guard = install({ sweepMs: 600_000 })
+  t.teardown(() => guard.uninstall())
+  const server = net.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  const [socket] = (await once(server, 'connection')) as [net.Socket]
+  const state = (socket as unknown as { _readableState: { pipes: unknown } })._readableState
+  const { pipes } = state
+  let reads = 0
+  Object.defineProperty(state, 'pipes', { configurable: true, get: () => ((reads += 1), pipes) })
+  const readsOf = (limit: number): number => {
+    reads = 0
+    for (const steps = guard.adapter.reportInSteps({ limit }); steps.next().done !== true;) {}
+    return reads
+  }
+  t.equal(readsOf(0), 0)
+  t.equal(readsOf(1), 1, 'a report looks')
+})
