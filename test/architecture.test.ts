@@ -89,7 +89,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'cli',
     files: /^cli\//,
-    uses: ['core', 'base', 'kernel', 'options', 'report', 'server'],
+    uses: ['core', 'base', 'kernel', 'options', 'report', 'server', 'fleet'],
     knows: ['index'],
   },
 ]

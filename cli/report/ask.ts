@@ -1,8 +1,11 @@
-/** Asks the report endpoint of a running guard. */
+/** Asks the report endpoint of a running guard, or all those in a folder. */
+import { statSync } from 'node:fs'
 import { request as overHttp, type IncomingMessage } from 'node:http'
 import { request as overTls } from 'node:https'
 import { text } from 'node:stream/consumers'
 import type { Report } from '../../src/core/report.js'
+import type { FleetReport } from '../../src/fleet/index.js'
+import { withoutQueries } from '../../src/report/printable.js'
 import { EXIT, Failure, type Flag, type Given } from '../command.js'
 
 const PATIENCE_MS = 30_000
@@ -17,12 +20,18 @@ export const TOKEN_FLAG: Flag = {
 type Query = Readonly<Record<string, string | number>>
 export type Ask = (query: Query) => Promise<string>
 
-/** `http://host:9465/leaks`, `host:9465`, `9465`, `unix:/run/app.sock`. */
+export const PLACE = 'URL|unix:PATH'
+/** Of `PLACE`, for the help. */
+export const PLACES =
+  'URL is also PORT or HOST:PORT. PATH is a socket, or a folder of sockets: one report of all its processes then.'
+
+/** `http://host:9465/leaks`, `host:9465`, `9465`, `unix:/run/app.sock`, `/run/app.sock`, and the folder `unix:/run/app-guard`. */
 export function askerOf(given: Given): Ask {
   const [place = ''] = given.operands
   const token = given.text('token') ?? process.env[TOKEN_VARIABLE]
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const { socketPath, url } = targetOf(place)
+  if (socketPath !== undefined && isFolder(socketPath)) return (query) => askFleet(socketPath, token, query)
 
   return async function ask(query) {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value))
@@ -40,10 +49,37 @@ export function askerOf(given: Given): Ask {
   }
 }
 
-function targetOf(place: string): { socketPath: string | undefined; url: URL } {
-  if (place.startsWith('unix:')) {
-    return { socketPath: place.slice('unix:'.length), url: new URL('http://localhost/') }
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    // Who connects is told why.
+    return false
   }
+}
+
+async function askFleet(folder: string, reportToken: string | undefined, query: Query): Promise<string> {
+  const { format, limit, all } = query
+  if (all === 1) throw new Failure('--all is for the report of one process', EXIT.usage)
+  const { readFleet, renderFleetText } = await import('../../src/fleet/index.js')
+  const read = await readFleet({ folder, reportToken }).catch((error: Error) => {
+    throw new Failure(`no report at ${folder}: ${error.message}`)
+  })
+  const { processes } = read
+  if (processes.length === 0)
+    throw new Failure(
+      `no process has its report in ${folder}: start them with SOCKET_LEAK_GUARD_REPORT=unix:${folder}/%p.sock`,
+    )
+  if (processes.every(({ reason }) => reason !== null))
+    throw new Failure(`no report at ${processes[0]!.address}: ${processes[0]!.reason}`)
+  const fleet = withoutQueries(read)
+  if (format === 'text') return renderFleetText(fleet, Number(limit))
+  return JSON.stringify({ ...fleet, sockets: fleet.sockets.slice(0, Number(limit)) }, null, 2)
+}
+
+function targetOf(place: string): { socketPath: string | undefined; url: URL } {
+  const [, socketPath] = /^(?:unix:|(?=[./]))(.*)$/.exec(place) ?? []
+  if (socketPath !== undefined) return { socketPath, url: new URL('http://localhost/') }
   const whole = /^\d+$/.test(place) ? `127.0.0.1:${place}` : place
   const url = /^https?:\/\//.test(whole) ? whole : `http://${whole}`
   if (!URL.canParse(url)) {
@@ -60,10 +96,11 @@ function reasonIn(body: string): string {
   }
 }
 
-export function readReport(json: string, from: string): Report {
+/** Of a process, or of a fleet. */
+export function readReport(json: string, from: string): Report | FleetReport {
   try {
-    const report = JSON.parse(json) as Report | null
-    if (report?.schema.startsWith('socket-leak-guard/report/')) return report
+    const report = JSON.parse(json) as Report | FleetReport | null
+    if (/^socket-leak-guard\/(?:report|fleet)\//.test(report?.schema ?? '')) return report!
   } catch {
     // Said below.
   }

@@ -23,10 +23,12 @@ async function run(given: Given): Promise<number> {
     throw new Failure(error.message)
   })
   const report = readReport(json, file)
+  if ('processes' in report && given.has('html')) throw new Failure('there is no page of many processes')
   const { renderHtml, renderText } = await import('../render.js')
   let shown: string
   try {
-    shown = given.has('html') ? renderHtml(report) : renderText(report)
+    if ('processes' in report) shown = (await import('../../src/fleet/index.js')).renderFleetText(report)
+    else shown = given.has('html') ? renderHtml(report) : renderText(report)
   } catch {
     throw new Failure(`${file} was written by another version, or is damaged`)
   }

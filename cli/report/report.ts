@@ -1,12 +1,13 @@
-import { EXIT, type Command, type Given } from '../command.js'
+import type { FleetProcess } from '../../src/fleet/index.js'
+import { EXIT, Failure, type Command, type Given } from '../command.js'
 import { say } from '../terminal.js'
-import { askerOf, readReport, TOKEN_FLAG } from './ask.js'
+import { askerOf, PLACE, PLACES, readReport, TOKEN_FLAG } from './ask.js'
 
 export const report: Command = {
   name: 'report',
-  operands: 'URL|unix:PATH',
+  operands: PLACE,
   summary: 'Prints the report of a guard that runs with the option report.',
-  about: [],
+  about: [PLACES],
   flags: {
     json: { type: 'boolean', help: 'print JSON' },
     all: { type: 'boolean', help: 'list healthy sockets too' },
@@ -24,7 +25,13 @@ async function run(given: Given): Promise<number> {
   const most = given.number('max-leaked', Infinity)
   const query = { limit: given.number('limit', isJson ? 1000 : 20, 1), all: given.has('all') ? 1 : 0 }
   const json = isJson || most < Infinity ? await ask({ ...query, format: 'json' }) : null
-  const { totals } = json === null ? { totals: { leaked: 0 } } : readReport(json, given.operands[0]!)
   say((isJson ? json! : await ask({ ...query, format: 'text' })).trimEnd())
-  return totals.leaked > most ? EXIT.found : EXIT.fine
+  if (json === null || most === Infinity) return EXIT.fine
+  const report = readReport(json, given.operands[0]!)
+  if (report.totals.leaked > most) return EXIT.found
+  const { processes } = 'processes' in report ? report : { processes: [] }
+  const silent = processes.filter(({ totals }) => totals === null)
+  if (silent.length === 0) return EXIT.fine
+  const [{ process, reason }] = silent as [FleetProcess]
+  throw new Failure(`${silent.length} of ${processes.length} processes did not tell: ${process}, ${reason}`)
 }

@@ -1,13 +1,13 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { makePrintable } from '../../src/report/printable.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
-import { askerOf, TOKEN_FLAG, type Ask } from './ask.js'
+import { askerOf, PLACE, PLACES, TOKEN_FLAG, type Ask } from './ask.js'
 
 export const top: Command = {
   name: 'top',
-  operands: 'URL|unix:PATH',
+  operands: PLACE,
   summary: 'Shows the report of a running guard in the terminal, again and again; q ends it.',
-  about: [],
+  about: [PLACES],
   flags: {
     interval: { type: 'string', value: 'SECONDS', help: 'time between two looks (default 2)' },
     token: TOKEN_FLAG,

@@ -16,6 +16,7 @@ import { readMembers } from './members.js'
 import { rollUp, type FleetReport, type Member } from './roll-up.js'
 
 export type { FleetProcess, FleetReport, FleetSite, FleetSocket } from './roll-up.js'
+export { renderFleetText } from './text.js'
 
 export interface FleetOptions {
   /** Where the processes have their sockets. */

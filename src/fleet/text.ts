@@ -4,9 +4,10 @@ import { makePrintable, wrap } from '../report/printable.js'
 import type { FleetProcess, FleetReport, FleetSite } from './roll-up.js'
 
 const COLUMNS = 80
-const MOST_SOCKETS = 20
 
-export function renderFleetText({ processes, totals, sites, sockets }: FleetReport): string {
+/** @param mostSockets so many are described @default 20 */
+export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
+  const { processes, totals, sites, sockets } = fleet
   const told = processes.filter(({ totals }) => totals !== null).length
   const blocks = [
     [
@@ -18,13 +19,13 @@ export function renderFleetText({ processes, totals, sites, sockets }: FleetRepo
       ? []
       : table([['SITE', 'COUNT', 'PROCESSES', 'OLDEST', 'CONDITIONS'], ...sites.map(rowOfSite)]),
     ...sockets
-      .slice(0, MOST_SOCKETS)
+      .slice(0, mostSockets)
       .map(({ process, id, verdict, diagnosis }) =>
         wrap(makePrintable(`#${id} of ${process}, ${verdict}: ${diagnosis}`), COLUMNS - 3).map((line, i) =>
           i === 0 ? line : `   ${line}`,
         ),
       ),
-    sockets.length > MOST_SOCKETS ? [`and ${sockets.length - MOST_SOCKETS} more sockets`] : [],
+    sockets.length > mostSockets ? [`and ${sockets.length - mostSockets} more sockets`] : [],
   ]
   return `${blocks
     .filter((block) => block.length > 0)

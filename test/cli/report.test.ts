@@ -1,16 +1,19 @@
 /** `report` asks a guard that runs; `explain` shows what it said, offline. */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
 import net from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { FleetReport } from '../../src/fleet/index.js'
 import { install, type Guard } from '../../src/index.js'
 import { LEAKY } from '../report/sample-reports.js'
 import { closeAfter } from '../support/close-after.js'
 import { meet } from '../support/events.js'
 import { CLI } from '../support/package-root.js'
 import { Peer } from '../support/peer.js'
-import { runNode, type Outcome, type RunOptions } from '../support/run-node.js'
+import { cleanEnvironment, runNode, type Outcome, type RunOptions } from '../support/run-node.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
@@ -58,6 +61,57 @@ t.test('report over a Unix socket, with a token', async (t) => {
   t.match(await run(['report', `unix:${path}`, '--token', 'correct-horse']), { code: 0, stdout: '1 leaked' })
   const env = { SOCKET_LEAK_GUARD_REPORT_TOKEN: 'correct-horse' }
   t.match(await run(['report', `unix:${path}`], { env }), { code: 0, stdout: '1 leaked' })
+})
+
+t.test('report over the folder of a fleet', async (t) => {
+  const folder = t.testdir({ 'no-socket.sock': 'a file' })
+  t.match(await run(['report', folder]), { code: 3, stderr: `no process has its report in ${folder}` })
+  const listen = async (name: string, status: number, body: string): Promise<void> => {
+    const server = closeAfter(
+      t,
+      http.createServer((_request, response) => response.writeHead(status).end(body)),
+    )
+    await once(server.listen(join(folder, name)), 'listening')
+  }
+  const dying =
+    'require("net").createServer().listen("dead.sock", () => process.kill(process.pid, "SIGKILL"))'
+  spawnSync(process.execPath, ['--eval', dying], { cwd: folder, env: cleanEnvironment() })
+  t.match(readdirSync(folder), ['dead.sock', 'no-socket.sock'])
+  t.match(await run(['report', folder]), { code: 3, stderr: 'no process has its report' })
+
+  await listen('dumb.sock', 500, '')
+  const silent = await run(['report', folder])
+  t.match(silent, { code: 3, stdout: '', stderr: 'dumb.sock: it answered with status 500' })
+  await (
+    await leaky(t, `unix:${folder}/%p.sock`)
+  ).listening
+  await listen('other.sock', 200, JSON.stringify(LEAKY))
+  const sum = LEAKY.totals.leaked + 1
+  const { code, stdout } = await run([
+    'report',
+    `unix:${folder}/`,
+    '--max-leaked',
+    String(LEAKY.totals.leaked),
+  ])
+  t.equal(code, 1, 'the sum is what counts')
+  t.match(stdout, new RegExp(`^socket-leak-guard: ${sum} leaked, .* in 2 of 3 processes\\.$`, 'm'))
+  t.match(stdout, new RegExp(`^${process.pid} +1 `, 'm'))
+  t.match(stdout, /^dumb +it answered with status 500$/m)
+  t.notMatch(stdout, /^(?:dead|no-socket) /m)
+
+  const unsure = await run(['report', folder, '--json', '--limit', '2', '--max-leaked', String(sum)])
+  t.match(unsure, { code: 3, stderr: '1 of 3 processes did not tell: dumb, it answered with status 500' })
+  const fleet = JSON.parse(unsure.stdout) as FleetReport
+  t.match(fleet, {
+    totals: { leaked: sum },
+    processes: [{ process: 'other' }, { pid: process.pid }, { process: 'dumb' }],
+  })
+  t.equal(fleet.sockets.length, 2)
+  t.match(await run(['explain', '-'], { input: unsure.stdout }), { code: 0, stdout: `${sum} leaked` })
+  t.match(await run(['report', folder, '--all']), {
+    code: 2,
+    stderr: '--all is for the report of one process',
+  })
 })
 
 t.test('report says why it has none', async (t) => {
