@@ -51,7 +51,9 @@ async function main(): Promise<void> {
   progress(`took ${((performance.now() - startedMs) / 1_000).toFixed(0)} s`)
   const section = [describeRun(), instructionTable(counts), cpuTable(cpu), heapTable(heap)].join('\n')
   process.stdout.write(section)
-  if (flags.write) writeSection(process.versions.node.split('.')[0] ?? '', section)
+  if (!flags.write) return
+  const major = process.versions.node.split('.')[0]
+  writeSection('benchmarks.md', `npm run bench, node ${major}`, `## Node ${major}\n\n${section}`)
 }
 
 function isWanted({ title }: { readonly title: string }): boolean {

@@ -209,11 +209,10 @@ t.test('docs/adapters.md', async (t) => {
 })
 
 t.test('the comparison of README.md is that of docs/comparison.md', async (t) => {
-  const whole = readDocument('docs/comparison.md').split('<!-- generated')[1]!
-  const measured = new Map(tableRowsOf(whole).map(([title, , ...cells]) => [title, cells]))
-  const shown = tableRowsOf(
-    sectionsOf(readDocument('README.md'), 2).find(({ title }) => title === 'Does it help?')!.text,
-  ).slice(1)
+  const [, scenes = '', returns = ''] = readDocument('docs/comparison.md').split('<!-- generated')
+  const helps = sectionsOf(readDocument('README.md'), 2).find(({ title }) => title === 'Does it help?')!.text
+  const measured = new Map(tableRowsOf(scenes).map(([title, , ...cells]) => [title, cells]))
+  const shown = tableRowsOf(helps).slice(1)
   t.ok(shown.length > 5)
   for (const [title = '', named, freed, killed] of shown) {
     const cells = measured.get(title) ?? []
@@ -222,6 +221,14 @@ t.test('the comparison of README.md is that of docs/comparison.md', async (t) =>
       [cells[0], cells[1], cells[3]].map((cell) => cell?.split(' of ')[0]),
       title,
     )
+  }
+
+  const lockedOut = [...helps.matchAll(/(bare Node|`\w+`) (\d+)[,.]/g)]
+  t.equal(lockedOut.length, 4)
+  const lastTable = tableRowsOf(returns.slice(returns.indexOf('resets lost')))
+  for (const [, remedy = '', failed] of lockedOut) {
+    const title = remedy.replace(/`(\w+)`/, "this library, `action: '$1'`")
+    t.equal(lastTable.find(([first]) => first === title)?.at(-1), failed, remedy)
   }
 })
 

@@ -1,7 +1,10 @@
-/** `fork('host.js', [scene, remedy])`: the server of one scene under one remedy. Tells its port, and on demand what the guard saw. */
+/**
+ * `fork('host.js', [scene, remedy, pace])`: the server of one scene under one remedy. Tells its port, and on demand what the
+ * guard saw.
+ */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { REMEDIES } from './remedies.js'
+import { ALL_REMEDIES, PACES } from './remedies.js'
 import { SCENES } from './scenes.js'
 
 export interface Seen {
@@ -9,9 +12,9 @@ export interface Seen {
   readonly isNamed: boolean
 }
 
-const [sceneName, remedyName] = process.argv.slice(2)
+const [sceneName, remedyName, pace] = process.argv.slice(2)
 const scene = SCENES.find(({ name }) => name === sceneName)!
-const { remedy, guard } = REMEDIES[remedyName!]!.apply()
+const { remedy, guard } = ALL_REMEDIES[remedyName!]!.apply(PACES[pace as keyof typeof PACES])
 const told: { readonly condition: string | null; readonly site: string }[] = []
 guard?.subscribe(({ type, socket }) => {
   if (type === 'leaked' || type === 'stalled' || type === 'dead')

@@ -23,7 +23,7 @@ const WATCHED_MS = 4 * LIMIT_MS
 const UNSEEN: Seen = { isSeen: false, isNamed: false }
 
 export async function play(scene: Scene, remedyName: string): Promise<Outcome> {
-  const host = fork(join(import.meta.dirname, 'host.js'), [scene.name, remedyName], { silent: true })
+  const host = fork(join(import.meta.dirname, 'host.js'), [scene.name, remedyName, 'quick'], { silent: true })
   const [port] = (await Promise.race([once(host, 'message'), once(host, 'exit')])) as [number]
   if (!host.connected) throw new Error(`its server ended with ${port}`)
   const outside = await standOutside(REMEDIES[remedyName]!.outside, port)
@@ -57,7 +57,7 @@ async function askSeen(host: ChildProcess): Promise<Seen> {
 }
 
 /** 0 once the process is gone. */
-function socketsOf({ pid }: ChildProcess): number {
+export function socketsOf({ pid }: ChildProcess): number {
   try {
     return readdirSync(`/proc/${pid}/fd`).filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`)).length
   } catch {

@@ -1,4 +1,4 @@
-/** What people do against leaked sockets, each in its best sensible form, with every time limit at 2 seconds. */
+/** What people do against leaked sockets, each in its best sensible form. */
 import { createRequire } from 'node:module'
 import type http from 'node:http'
 import { Server as HttpServer } from 'node:http'
@@ -8,22 +8,36 @@ import type { Remedy } from './scenes.js'
 
 export const LIMIT_MS = 2000
 
+/** How long remedies wait. */
+export interface Pace {
+  readonly limitMs: number
+  readonly guard: InstallOptions
+}
+
+export const PACES = {
+  quick: { limitMs: LIMIT_MS, guard: { graceMs: LIMIT_MS, sweepMs: 500, escalateMs: 1000 } },
+  /** The library as it comes, and time limits as long as its grace. */
+  default: { limitMs: 60_000, guard: {} },
+} satisfies Record<string, Pace>
+
 const NOTHING: Remedy = { onServer() {}, onConnection() {}, onWebSockets() {}, agent: undefined }
 
 export interface RemedyKind {
   readonly title: string
   /** What stands in front of the server or acts from outside. */
   readonly outside?: 'haproxy' | 'nginx' | 'ss'
-  apply(): { readonly remedy: Remedy; readonly guard: Guard | null }
+  apply(pace: Pace): { readonly remedy: Remedy; readonly guard: Guard | null }
 }
 
-function code(title: string, remedy: () => Partial<Remedy>): RemedyKind {
-  return { title, apply: () => ({ remedy: { ...NOTHING, ...remedy() }, guard: null }) }
+function code(title: string, remedy: (limitMs: number) => Partial<Remedy>): RemedyKind {
+  return { title, apply: ({ limitMs }) => ({ remedy: { ...NOTHING, ...remedy(limitMs) }, guard: null }) }
 }
 
 function guarded(title: string, options: InstallOptions): RemedyKind {
-  const common: InstallOptions = { graceMs: LIMIT_MS, sweepMs: 500, escalateMs: 1000, log: () => {} }
-  return { title, apply: () => ({ remedy: NOTHING, guard: install({ ...common, ...options }) }) }
+  return {
+    title,
+    apply: (pace) => ({ remedy: NOTHING, guard: install({ log: () => {}, ...pace.guard, ...options }) }),
+  }
 }
 
 /** A client that leaves ends its upstream, also one that was opened after an `await`. */
@@ -35,17 +49,17 @@ const RECLAIM: InstallOptions = {
 
 export const REMEDIES: Readonly<Record<string, RemedyKind>> = {
   bare: code('bare Node', () => ({})),
-  timeouts: code('time limits on servers and sockets', () => ({
+  timeouts: code('time limits on servers and sockets', (limitMs) => ({
     onServer(server) {
       if (!(server instanceof HttpServer)) return
       Object.assign(server, {
-        requestTimeout: LIMIT_MS,
-        headersTimeout: LIMIT_MS,
-        keepAliveTimeout: LIMIT_MS,
+        requestTimeout: limitMs,
+        headersTimeout: limitMs,
+        keepAliveTimeout: limitMs,
       })
-      server.setTimeout(LIMIT_MS)
+      server.setTimeout(limitMs)
     },
-    onConnection: (socket) => void socket.setTimeout(LIMIT_MS, () => socket.destroy()),
+    onConnection: (socket) => void socket.setTimeout(limitMs, () => socket.destroy()),
   })),
   'keep-alive': code('setKeepAlive(true, 1000)', () => ({
     onConnection: (socket) => void socket.setKeepAlive(true, 1000),
@@ -53,8 +67,8 @@ export const REMEDIES: Readonly<Record<string, RemedyKind>> = {
   'on-end': code("socket.on('end', () => socket.end())", () => ({
     onConnection: (socket) => void socket.on('end', () => socket.end()),
   })),
-  agentkeepalive: code('agentkeepalive', () => ({ agent: agentWithLimits() })),
-  heartbeat: code("ws's heartbeat recipe", () => ({
+  agentkeepalive: code('agentkeepalive', (limitMs) => ({ agent: agentWithLimits(limitMs) })),
+  heartbeat: code("ws's heartbeat recipe", (limitMs) => ({
     onWebSockets(server) {
       const alive = new WeakSet<WebSocket>()
       server.on('connection', (client) => {
@@ -65,7 +79,7 @@ export const REMEDIES: Readonly<Record<string, RemedyKind>> = {
           if (!alive.delete(client)) client.terminate()
           else client.ping()
         }
-      }, LIMIT_MS)
+      }, limitMs)
     },
   })),
   ss: { ...code('`ss -K` on CLOSE_WAIT and FIN_WAIT2, each second', () => ({})), outside: 'ss' },
@@ -80,7 +94,13 @@ export const REMEDIES: Readonly<Record<string, RemedyKind>> = {
   }),
 }
 
-function agentWithLimits(): http.Agent {
+/** `reset` frees the descriptors that `destroy` does, but leaves the kernel nothing: the client that comes back tells them apart. */
+export const ALL_REMEDIES: Readonly<Record<string, RemedyKind>> = {
+  ...REMEDIES,
+  reset: guarded("this library, `action: 'reset'`", { action: 'reset' }),
+}
+
+function agentWithLimits(limitMs: number): http.Agent {
   const Agent = createRequire(import.meta.url)('agentkeepalive') as new (options: object) => http.Agent
-  return new Agent({ timeout: LIMIT_MS, freeSocketTimeout: LIMIT_MS, socketActiveTTL: LIMIT_MS })
+  return new Agent({ timeout: limitMs, freeSocketTimeout: limitMs, socketActiveTTL: limitMs })
 }

@@ -1,16 +1,19 @@
 /**
  * `npm run bench:effect [-- --write] [-- part of a scene's or remedy's name...]`: each way to leak, and legal silences, under
- * each remedy. Linux. Needs Debian's haproxy, nginx (libnginx-mod-stream) and iproute2; what is missing is left out.
+ * each remedy, and the client that comes back (`reuse`). Linux. Needs Debian's haproxy, nginx (libnginx-mod-stream), iproute2
+ * and nftables; what is missing is left out.
  */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, release } from 'node:os'
 import { play, type Outcome } from './play.js'
+import { writeSection } from '../write-section.js'
 import { LIMIT_MS, REMEDIES } from './remedies.js'
+import { playReuse } from './reuse.js'
 import { SCENES } from './scenes.js'
 import { matrix, summary, type Result } from './tables.js'
-import { writeComparison } from './write-comparison.js'
 
 const args = process.argv.slice(2)
-const parts = args.filter((arg) => !arg.startsWith('--'))
+const words = args.filter((arg) => !arg.startsWith('--'))
+const parts = words.filter((word) => word !== 'reuse')
 const isAsked = (name: string): boolean => parts.length === 0 || parts.some((part) => name.includes(part))
 const scenes = SCENES.filter(({ name }) => isAsked(name))
 const chosen = scenes.length > 0 ? scenes : SCENES
@@ -48,8 +51,24 @@ function say({ freedMs, wasKilled, hasDied, seen }: Outcome, isLegal: boolean): 
   return `${end}${seen.isNamed ? ', named' : seen.isSeen ? ', seen' : ''}`
 }
 
-await Promise.all(Array.from({ length: 3 * availableParallelism() }, work))
-const text = `${summary(results)}\n${matrix(results)}`
-console.log(text)
-if (args.includes('--write')) writeComparison(LIMIT_MS, text)
+if (words.length === 0 || !words.includes('reuse')) {
+  await Promise.all(Array.from({ length: 3 * availableParallelism() }, work))
+  const where = `Node ${process.version}; every time limit, and the grace, is ${LIMIT_MS / 1000} s.`
+  tell('npm run bench:effect', `${where}\n\n${summary(results)}\n${matrix(results)}`)
+}
+if (words.length === 0 || words.includes('reuse')) {
+  try {
+    tell(
+      'npm run bench:effect -- reuse',
+      `Node ${process.version}, Linux ${release()}.\n\n${await playReuse(isAsked)}`,
+    )
+  } catch (error) {
+    console.error(`reuse is left out: ${(error as Error).message}`)
+  }
+}
 process.exit()
+
+function tell(command: string, text: string): void {
+  console.log(text)
+  if (args.includes('--write')) writeSection('comparison.md', command, text)
+}

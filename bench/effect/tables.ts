@@ -54,15 +54,15 @@ function wordFor(result: Result | undefined): string {
   return outcome.freedMs === null ? 'held' : seconds(outcome.freedMs)
 }
 
-function seconds(ms: number | null): string {
+export function seconds(ms: number | null): string {
   return ms === null ? '–' : `${(ms / 1000).toFixed(1)} s`
 }
 
-function median(values: readonly number[]): number | null {
+export function median(values: readonly number[]): number | null {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? null
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const rule = head.map(() => '---')
   return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
 }

@@ -28,7 +28,7 @@ export class NetworkNamespace {
   }
 
   /** A new namespace, its loopback up; gone when the test ends. With `beside`, both can be joined by a veth pair. */
-  static async open(t: Test, beside?: NetworkNamespace): Promise<NetworkNamespace> {
+  static async open(t: Pick<Test, 'teardown'>, beside?: NetworkNamespace): Promise<NetworkNamespace> {
     const way = wayIn()
     const [command, ...args] = beside === undefined ? way : [...beside.#enter, ...AS_ROOT]
     const holder = spawn(command, [...args, 'sh', '-c', 'ip link set lo up && echo ready && exec cat'], {
@@ -47,10 +47,13 @@ export class NetworkNamespace {
     return this.#holder.pid!
   }
 
-  /** Runs a shell script inside; throws when a command of it fails. */
-  run(script: string): void {
+  /** Runs a shell script inside and returns what it prints; throws when a command of it fails. */
+  run(script: string): string {
     const [command, ...args] = this.#enter
-    execFileSync(command, [...args, 'sh', '-ec', script], { stdio: ['ignore', 'ignore', 'inherit'] })
+    return execFileSync(command, [...args, 'sh', '-ec', script], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
   }
 
   /** Sets `net.ipv4.*` (kernel Documentation/networking/ip-sysctl.rst) for this namespace alone. */
@@ -64,14 +67,15 @@ export class NetworkNamespace {
 
   /** Starts a program of this folder inside. */
   start<A extends Actions>(program: string): Actor<A> {
-    const [execPath, ...execArgv] = this.#enter
-    const child = fork(join(import.meta.dirname, program), {
-      execPath,
-      execArgv: [...execArgv, process.execPath],
-    })
-    const actor = new Actor<A>(child)
+    const actor = new Actor<A>(this.fork(join(import.meta.dirname, program)))
     this.#actors.push(actor)
     return actor
+  }
+
+  /** Starts a program that ends by itself when its IPC channel does. */
+  fork(file: string, args: readonly string[] = []): ChildProcess {
+    const [execPath, ...execArgv] = this.#enter
+    return fork(file, args, { execPath, execArgv: [...execArgv, process.execPath] })
   }
 
   async #close(): Promise<void> {
