@@ -164,6 +164,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
 
   function* reportInSteps(query: SnapshotQuery = {}): Generator<void, Report> {
     estate.runDetached(engine.sweeper.glance)
+    yield
     const look = engine.look()
     const parts = collect(query, look, installed)
     // A scrape of a process without trouble asks for none.

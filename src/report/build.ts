@@ -79,12 +79,12 @@ export interface SnapshotParts {
 
 export function buildReport(parts: SnapshotParts, query: SnapshotQuery): Report {
   const listed = pageOf(parts.rows, query)
-  return assemble(
-    parts,
-    query,
-    listed,
-    listed.page.map((row) => row.describe()),
-  )
+  const sockets = listed.page.map((row) => row.describe())
+  const steps = assemble(parts, query, listed, sockets)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
 }
 
 const ROWS_A_STEP = 128
@@ -103,7 +103,7 @@ export function* buildInSteps(parts: SnapshotParts, query: SnapshotQuery): Gener
     sockets.push(...some.filter((row) => !row.isGone()).map((row) => row.describe()))
     yield
   }
-  return assemble(parts, query, listed, sockets)
+  return yield* assemble(parts, query, listed, sockets)
 }
 
 /** Outside of the generator, where V8 compiles a loop while it runs. */
@@ -120,17 +120,24 @@ interface Page {
   readonly isLast: boolean
 }
 
-function assemble(
+function* assemble(
   parts: SnapshotParts,
   query: SnapshotQuery,
   { page, isLast }: Page,
   sockets: readonly SocketReport[],
-): Report {
+): Generator<void, Report> {
   const { trendOf, lastHourOf, healedSites, ...kept } = parts.gathered
   const limit = limitOf(query)
+  // Of thousands each of these takes some milliseconds while V8 has not compiled it.
   const counted = countConditions(parts.rows)
+  yield
   const conditions = counted.map(({ standings: _, ...count }) => count)
   const sites = sitesOf(parts.rows)
+  yield
+  const ports = portsHeld(parts.rows)
+  yield
+  const pairs = limit === 0 ? [] : parts.pairs(limit)
+  yield
   const { recovered, reclaimed, dead } = parts.counts
   const { openDescriptors } = kept.descriptors
   return {
@@ -156,7 +163,7 @@ function assemble(
     ...(parts.history !== null && {
       history: { ...parts.history, sites: sites.map(({ site }) => ({ site, net: lastHourOf(site) })) },
     }),
-    ports: portsHeld(parts.rows),
+    ports,
     conditions,
     standings: counted.flatMap(standingsOf).filter(({ count }) => count > 0),
     measures: parts.measures,
@@ -167,7 +174,7 @@ function assemble(
     })),
     stalledSites: sitesOf(parts.rows, ['stalled']),
     partedPairs: parts.partedPairs,
-    pairs: limit === 0 ? [] : parts.pairs(limit),
+    pairs,
     healedSites: healed(healedSites, sites),
     sockets,
     nextAfter: isLast ? null : (page.at(-1)?.id ?? null),
