@@ -106,7 +106,7 @@ export interface Guard {
   /**
    * Saves the report as JSON, readable by its owner alone, for `socket-leak-guard explain`.
    *
-   * @param options `redact`: hide IP addresses, except loopback
+   * @param options `redact`: hide addresses, hosts, paths, labels, context values and lines of code
    * @throws (rejects) `SLG_ERR_SAVE_REPORT`
    * @returns the absolute path
    */

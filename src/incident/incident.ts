@@ -13,7 +13,7 @@ import { messageOf, warnOnce } from '../base/warnings.js'
 import type { Report } from '../core/report.js'
 import type { IncidentPolicy } from '../options/options.js'
 import { renderJson } from '../report/json.js'
-import { redactAddresses } from './redact.js'
+import { createRedaction } from './redact.js'
 
 const LOOK_MS = 1000
 /** Between two files of its own; a signal is heeded at most once a second. */
@@ -39,7 +39,7 @@ export async function saveReport(report: Report, path: string, isRedacted: boole
   try {
     // Of an earlier process with this id.
     remove(temporary)
-    await writeWhole(temporary, renderJson(isRedacted ? redactAddresses(report) : report))
+    await writeWhole(temporary, renderJson(isRedacted ? createRedaction()(report) : report))
     renameSync(temporary, target)
     return target
   } catch (error) {

@@ -1,37 +1,151 @@
+/** Hides what a report says of the application's network, users and machine, so that it can be shown to strangers. */
 import { isIP } from 'node:net'
 
-/** What could be an IP address, with letters and digits around it. */
-const CANDIDATES = /[0-9A-Za-z_.:%-]*[0-9A-Fa-f][.:][0-9A-Za-z_.:%-]*/g
-const PORT = /:\d+$/
+/** Made of other fields of the same object, so what is hidden there is hidden here. */
+const TEXTS: ReadonlySet<string> = new Set(['diagnosis', 'line'])
+const FRAMES: ReadonlySet<string> = new Set(
+  'stack created assigned reader paused wrote ended place where file'.split(' '),
+)
+/** What the guard itself says of a socket in `context`. */
+const STATES = /^(?:open|paused|closing|closed|unanswered|unreadable)$/
 
-/** A copy in which each IP address but loopback is a name (`ip-1`), the same one throughout. */
-export function redactAddresses<T>(report: T): T {
+const TOKEN = /[^\s"'()[\],;]+/g
+const URL_PARTS = /^([a-z][a-z\d+.-]*:\/\/)([^/]*)(.*)$/is
+const HOST_AND_PORT = /^([^:]*\p{L}[^:]*)(:(?:\d+|\*))$/u
+const PORT = /:(?:\d+|\*)$/
+const FILE = /\.[cm]?[jt]sx?$/
+const PLACE = /^\S+\.[cm]?[jt]sx?:\d+$/
+const ABSOLUTE = /^(?:[a-z]:)?[/\\]/i
+const LOOPBACK = /^(?:127(?:\.\d+){3}|::1|localhost|.*\.localhost)$/i
+/** `GET /a`, `upgrade /a`, `CONNECT host:443`, `to host:443`, `listener /run/a.sock`. */
+const SITE = /^([A-Z]+|upgrade|to|listener) (\S.*)$/s
+const PLAIN_SITE = /^(?:outgoing|other|unknown listener|listener (?::[\d*]+|fd \d+))$/
+
+/** Words of the application that do not look like an address or a path, and what is said in their place. */
+type Words = Map<string, string>
+
+/** @returns a function for the parts of one report: everywhere the same is called the same */
+export function createRedaction(): <T>(part: T) => T {
   const names = new Map<string, string>()
+  const counts = new Map<string, number>()
 
-  function nameOf(address: string): string {
-    if (address === '::1' || address.startsWith('127.')) return address
-    const name = names.get(address) ?? `ip-${names.size + 1}`
-    names.set(address, name)
+  function nameOf(kind: string, hidden: string): string {
+    const key = `${kind} ${hidden}`
+    let name = names.get(key)
+    if (name === undefined) {
+      counts.set(kind, (counts.get(kind) ?? 0) + 1)
+      names.set(key, (name = `${kind}-${counts.get(kind)}`))
+    }
     return name
   }
 
-  /** `10.0.0.5`, `10.0.0.5:443`, `::1`; ends of sentences stay. */
-  function replace(found: string): string {
-    const text = found.replace(/[.:]+$/, '')
-    const rest = found.slice(text.length)
-    for (const end of ['', PORT.exec(text)?.[0] ?? '']) {
-      const address = text.slice(0, text.length - end.length)
-      if (isIP(address) !== 0) return nameOf(address) + end + rest
-    }
-    return found
+  function hideHost(host: string): string {
+    const plain = host.replace(/^::ffff:(?=\d+\.)/i, '')
+    if (plain === '' || LOOPBACK.test(plain)) return host
+    return nameOf(isIP(plain) === 0 ? 'host' : 'ip', plain)
   }
 
-  function redact(value: unknown): unknown {
-    if (typeof value === 'string') return value.replaceAll(CANDIDATES, replace)
+  /** `host`, `host:443`, `[::1]:443`, `::1` */
+  function hideAuthority(authority: string): string {
+    const port = isIP(authority) === 0 ? (PORT.exec(authority)?.[0] ?? '') : ''
+    const host = authority.slice(0, authority.length - port.length)
+    const inside = /^\[(.*)\]$/s.exec(host)?.[1]
+    return (inside === undefined ? hideHost(host) : `[${hideHost(inside)}]`) + port
+  }
+
+  function hidePath(path: string): string {
+    return path.length > 1 ? `/${nameOf('path', path)}` : path
+  }
+
+  function hideTarget(target: string): string {
+    const [, scheme, authority = '', path = ''] = URL_PARTS.exec(target) ?? []
+    if (scheme !== undefined) return scheme + hideAuthority(authority) + hidePath(path)
+    return PORT.test(target) && !/[/\\]/.test(target) ? hideAuthority(target) : hidePath(target)
+  }
+
+  function hideSite(site: string, words: Words): string {
+    const [opener = '', ...peers] = site.split(' → ')
+    return [hideOpener(opener, words), ...peers.map((peer) => note(peer, hideTarget(peer), words))].join(
+      ' → ',
+    )
+  }
+
+  function hideOpener(opener: string, words: Words): string {
+    if (PLAIN_SITE.test(opener)) return opener
+    if (PLACE.test(opener)) return hideFile(opener)
+    const [, verb, target] = SITE.exec(opener) ?? []
+    if (verb === undefined || target === undefined) return note(opener, nameOf('site', opener), words)
+    return `${verb} ${note(target, hideTarget(target), words)}`
+  }
+
+  function hideFile(file: string): string {
+    return ABSOLUTE.test(file) ? hidePath(file) : file
+  }
+
+  function note(original: string, said: string, words: Words): string {
+    if (hideTokens(original) !== said) words.set(original, said)
+    return said
+  }
+
+  function hideTokens(text: string): string {
+    return text.replaceAll(TOKEN, (token) => {
+      const word = token.replace(/[.:]+$/, '')
+      return hideWord(word) + token.slice(word.length)
+    })
+  }
+
+  function hideWord(word: string): string {
+    if (isIP(word) !== 0 || isIP(word.replace(PORT, '')) !== 0) return hideAuthority(word)
+    if (URL_PARTS.test(word) || ABSOLUTE.test(word)) return hideTarget(word)
+    const host = HOST_AND_PORT.exec(word)?.[1]
+    return host === undefined || FILE.test(host) ? word : hideAuthority(word)
+  }
+
+  function hideInText(text: string, words: Words): string {
+    let told = text
+    for (const [original, said] of [...words].sort(([a], [b]) => b.length - a.length))
+      told = told.replaceAll(asWord(original), () => said)
+    return hideTokens(told)
+  }
+
+  function hideString(key: string, value: string, words: Words): string {
+    if (key === 'site' || key === 'server') return hideSite(value, words)
+    if (key === 'path' || key === 'origin') return note(value, hideTarget(value), words)
+    if (key === 'address') return note(value, ABSOLUTE.test(value) ? hidePath(value) : hideHost(value), words)
+    if (key === 'label') return note(value, nameOf('label', value), words)
+    if (FRAMES.has(key)) return hideFile(value.replace(/ - .*$/s, ''))
+    return hideInText(value, words)
+  }
+
+  function hide(key: string, value: unknown, words: Words): unknown {
+    if (typeof value === 'string') return hideString(key, value, words)
     if (typeof value !== 'object' || value === null) return value
-    if (Array.isArray(value)) return value.map(redact)
-    return Object.fromEntries(Object.entries(value).map(([key, part]) => [redact(key), redact(part)]))
+    if (Array.isArray(value)) return value.map((part) => hide(key, part, words))
+    const parts = Object.entries(value)
+    if (key === 'context')
+      return Object.fromEntries(
+        parts.map(([name, part]) => [
+          name,
+          STATES.test(part) ? part : note(part, nameOf('value', part), words),
+        ]),
+      )
+    const own: Words = parts.some(([name]) => TEXTS.has(name)) ? new Map() : words
+    const hidden = new Map<string, unknown>()
+    // Texts come last, when the words are known.
+    for (const isText of [false, true])
+      for (const [name, part] of parts)
+        if (TEXTS.has(name) === isText) hidden.set(name, hide(name, part, own))
+    return Object.fromEntries(parts.map(([name]) => [name, hidden.get(name)]))
   }
 
-  return redact(report) as T
+  return (part) => hide('', part, new Map()) as typeof part
+}
+
+/** Not as a part of another word. */
+function asWord(text: string): RegExp {
+  const escaped = text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
+  return new RegExp(
+    `${/^[\p{L}\p{N}]/u.test(text) ? '(?<![\\p{L}\\p{N}_])' : ''}${escaped}${/[\p{L}\p{N}]$/u.test(text) ? '(?![\\p{L}\\p{N}_])' : ''}`,
+    'gu',
+  )
 }

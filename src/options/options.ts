@@ -128,7 +128,7 @@ export interface IncidentOptions {
   atLeaked?: number | Off | undefined
   /** A signal that asks for a file; it no longer ends the process. @default null */
   signal?: IncidentPolicy['signal'] | Off | undefined
-  /** Hide IP addresses, except loopback. @default false */
+  /** Hide addresses, hosts, paths, labels, context values and lines of code. @default false */
   redact?: boolean | undefined
 }
 
