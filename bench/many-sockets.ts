@@ -1,10 +1,14 @@
 /**
  * `node build/bench/many-sockets.js [COUNT]`: what the guard costs with 10,000 connections, healthy ones and leaked ones: the longest
- * time for which it blocks the event loop, the time of a whole sweep and of a report for each socket, and its heap.
+ * time for which it blocks the event loop by itself and while it saves a report, the time of a whole sweep and of a report for each
+ * socket, and its heap.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -34,8 +38,10 @@ async function playPeers(port: number, count: number, isLeaking: boolean): Promi
 }
 
 async function main(count: number): Promise<void> {
-  console.log(`| ${count} connections | longest block | sweep, each | report, each | heap, each |`)
-  console.log('| --- | ---: | ---: | ---: | ---: |')
+  console.log(
+    `| ${count} connections | longest block | saving a report | sweep, each | report, each | heap, each |`,
+  )
+  console.log('| --- | ---: | ---: | ---: | ---: | ---: |')
   for (const state of ['healthy', 'leaked'] as const) console.log(await measure(count, state))
   process.exit()
 }
@@ -54,7 +60,12 @@ async function measure(count: number, state: 'healthy' | 'leaked'): Promise<stri
   const wanted = state === 'leaked' ? count : 0
   while (sockets.length < count || guard.snapshot({ limit: 0 }).totals.leaked < wanted) await sleep(50)
 
-  const blockMs = await longestBlock()
+  const blockMs = await longestBlock(sleep(WATCHED_MS))
+  const folder = mkdtempSync(join(tmpdir(), 'slg-bench-'))
+  const savings: number[] = []
+  for (let i = 0; i < 3; i += 1)
+    savings.push(await longestBlock(guard.saveReport(join(folder, 'report.json'))))
+  rmSync(folder, { recursive: true })
   const sweepUs = timeOf(() => guard.sweep({ limit: 0 })) / count
   const reportUs = timeOf(() => guard.report({ limit: 0 })) / count
   const heap = heapUsed()
@@ -63,18 +74,21 @@ async function measure(count: number, state: 'healthy' | 'leaked'): Promise<stri
   for (const socket of sockets) socket.destroy()
   server.close()
   peers.disconnect()
-  return `| ${state} | ${blockMs.toFixed(1)} ms | ${sweepUs.toFixed(2)} µs | ${reportUs.toFixed(2)} µs | ${bytes} B |`
+  return `| ${state} | ${blockMs.toFixed(1)} ms | ${Math.min(...savings).toFixed(1)} ms | ${sweepUs.toFixed(2)} µs | ${reportUs.toFixed(2)} µs | ${bytes} B |`
 }
 
 /** In CPU time: what another process takes of this machine is no block of ours. */
-async function longestBlock(): Promise<number> {
+async function longestBlock(work: Promise<unknown>): Promise<number> {
   let longestUs = 0
-  for (const endMs = performance.now() + WATCHED_MS; performance.now() < endMs;) {
+  let isOver = false
+  const over = work.then(() => (isOver = true))
+  while (!isOver) {
     const before = process.cpuUsage()
-    await sleep(1)
+    await new Promise(setImmediate)
     const { user, system } = process.cpuUsage(before)
     longestUs = Math.max(longestUs, user + system)
   }
+  await over
   return longestUs / 1000
 }
 

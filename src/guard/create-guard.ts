@@ -73,7 +73,7 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
     let isWanted = true
     const source = {
       runDetached: estate.runDetached,
-      report: () => guard.report({ limit: MOST_SOCKETS }),
+      reportInSteps: () => reportInSteps({ limit: MOST_SOCKETS }),
       sample: countForHistory,
     }
     import('../incident/incident.js').then(
@@ -259,9 +259,8 @@ export function createGuard(initial: ResolvedOptions): FreshGuard {
       engine.reclaim(findSocket(ledger, id), remedy)
     },
     async saveReport(path, { redact = false } = {}) {
-      const report = guard.report({ limit: MOST_SOCKETS })
-      const { saveReport } = await import('../incident/incident.js')
-      return saveReport(report, path, redact)
+      const { startSaving } = await import('../incident/incident.js')
+      return startSaving(path, reportInSteps({ limit: MOST_SOCKETS }), { isRedacted: redact }).saved
     },
     uninstall,
     [Symbol.dispose]: uninstall,

@@ -104,7 +104,8 @@ export interface Guard {
   locate(id: number): CodeReport
 
   /**
-   * Saves the report as JSON, readable by its owner alone, for `socket-leak-guard explain`.
+   * Saves the report as JSON, readable by its owner alone, for `socket-leak-guard explain`. In pieces: the event loop turns
+   * between them.
    *
    * @param options `redact`: hide addresses, hosts, paths, labels, context values and lines of code
    * @throws (rejects) `SLG_ERR_SAVE_REPORT`

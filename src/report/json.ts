@@ -9,14 +9,19 @@ export function renderJson(report: Report): string {
 
 const NO_SOCKETS = '"sockets": []'
 
-export function* writeJson(report: Report): Generator<string> {
-  const text = `${JSON.stringify(withoutQueries({ ...report, sockets: [] }), null, 2)}\n`
+export function writeJson(report: Report): Generator<string> {
+  return writeJsonOf(report, withoutQueries)
+}
+
+/** `shown`: what is said of a part, the report without its sockets or one of these. */
+export function* writeJsonOf(report: Report, shown: <T>(part: T) => T): Generator<string> {
+  const text = `${JSON.stringify(shown({ ...report, sockets: [] }), null, 2)}\n`
   // In a string of the report each quote has a backslash before it.
   const at = text.lastIndexOf(NO_SOCKETS)
   if (report.sockets.length === 0) return yield text
   yield `${text.slice(0, at)}"sockets": [`
   for (const [i, socket] of report.sockets.entries()) {
-    const lines = JSON.stringify(withoutQueries(socket), null, 2).replaceAll('\n', '\n    ')
+    const lines = JSON.stringify(shown(socket), null, 2).replaceAll('\n', '\n    ')
     yield `${i === 0 ? '' : ','}\n    ${lines}`
   }
   yield `\n  ]${text.slice(at + NO_SOCKETS.length)}`

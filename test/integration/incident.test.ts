@@ -125,6 +125,33 @@ t.test('when no descriptor is left', async (t) => {
   t.ok(existsSync(folder))
 })
 
+for (const [how, end, code] of [
+  ['exits', 'process.exit(7)', 7],
+  ['dies of an error', "throw new Error('the end')", 1],
+] as const)
+  t.test(`the process ${how} right after the signal: the file is whole`, async (t) => {
+    const program = `
+      import { install } from ${JSON.stringify(INDEX_URL)}
+      install({ incident: { dir: process.argv[2], signal: 'SIGUSR2' } })
+      const timer = setInterval(() => {
+        if (process.listenerCount('SIGUSR2') === 0) return
+        clearInterval(timer)
+        process.on('SIGUSR2', () => { ${end} })
+        process.kill(process.pid, 'SIGUSR2')
+        setInterval(() => {}, 1000)
+      }, 1)`
+    const root = t.testdir({ 'program.mjs': program, saved: {} })
+    const folder = join(root, 'saved')
+    const secrets = { args: ['argument-zq9'], env: { PASSWORD: 'environment-zq9' } }
+    const args = [join(root, 'program.mjs'), folder, ...secrets.args]
+    t.match(await runNode(args, { isBare: true, env: secrets.env }), { code })
+    t.match(filesIn(folder), [/-signal\.json$/])
+    t.equal(readdirSync(folder).length, 1, 'nothing else is left')
+    const file = join(folder, filesIn(folder)[0]!)
+    t.match(readReport(file), { totals: { leaked: 0 }, nextAfter: null })
+    t.notMatch(readFileSync(file, 'utf8'), 'zq9', 'neither arguments nor the environment')
+  })
+
 t.test('a redacted file of a real leak names nobody', async (t) => {
   const guard = await leaky(t, 1, null)
   await until(() => guard.snapshot().totals.leaked === 1, 'it leaks')
