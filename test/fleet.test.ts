@@ -1,10 +1,9 @@
 /** Many processes in one report: none is counted twice, none stays as a ghost. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readFleet, serveFleet } from '../src/fleet/index.js'
@@ -13,18 +12,13 @@ import { request } from './server/raw-request.js'
 import { PACKAGE_ROOT, REGISTER } from './support/package-root.js'
 import { hasPromtool, promtool } from './support/promtool.js'
 import { cleanEnvironment } from './support/run-node.js'
+import { shortFolder } from './support/short-folder.js'
 import { until } from './support/until.js'
 
 interface Started {
   readonly ports: Readonly<Record<'cluster' | 'thread' | 'giver', number>>
   readonly pids: { readonly workers: readonly number[]; readonly child: number }
   readonly pid: number
-}
-
-function makeFolder(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'slg-fleet-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
 }
 
 async function startFleet(t: Test, folder: string): Promise<Started> {
@@ -62,7 +56,7 @@ async function connectAndEnd(t: Test, port: number): Promise<void> {
 }
 
 t.test('a cluster, a thread and a child that takes sockets over', async (t) => {
-  const folder = makeFolder(t)
+  const folder = shortFolder(t)
   const { ports, pids, pid } = await startFleet(t, folder)
   await until(() => readdirSync(folder).length === 5, 'all have opened their reports')
   for (let i = 0; i < 4; i += 1) await connectAndEnd(t, ports.cluster)
@@ -106,7 +100,7 @@ t.test('a cluster, a thread and a child that takes sockets over', async (t) => {
 })
 
 t.test('what does not answer is named, and holds nobody up', async (t) => {
-  const folder = makeFolder(t)
+  const folder = shortFolder(t)
   const silent = net.createServer((socket) => socket.resume()).listen(join(folder, 'silent.sock'))
   const stranger = createServer((_request, response) => response.end('{"a":1}')).listen(
     join(folder, 'b.sock'),
@@ -141,7 +135,7 @@ t.test('what does not answer is named, and holds nobody up', async (t) => {
 })
 
 t.test('the report of all over HTTP, apart from that of the process', async (t) => {
-  const folder = makeFolder(t)
+  const folder = shortFolder(t)
   const guard = install({ report: `unix:${folder}/%p.sock` })
   t.teardown(() => guard.uninstall())
   await guard.listening
@@ -173,7 +167,7 @@ t.test('the report of all over HTTP, apart from that of the process', async (t) 
 })
 
 t.test('a token is asked for, and passed on', async (t) => {
-  const folder = makeFolder(t)
+  const folder = shortFolder(t)
   const guard = install({ report: `unix:${folder}/%p.sock`, reportToken: 'wonderland' })
   t.teardown(() => guard.uninstall())
   await guard.listening
@@ -187,7 +181,7 @@ t.test('a token is asked for, and passed on', async (t) => {
 })
 
 t.test('a mistake is an error of the call', async (t) => {
-  const folder = makeFolder(t)
+  const folder = shortFolder(t)
   t.throws(() => serveFleet({ folder, report: '0.0.0.0:0' }), { code: 'SLG_ERR_REPORT_NEEDS_TOKEN' })
   t.throws(() => serveFleet({ folder, report: `unix:${folder}/all.sock` }), {
     code: 'SLG_ERR_INVALID_OPTION',

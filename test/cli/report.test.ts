@@ -14,6 +14,7 @@ import { meet } from '../support/events.js'
 import { CLI } from '../support/package-root.js'
 import { Peer } from '../support/peer.js'
 import { cleanEnvironment, runNode, type Outcome, type RunOptions } from '../support/run-node.js'
+import { shortFolder } from '../support/short-folder.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
@@ -51,7 +52,7 @@ t.test('report over TCP', async (t) => {
 })
 
 t.test('report over a Unix socket, with a token', async (t) => {
-  const path = join(t.testdir({}), 'report.sock')
+  const path = join(shortFolder(t), 'report.sock')
   await (
     await leaky(t, `unix:${path}`, 'correct-horse')
   ).listening
@@ -64,7 +65,8 @@ t.test('report over a Unix socket, with a token', async (t) => {
 })
 
 t.test('report over the folder of a fleet', async (t) => {
-  const folder = t.testdir({ 'no-socket.sock': 'a file' })
+  const folder = shortFolder(t)
+  writeFileSync(join(folder, 'no-socket.sock'), 'a file')
   t.match(await run(['report', folder]), { code: 3, stderr: `no process has its report in ${folder}` })
   const listen = async (name: string, status: number, body: string): Promise<void> => {
     const server = closeAfter(

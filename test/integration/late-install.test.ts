@@ -1,30 +1,23 @@
 /** `install()` in a process that has been running: what is open is adopted, and its leaks are found although their ends are past. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { install, type SocketReport } from '../../src/index.js'
 import { CERTIFICATE } from '../support/certificate.js'
 import { closeAfter } from '../support/close-after.js'
 import { meet } from '../support/events.js'
 import { Peer } from '../support/peer.js'
+import { shortFolder } from '../support/short-folder.js'
 import { until } from '../support/until.js'
 
 const peer = new Peer()
 t.teardown(() => peer.kill())
 
 const HALF_OPEN = { allowHalfOpen: true }
-
-function folder(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'late-'))
-  t.teardown(() => rmSync(path, { recursive: true }))
-  return path
-}
 
 t.test('ends that came before the guard are leaks at its first sweeps', async (t) => {
   const plain = closeAfter(t, net.createServer(HALF_OPEN))
@@ -78,7 +71,7 @@ t.test('a TLS connection shows itself with its next byte', async (t) => {
 })
 
 t.test('a pipe is adopted where it can be told from the output of a child', async (t) => {
-  const path = join(folder(t), 'socket')
+  const path = join(shortFolder(t), 'socket')
   const server = closeAfter(
     t,
     http.createServer(() => {}),

@@ -1,12 +1,11 @@
 /** Every condition that a Unix socket can be in, at both ends, named by its path or by its abstract name. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { install, type Guard } from '../../src/index.js'
 import { nextEvent } from '../support/events.js'
+import { shortFolder } from '../support/short-folder.js'
 import { until } from '../support/until.js'
 
 const HALF_OPEN = { allowHalfOpen: true }
@@ -73,8 +72,7 @@ for (const direction of ['inbound', 'outbound'] as const) {
   for (const isAbstract of [false, true]) {
     if (isAbstract && process.platform !== 'linux') continue
     t.test(`${direction}, ${isAbstract ? 'an abstract name' : 'a path'}`, async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 'unix-'))
-      t.teardown(() => rmSync(folder, { recursive: true }))
+      const folder = shortFolder(t)
       using guard = install({ graceMs: 300, sweepMs: 50 })
       const hasView = guard.snapshot().kernel.probe === 'ffi'
       const expected = Object.keys(CONDITIONS).filter(
@@ -100,8 +98,7 @@ for (const direction of ['inbound', 'outbound'] as const) {
 }
 
 t.test('one whose peer has closed is dead; one whose peer has ended only is not', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'unix-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
+  const folder = shortFolder(t)
   using guard = install({ graceMs: 60_000, sweepMs: 50 })
   if (guard.snapshot().kernel.probe !== 'ffi') return t.comment('only poll tells')
   const dead = nextEvent(guard, 'dead')

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type EndpointHandler, type ReportEndpoint, listenForReports } from '../../src/server/endpoint.js'
@@ -12,6 +11,7 @@ import { checkReportAddress } from '../../src/server/open-endpoint.js'
 import { ReportSockets } from '../../src/server/report-sockets.js'
 import { createFakeSource } from './fake-source.js'
 import { exchange, openEvents, readUntil, request } from './raw-request.js'
+import { shortFolder } from '../support/short-folder.js'
 
 function listen(
   t: Test,
@@ -31,13 +31,6 @@ function withToken(options: ReportHandlerOptions = { token: 's3cret' }): Endpoin
 async function portOf({ ready }: ReportEndpoint): Promise<number> {
   const { url } = await ready
   return Number(new URL(url).port)
-}
-
-/** The path of a unix socket has room for some hundred bytes, which tap's own folders may exceed. */
-function shortFolder(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'slg-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  return folder
 }
 
 /** A server of somebody else. */

@@ -1,17 +1,16 @@
 /** The handler as a guest: in Express 5 and 4, behind other middleware, in plain servers, over HTTP/2. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { type Server, createServer } from 'node:http'
 import http2 from 'node:http2'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express5 from 'express'
 import t from 'tap'
 import { createReportHandler } from '../../src/server/handler.js'
 import { createFakeSource } from './fake-source.js'
 import { listenUntilTestEnds, openEvents, readUntil, request, serve } from './raw-request.js'
+import { shortFolder } from '../support/short-folder.js'
 
 // The alias has no types; what is used here is the same in both.
 const express4 = createRequire(import.meta.url)('express4') as typeof express5
@@ -90,9 +89,7 @@ t.test('over HTTP/2', async (t) => {
 })
 
 t.test('a unix socket of the application counts as this machine', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'slg-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  const path = join(folder, 'app.sock')
+  const path = join(shortFolder(t), 'app.sock')
   const server: Server = createServer(createReportHandler(createFakeSource()))
   server.listen(path)
   await once(server, 'listening')
