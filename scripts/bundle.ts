@@ -21,6 +21,14 @@ const COMMON = { platform: 'node', external: isExternal } as const
 const SHARED = {
   groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
 } as const satisfies OutputOptions['codeSplitting']
+/**
+ * What most processes never need, once more apart: one CommonJS file for both builds, loaded when the first of its
+ * functions is called. Whoever calls one stands an error, because the process may be out of descriptors.
+ */
+const LATER = ['kernel/views', 'kernel/count-orphans', 'owner/stacks/map-file'].map((name) =>
+  join(BUILD, 'src', `${name}.js`),
+)
+const LATER_FILE = 'chunks/later.cjs'
 const METRICS = /\/report\/(?:metrics|prometheus)\.js$/
 /** What the report endpoint and the exporters share is loaded by nobody else. */
 const SPLIT = {
@@ -53,6 +61,13 @@ const SHORT_LINES: Plugin = {
   },
 }
 
+const ALL_LATER: Plugin = {
+  name: 'all-later',
+  resolveId: (source) => (source === 'all-later' ? source : null),
+  load: (id) =>
+    id === 'all-later' ? LATER.map((file) => `export * from ${JSON.stringify(file)}`).join('\n') : null,
+}
+
 await bundle()
 
 async function bundle(): Promise<void> {
@@ -60,7 +75,7 @@ async function bundle(): Promise<void> {
   const { exports, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
   const names = namesIn(exports)
   const modules = await write(
-    { input: inputs([...names, ...namesIn(bin)], '.js'), plugins: [SHORT_LINES] },
+    { input: inputs([...names, ...namesIn(bin)], '.js'), plugins: [later('./later.cjs'), SHORT_LINES] },
     {
       format: 'esm',
       entryFileNames: '[name].js',
@@ -71,8 +86,15 @@ async function bundle(): Promise<void> {
   )
   await Promise.all([
     write(
-      { input: inputs(['register'], '.js'), plugins: [laterFrom(modules), SHORT_LINES] },
+      {
+        input: inputs(['register'], '.js'),
+        plugins: [chunksOf(modules), later(`./${LATER_FILE}`), SHORT_LINES],
+      },
       { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false, minify: MINIFY },
+    ),
+    write(
+      { input: { later: 'all-later' }, plugins: [ALL_LATER, SHORT_LINES] },
+      { format: 'cjs', entryFileNames: LATER_FILE, minify: MINIFY },
     ),
     write(
       { input: inputs(names, '.d.ts'), plugins: [dts({ dtsInput: true, tsconfig: false })] },
@@ -132,19 +154,44 @@ function inputOf(name: string, extension: string): string {
 }
 
 /** What the CommonJS preload loads by `import()` is the chunk that the ES modules have of it. */
-function laterFrom({ output }: RolldownOutput): Plugin {
+function chunksOf({ output }: RolldownOutput): Plugin {
   const fileOf = new Map(
     output.flatMap((chunk) =>
       chunk.type === 'chunk' && chunk.facadeModuleId !== null ? [[chunk.facadeModuleId, chunk.fileName]] : [],
     ),
   )
   return {
-    name: 'later',
+    name: 'chunks',
     async resolveId(source, importer, { kind }) {
       if (kind !== 'dynamic-import') return null
       const resolved = await this.resolve(source, importer)
       const file = fileOf.get(resolved?.id ?? '')
       return file === undefined ? null : { id: `./${file}`, external: true }
+    },
+  }
+}
+
+/** In place of a module of `LATER` stands one whose functions load `file`. */
+function later(file: string): Plugin {
+  const loader = join(BUILD, 'load-later.js')
+  return {
+    name: 'later',
+    async resolveId(source, importer) {
+      if (source === loader) return loader
+      const resolved = await this.resolve(source, importer, { skipSelf: true })
+      return resolved !== null && LATER.includes(resolved.id) ? `${resolved.id}?later` : null
+    },
+    async load(id) {
+      if (id === loader) {
+        return `let loaded
+          export const load = () => loaded ??= process.getBuiltinModule('node:module').createRequire(import.meta.url)(${JSON.stringify(file)})`
+      }
+      if (!id.endsWith('?later')) return null
+      const names = Object.keys((await import(id.slice(0, -'?later'.length))) as object)
+      return [
+        `import { load } from ${JSON.stringify(loader)}`,
+        ...names.map((name) => `export function ${name}(...args) { return load().${name}(...args) }`),
+      ].join('\n')
     },
   }
 }

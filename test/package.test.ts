@@ -154,6 +154,40 @@ t.test("the preload works where require() can't load ES modules", async (t) => {
   }
 })
 
+t.test(
+  'what asks the kernel is loaded with the first question, and never at the cost of an error',
+  async (t) => {
+    const app = join(consumer, 'asking.cjs')
+    writeFileSync(
+      app,
+      `const { openSync, closeSync } = require('node:fs')
+    const guard = require('${name}').installedGuard()
+    const isLoaded = () => Object.keys(require.cache).some((path) => path.endsWith('later.cjs'))
+    const seen = [isLoaded()]
+    const files = []
+    try { for (;;) files.push(openSync('/dev/null')) } catch (error) { seen.push(error.code) }
+    seen.push(guard.report().kernel, isLoaded())
+    files.forEach(closeSync)
+    seen.push(guard.report().kernel.probe, isLoaded())
+    console.log(JSON.stringify(seen))`,
+    )
+    const run = `ulimit -n 64; exec "$0" --require ${name}/register "$1"`
+    const { stdout, stderr } = await runNode(['-c', run, process.execPath, app], {
+      cwd: consumer,
+      node: 'sh',
+    })
+    t.equal(stderr, '')
+    t.same(JSON.parse(stdout), [
+      false,
+      'EMFILE',
+      { probe: 'none', reason: 'kernel view: the process is out of descriptors' },
+      false,
+      'proc',
+      true,
+    ])
+  },
+)
+
 t.test('the types resolve and say what the code does', async (t) => {
   writeFileSync(
     join(consumer, 'consumer.ts'),

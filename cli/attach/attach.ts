@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ACTIONS, type Action } from '../../src/core/vocabulary.js'
 import type { Report, SocketReport } from '../../src/core/report.js'
+import { renderJson } from '../../src/report/json.js'
+import { renderText } from '../../src/report/text.js'
 import { isSupportedNode, SUPPORTED_NODE } from '../../src/base/node-version.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
 import { PRELOAD } from '../preload.js'
@@ -198,7 +200,6 @@ async function visit(inspector: Inspector, plan: Plan, isInspectorOurs: boolean)
     }
     const found = await findCode(inspector, first, signal)
     const report = isGuarded ? found : asVisitor(found)
-    const { renderJson, renderText } = await import('../render.js')
     say((plan.isJson ? renderJson(report) : renderText(withOneOfEachSite(report))).trimEnd())
     if (plan.remedy !== null) await close(inspector, report, plan.remedy, signal)
     if (plan.port !== null && !isGuarded) {

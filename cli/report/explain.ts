@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
+import { renderText } from '../../src/report/text.js'
 import { say } from '../terminal.js'
 import { readReport } from './ask.js'
 
@@ -24,11 +25,14 @@ async function run(given: Given): Promise<number> {
   })
   const report = readReport(json, file)
   if ('processes' in report && given.has('html')) throw new Failure('there is no page of many processes')
-  const { renderHtml, renderText } = await import('../render.js')
   let shown: string
   try {
-    if ('processes' in report) shown = (await import('../../src/fleet/index.js')).renderFleetText(report)
-    else shown = given.has('html') ? renderHtml(report) : renderText(report)
+    if ('processes' in report) {
+      shown = (await import('../../src/fleet/index.js')).renderFleetText(report)
+    } else if (given.has('html')) {
+      // As the endpoint loads it, so that the bundle has the page once.
+      shown = (await import('../../src/report/html.js')).renderHtml(report)
+    } else shown = renderText(report)
   } catch {
     throw new Failure(`${file} was written by another version, or is damaged`)
   }

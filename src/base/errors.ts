@@ -54,3 +54,8 @@ export function wrongServer(expected: string, got: unknown): SocketLeakGuardErro
     `server must be ${expected}, got ${describeValue(got)}`,
   )
 }
+
+/** `EMFILE` and its like; empty if there is none. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}

@@ -1,5 +1,5 @@
 import { fstatSync, opendirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { errorCode } from './proc-table.js'
+import { errorCode } from '../base/errors.js'
 
 export interface DescriptorCount {
   readonly open: number

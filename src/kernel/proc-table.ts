@@ -3,6 +3,7 @@
 // would walk the whole hash table again (2 ms with 262,144 buckets).
 // A table is no snapshot: the kernel resumes by bucket and position, so a row may be listed twice or not at all.
 import * as fs from 'node:fs'
+import { errorCode } from '../base/errors.js'
 import type { Endpoint } from '../core/endpoint.js'
 
 export interface FileCalls {
@@ -190,8 +191,4 @@ function notTheTable(path: string): Error {
 
 export function isShortOfResources(error: unknown): boolean {
   return ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR'].includes(errorCode(error))
-}
-
-export function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }

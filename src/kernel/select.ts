@@ -1,10 +1,10 @@
 import { closeSync, openSync } from 'node:fs'
-import { createFfiProbe } from './ffi.js'
-import { whyFfiFails } from './ffi-check.js'
-import { loadLibc, whyNoFfi, type LoadOptions } from './libc.js'
+import { errorCode } from '../base/errors.js'
+import { monotonicMs } from '../base/real-time.js'
+import type { LoadOptions } from './libc.js'
 import { answerNothing, noProbe, type KernelProbe, type ProbeRun, type ProbeTarget } from './probe.js'
-import { createProcProbe, whyNoProc, type ProcProbeOptions } from './proc.js'
-import { errorCode } from './proc-table.js'
+import type { ProcProbeOptions } from './proc.js'
+import { openFfi, openProc, whyNoFfi, whyNoProc } from './views.js'
 
 export type OnFallback = (reason: string) => void
 
@@ -38,17 +38,12 @@ export function selectKernelProbe(
   const ffi: View = {
     name: 'ffi',
     whyNot: () => whyNoFfi(options.ffi),
-    open() {
-      const libc = loadLibc(options.ffi)
-      const flaw = whyFfiFails(libc)
-      if (flaw !== null) throw new Error(flaw)
-      return createFfiProbe(libc)
-    },
+    open: () => openFfi(options.ffi, monotonicMs),
   }
   const proc: View = {
     name: 'proc',
     whyNot: () => whyNoProc(options.proc),
-    open: () => createProcProbe(options.proc),
+    open: () => openProc({ now: monotonicMs, ...options.proc }),
   }
   return standOnBest(choice === 'proc' ? [proc] : [ffi, proc], choice !== 'auto', onFallback)
 }

@@ -9,7 +9,8 @@ import {
   type Place,
 } from './frames.js'
 import { recogniseOwnFrames, type OwnFrames } from './own-frames.js'
-import { readText, SourceMaps } from './source-maps.js'
+import { readText } from './file-text.js'
+import { SourceMaps } from './source-maps.js'
 
 const MOST_PLACES = 2000
 const LARGEST_FILE = 1_000_000

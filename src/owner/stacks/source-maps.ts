@@ -1,25 +1,8 @@
 // Maps compiled places to original ones in a process without `--enable-source-maps`. Files and maps are read when a
 // report asks; in doubt the compiled place stays.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import {
-  AnyMap,
-  originalPositionFor,
-  sourceContentFor,
-  type EncodedSourceMap,
-  type SectionedSourceMap,
-  type TraceMap,
-} from '@jridgewell/trace-mapping'
 import type { Place } from './frames.js'
+import { loadMap, originalPlaceIn, type OriginalPlace, type TraceMap } from './map-file.js'
 
-export interface OriginalPlace extends Place {
-  readonly content: string | null
-}
-
-const LARGEST_MAP = 4_000_000
-/** An inline map of that size in base64, and a little more. */
-const LONGEST_TAIL = Math.ceil((LARGEST_MAP * 4) / 3) + 10_000
-const LONGEST_NAME = 1000
 const MOST_MAPS = 8
 
 export class SourceMaps {
@@ -29,11 +12,7 @@ export class SourceMaps {
   originalPlaceOf(place: Place): OriginalPlace | null {
     try {
       const map = this.#mapOf(place.file)
-      if (map === null) return null
-      const { source, line, column } = originalPositionFor(map, { ...place, column: place.column - 1 })
-      const file = source === null ? null : nameOf(source)
-      if (file === null || line === null || line < 1) return null
-      return { file, line, column: column + 1, content: sourceContentFor(map, source!) }
+      return map === null ? null : originalPlaceIn(map, place)
     } catch {
       return null
     }
@@ -46,75 +25,4 @@ export class SourceMaps {
     if (this.#maps.size > MOST_MAPS) this.#maps.delete(this.#maps.keys().next().value!)
     return loaded.map
   }
-}
-
-function loadMap(file: string): TraceMap | null {
-  try {
-    const base = pathToFileURL(file)
-    const url = urlIn(readText(file, Infinity, LONGEST_TAIL))
-    if (url === null) return null
-    const [head, isBase64] = /^data:application\/json[^,]*?(;base64)?,/i.exec(url) ?? []
-    if (head !== undefined) {
-      const data = url.slice(head.length)
-      return parseMap(
-        isBase64 === undefined ? decodeURIComponent(data) : Buffer.from(data, 'base64').toString(),
-        base,
-      )
-    }
-    const mapUrl = new URL(url, base)
-    return parseMap(readText(fileURLToPath(mapUrl), LARGEST_MAP), mapUrl)
-  } catch {
-    return null
-  }
-}
-
-function urlIn(text: string): string | null {
-  for (const line of text.split('\n').reverse()) {
-    const [, url] = /^\s*\/\/[#@]\s*sourceMappingURL=(\S+)\s*$/.exec(line) ?? []
-    if (url !== undefined) return url
-    if (!/^\s*(?:\/\/|$)/.test(line)) return null
-  }
-  return null
-}
-
-// Throws if unreadable, too large, or newer than the process, which then did not load this file.
-export function readText(file: string, largest: number, mostRead = largest): string {
-  const descriptor = openSync(file, 'r')
-  try {
-    const stats = fstatSync(descriptor)
-    if (!stats.isFile() || stats.size > largest || stats.ctimeMs > beginOfProcessMs())
-      throw new Error('not to be used')
-    const buffer = Buffer.allocUnsafe(Math.min(stats.size, mostRead))
-    const length = readSync(descriptor, buffer, 0, buffer.length, stats.size - buffer.length)
-    return buffer.toString('utf8', 0, length)
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
-/** node:perf_hooks is loaded when a report asks for places, not at start. */
-function beginOfProcessMs(): number {
-  return process.getBuiltinModule('node:perf_hooks').performance.timeOrigin
-}
-
-/** Throws unless it is a source map of version 3 (ECMA-426), whole or in sections. */
-function parseMap(json: string, url: URL): TraceMap {
-  // Some servers put a line before the JSON, which the specification allows.
-  const map = JSON.parse(json.replace(/^\)\]\}'.*\n/, '')) as EncodedSourceMap | SectionedSourceMap
-  const { mappings, sources } = { mappings: '', sources: [], ...map }
-  if (map.version !== 3 || !/^[A-Za-z\d+/,;]*$/.test(mappings)) throw new SyntaxError('not a source map')
-  return AnyMap({ ...map, sources: sources.map(escapePath) }, url.href)
-}
-
-function escapePath(source: string | null): string | null {
-  const isUrl = source === null || /^[a-z][a-z\d+.-]+:/i.test(source)
-  return isUrl ? source : source.replaceAll(/[#?]/g, encodeURIComponent)
-}
-
-/** A path, or a URL like `webpack://app/src/route.ts`; `null` for a name the bundler invented. */
-function nameOf(source: string): string | null {
-  if (source.length > LONGEST_NAME || source.endsWith('/') || /\p{Cc}/u.test(source)) return null
-  if (source.startsWith('file:')) return fileURLToPath(source)
-  // A bundler distinguishes versions of a file by a query.
-  return decodeURI(source.replace(/[?#].*$/, ''))
 }

@@ -1,0 +1,15 @@
+// What the first question to the kernel needs. It is loaded then (`LATER` in scripts/bundle.ts).
+import { createFfiProbe } from './ffi.js'
+import { whyFfiFails } from './ffi-check.js'
+import { loadLibc, type LoadOptions } from './libc.js'
+import type { KernelProbe } from './probe.js'
+
+export { whyNoFfi } from './libc.js'
+export { createProcProbe as openProc, whyNoProc } from './proc.js'
+
+export function openFfi(options: LoadOptions | undefined, now: () => number): KernelProbe {
+  const libc = loadLibc(options)
+  const flaw = whyFfiFails(libc)
+  if (flaw !== null) throw new Error(flaw)
+  return createFfiProbe(libc, now)
+}
