@@ -3,7 +3,7 @@ import { listenersOf, readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
 import { requestOfStream, sessionOn, streamsOn } from '../socket/http2.js'
 import type { SocketRecord } from '../socket/record.js'
-import { webSocketOn } from '../socket/usage.js'
+import { isGivenAway, webSocketOn } from '../socket/usage.js'
 import { isHeldByUndici, undiciHandlerOn } from '../socket/undici.js'
 
 /** `data`, `request data`, `server request`, `pipe`. */
@@ -76,11 +76,10 @@ function addHandler(found: Holder[], handler: object | null): void {
 const SETTLES = /^\(err, data\) => \{\s*return err \? reject\(err\) : resolve\(data\)\s*\}$/
 
 /** The `'request'` listeners no longer hold an upgraded socket. */
-function eventsFor({ hint }: SocketRecord): readonly string[] {
-  if (hint === null || hint.handedOverMs === 0) return PLAIN_SERVER_EVENTS
-  return SERVER_EVENTS.filter(
-    (event) => event === hint.kind || (hint.kind === 'websocket' && event === 'upgrade'),
-  )
+function eventsFor({ socket, hint }: SocketRecord): readonly string[] {
+  const kind = hint?.kind === 'websocket' ? 'upgrade' : (hint?.kind ?? '')
+  if (isTurn(kind)) return [kind]
+  return isGivenAway(socket) ? SERVER_EVENTS.filter(isTurn) : PLAIN_SERVER_EVENTS
 }
 
 function isTurn(event: string): boolean {

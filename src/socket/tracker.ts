@@ -1,7 +1,7 @@
 // Makes a record for each socket, marks when each side ended, and drops the record with the socket. A socket
 // is adopted at its server's `'connection'` event, at `connect()`, or at its first bytes.
 import { Socket } from 'node:net'
-import { readField } from '../core/foreign.js'
+import { hasListener, readField } from '../core/foreign.js'
 import type { Ledger } from '../core/ledger.js'
 import type { Direction } from '../core/vocabulary.js'
 import type { SocketPolicy } from '../judge/policy.js'
@@ -20,7 +20,7 @@ import {
 import type { Observer, ServerEvent } from './patches.js'
 import { attachRecord, detachRecord, hintOf, readRecord, recordOf, SocketRecord } from './record.js'
 import { targetOf } from './target.js'
-import { isAcceptedForTls } from './usage.js'
+import { isAcceptedForTls, isGivenAway } from './usage.js'
 
 export interface TrackerHooks {
   readonly ledger: Ledger<SocketRecord>
@@ -123,6 +123,7 @@ export function createTracker(hooks: TrackerHooks): Tracker {
     const hint = hintOf(record)
     hint.isBornBefore = true
     hint.isUnderTls = isAcceptedForTls(socket)
+    if (isGivenAway(socket) && !hasListener(serverOf(socket)!, 'connect')) hint.kind = 'upgrade'
     if (isEofReceived(socket)) record.peerEndedMs = now()
     if (socket.writableEnded) record.localEndedMs = now()
   }

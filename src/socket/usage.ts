@@ -22,6 +22,11 @@ export function isUnanswered(socket: Socket, { handedOverMs, bytesWrittenBefore 
   return handedOverMs !== 0 && socket.bytesWritten === bytesWrittenBefore && !socket.writableEnded
 }
 
+/** An HTTP server that gives a socket away takes its parser back (lib/_http_common.js `freeParser`; Node 20 to 26). */
+export function isGivenAway(socket: Socket): boolean {
+  return readField(socket, 'parser') === null && serverOf(socket) !== null
+}
+
 /** `onUpgrade, (anonymous)` */
 function listenersOf(server: EventEmitter | null, event: string): string {
   const names = server?.listeners(event).map((listener) => readText(listener, 'name') || '(anonymous)') ?? []

@@ -70,6 +70,33 @@ t.test('a TLS connection shows itself with its next byte', async (t) => {
   })
 })
 
+t.test('what an HTTP server gave away is known as that, and who has it', async (t) => {
+  for (const isProxy of [false, true]) {
+    const server = closeAfter(
+      t,
+      http.createServer(function onRequest() {}),
+    )
+    server.on('upgrade', function forgets(_request, socket) {
+      socket.resume()
+    })
+    if (isProxy) server.on('connect', function tunnels() {})
+    const { connection } = await meet(peer, server)
+    const upgraded = once(server, 'upgrade') as Promise<[http.IncomingMessage, net.Socket]>
+    const head = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n'
+    connection.do({ do: 'write', text: head })
+    const [, socket] = await upgraded
+    connection.do({ do: 'end' })
+    await once(socket, 'end')
+    using guard = install({ graceMs: 200, sweepMs: 20 })
+    await until(() => guard.snapshot().totals.leaked === 1, 'it leaks')
+    const [told] = guard.snapshot().sockets
+    const holders = ['server upgrade -> forgets', ...(isProxy ? ['server connect -> tunnels'] : [])]
+    t.same(told!.evidence.heldBy, holders)
+    if (!isProxy) t.match(told!.diagnosis, /^Upgraded connection .* in the upgrade handler\.$/)
+    socket.destroy()
+  }
+})
+
 t.test('a pipe is adopted where it can be told from the output of a child', async (t) => {
   const path = join(shortFolder(t), 'socket')
   const server = closeAfter(
