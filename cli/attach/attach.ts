@@ -16,6 +16,7 @@ import { checkSignal, checkTarget, inspectorPortOf, isPortTaken } from './target
 
 const PATIENCE_MS = 60_000
 const OPENING_MS = 4000
+const CLOSING_MS = 2000
 const MOST_SITES = 10
 /** Sockets that are described in one turn of the event loop. */
 const PAGE = 200
@@ -145,8 +146,13 @@ function describe({ url }: Door, { graceMs, remedy, port }: Plan): string[] {
 async function openInspector(pid: number): Promise<string> {
   const before = new Set(listenersOf(pid).map(({ inode }) => inode))
   const port = inspectorPortOf(pid)
-  const isTaken = port !== 0 && (await isPortTaken(port))
-  if (isTaken) {
+  // The process that was visited before may be closing its inspector.
+  for (
+    const end = performance.now() + CLOSING_MS;
+    port !== 0 && (await isPortTaken(port));
+    await sleep(100)
+  ) {
+    if (performance.now() < end) continue
     throw new Failure(
       `port ${port}, where process ${pid} would open its inspector, is in use by another process`,
     )
@@ -219,18 +225,13 @@ async function visit(inspector: Inspector, plan: Plan, isInspectorOurs: boolean)
   }
 }
 
-/** Of a trend, a visit knows nothing; and it does not count its own connection to the inspector. */
+/** Without our connection to the inspector. */
 function asVisitor(report: Report): Report {
-  const { orphans, sites } = report
+  const { orphans } = report
   const { ESTABLISHED: open = 0, ...states } = orphans?.states ?? {}
+  if (orphans === null || open === 0) return report
   if (open > 1) Object.assign(states, { ESTABLISHED: open - 1 })
-  return {
-    ...report,
-    growthPerHour: 0,
-    limitReachedInMs: null,
-    sites: sites.map((site) => ({ ...site, growthPerHour: 0 })),
-    orphans: open > 0 && orphans !== null ? { ...orphans, tcp: orphans.tcp - 1, states } : orphans,
-  }
+  return { ...report, orphans: { ...orphans, tcp: orphans.tcp - 1, states } }
 }
 
 function withOneOfEachSite(report: Report): Report {

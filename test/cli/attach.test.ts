@@ -42,7 +42,8 @@ class Program {
   constructor(t: Test, file: keyof typeof PROGRAMS, flags: readonly string[], env: Record<string, string>) {
     const folder = mkdtempSync(join(tmpdir(), 'attach-'))
     writeFileSync(join(folder, file), PROGRAMS[file])
-    this.child = spawn(process.execPath, ['--inspect-port=0', ...flags, file], {
+    const hasPort = flags.some((flag) => flag.startsWith('--inspect-port='))
+    this.child = spawn(process.execPath, [...(hasPort ? [] : ['--inspect-port=0']), ...flags, file], {
       cwd: folder,
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -162,6 +163,22 @@ t.test('uses an inspector that is open, and leaves it open', async (t) => {
   t.match(stdout, 'keepReading: app.mjs:5')
   t.not((await program.self()).inspector, null)
   t.equal((await program.self()).guarded, false)
+})
+
+t.test('waits for the port that the process before it is leaving', async (t) => {
+  const before = net.createServer().listen(0, '127.0.0.1')
+  await once(before, 'listening')
+  const { port } = before.address() as net.AddressInfo
+  const program = await start(t, 'app.cjs', 1, [`--inspect-port=${port}`])
+  t.match(await attach('--yes', program.pid), { code: 3, stderr: `port ${port}, where process` })
+  const visit = spawn(process.execPath, [CLI, 'attach', '--yes', '--grace', '0.3', program.pid], {
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  await once(visit.stderr, 'data')
+  setTimeout(() => before.close(), 500)
+  t.same(await once(visit, 'exit'), [0, null])
+  await program.isAsBefore(t)
 })
 
 t.test('goes at once when it is interrupted, and when the process ends', async (t) => {
