@@ -130,6 +130,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
     const made = await share.run(
       async (pause) => render(await readInSlices(source.reportInSteps({ limit: 0 }), pause)),
       exchange.response,
+      true,
     )
     sendMade(exchange, isOpen ? OPENMETRICS_CONTENT_TYPE : PROMETHEUS_CONTENT_TYPE, made, { vary: 'accept' })
   }

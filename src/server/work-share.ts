@@ -1,5 +1,5 @@
 // Readers must not exhaust the process: answers are made one at a time, then the endpoint rests for three times as long as it
-// has worked, and what slow readers have not taken is bounded.
+// has worked, and what slow readers have not taken is bounded. A scrape is next, unless the last was one too.
 import type { ServerResponse } from 'node:http'
 import { createDetached } from '../base/detached.js'
 import { monotonicMs, setImmediate, setTimeout } from '../base/real-time.js'
@@ -11,7 +11,11 @@ const LONGEST_READ_MS = 60_000
 
 export interface WorkShare {
   /** Resolves to `null` if too much waits already, or the reader has left. `pause()` lets the event loop turn. */
-  run<T>(work: (pause: () => Promise<void>) => T | Promise<T>, reader?: ServerResponse): Promise<T | null>
+  run<T>(
+    work: (pause: () => Promise<void>) => T | Promise<T>,
+    reader?: ServerResponse,
+    isScrape?: boolean,
+  ): Promise<T | null>
   /** The answer is made: from now on the reader may be slow. */
   watch(response: ServerResponse): void
 }
@@ -19,7 +23,10 @@ export interface WorkShare {
 export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare {
   const runDetached = createDetached()
   const reading = new Map<ServerResponse, number>()
-  let last: Promise<void> = Promise.resolve()
+  const scrapes: (() => void)[] = []
+  const others: (() => void)[] = []
+  let isTaken = false
+  let wasScrape = false
   let waiting = 0
   let restUntilMs = 0
 
@@ -53,17 +60,28 @@ export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare 
     if (ms > 0) await new Promise((resolve) => runDetached(setTimeout, resolve, ms).unref())
   }
 
+  function queue(isScrape: boolean): Promise<void> {
+    const turn = new Promise<void>((resolve) => (isScrape ? scrapes : others).push(resolve))
+    if (!isTaken) void callNext()
+    return turn
+  }
+
+  async function callNext(): Promise<void> {
+    isTaken = true
+    await rest()
+    wasScrape = scrapes.length > 0 && (!wasScrape || others.length === 0)
+    const next = (wasScrape ? scrapes : others).shift()
+    if (next === undefined) isTaken = false
+    else next()
+  }
+
   return {
-    async run(work, reader) {
+    async run(work, reader, isScrape = false) {
       if (unreadBytes() > mostUnreadBytes) dropSlowest()
       if (waiting >= MOST_WAITING || unreadBytes() > mostUnreadBytes) return null
       waiting += 1
       if (reader !== undefined) follow(reader)
-      const before = last
-      let leave = () => {}
-      last = new Promise((resolve) => (leave = resolve))
-      await before
-      if (!hasLeft(reader)) await rest()
+      await queue(isScrape)
       let begunMs = monotonicMs()
       let workedMs = 0
       try {
@@ -77,7 +95,7 @@ export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare 
         const nowMs = monotonicMs()
         restUntilMs = Math.max(restUntilMs, nowMs + RESTS * (workedMs + nowMs - begunMs))
         waiting -= 1
-        leave()
+        void callNext()
       }
     },
     watch(response) {

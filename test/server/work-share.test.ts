@@ -4,7 +4,7 @@ import { type Socket, connect } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import type { Report } from '../../src/core/report.js'
+import type { Report, SnapshotQuery } from '../../src/core/report.js'
 import { createReportHandler } from '../../src/server/handler.js'
 import { createWorkShare } from '../../src/server/work-share.js'
 import { sampleReport, sampleSocket } from '../report/sample-reports.js'
@@ -30,6 +30,49 @@ t.test('a flood of readers gets a quarter of the time at the most, one answer at
   t.ok(answers.every(({ status }) => status === 200))
   t.equal(made, 10)
   t.ok(performance.now() - begunMs >= 9 * 80, 'nine rests of 60 ms between ten answers of 20 ms')
+})
+
+t.test('a scrape waits for one page at the most, and pages for one scrape', async (t) => {
+  const share = createWorkShare()
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+  const order: string[] = []
+  const make = (name: string) => {
+    order.push(name)
+    block(5)
+  }
+  const page = (name: string) => share.run(() => make(name))
+  const scrape = (name: string) => share.run(() => make(name), undefined, true)
+  const pages = ['page 1', 'page 2', 'page 3', 'page 4'].map(page)
+  const scrapes = ['scrape 1', 'scrape 2'].map(scrape)
+  // Asked for while the endpoint rests.
+  await scrapes[1]
+  scrapes.push(scrape('scrape 3'))
+  await Promise.all([...pages, ...scrapes])
+  t.same(order, ['scrape 1', 'page 1', 'scrape 2', 'page 2', 'scrape 3', 'page 3', 'page 4'])
+})
+
+t.test('metrics are made before the pages that waited already', async (t) => {
+  const made: (number | undefined)[] = []
+  let asked = 0
+  /** The first goes on until all have been asked for. */
+  function* reportInSteps({ limit }: SnapshotQuery): Generator<void, Report> {
+    made.push(limit)
+    for (let steps = 0; asked < 4 && steps < 1e7; steps += 1) yield
+    return sampleReport()
+  }
+  const handle = createReportHandler({ ...createFakeSource(), reportInSteps })
+  const port = await serve(t, (question, response) => {
+    asked += 1
+    handle(question, response)
+  })
+  const answers: Promise<unknown>[] = []
+  for (const line of ['GET /', 'GET /', 'GET /', 'GET /metrics']) {
+    answers.push(request(port, line))
+    await until(() => asked === answers.length, 'it is asked')
+  }
+  await Promise.all(answers)
+  t.same(made, [1000, 0, 1000, 1000])
 })
 
 t.test('how many wait is bounded, and what fails goes on to the next', async (t) => {
