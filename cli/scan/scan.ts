@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatBytes, formatDuration } from '../../src/core/format.js'
+import { countSockets } from '../../src/report/phrases.js'
 import { makePrintable } from '../../src/report/printable.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
 import { commandOf } from '../proc/process.js'
@@ -158,8 +159,8 @@ function render(
 ): string {
   const head =
     `Process ${pid}, ${makePrintable(commandOf(pid), 60)}: ` +
-    `${count === 0 ? 'nothing is' : paint('bold', `${count} sockets`)} stuck for ${seconds} s or longer, ` +
-    `of ${descriptors} sockets, ${tcp.size} of them TCP.`
+    `${count === 0 ? 'nothing is' : paint('bold', countSockets(count))} stuck for ${seconds} s or longer, ` +
+    `of ${countSockets(descriptors)}, ${tcp.size} of them TCP.`
   if (groups.length === 0) return head
   const rows = groups
     .slice(0, MOST_GROUPS)

@@ -50,7 +50,9 @@ async function run(given: Given): Promise<number> {
     throw new Failure(`no way to leave has ${JSON.stringify(only)} in its name`, EXIT.usage)
   const failure = await knock(goal)
   if (failure !== null) throw new Failure(`no server at ${goal.host}: ${failure}`)
-  tell(`${scenes.length} connections to ${goal.host}, judged after ${formatDuration(graceMs)}`)
+  tell(
+    `${scenes.length} ${scenes.length === 1 ? 'connection' : 'connections'} to ${goal.host}, judged after ${formatDuration(graceMs)}`,
+  )
   const outcomes = await Promise.all(scenes.map((scene) => play(scene, goal, graceMs, pids)))
   const leaked = outcomes.filter(({ verdict }) => verdict === 'leaked').length
   const died = await knock(goal)
@@ -117,12 +119,14 @@ async function play(scene: Scene, goal: Goal, graceMs: number, pids: readonly nu
     // The server shall have taken up what was sent.
     await sleep(300)
     const held = pids.flatMap((pid) => inodesOf(pid, link!.port))
+    const hadEnded = link.closedMs !== null || (pids.length > 0 && hasFin(link.port, goal.port))
     const leftMs = performance.now()
     scene.leave(link)
     await waitFor(link, scene, graceMs)
     const stillHeld = held.some(({ pid, inode }) => holds(pid, inode))
     if (scene.isReset === true) {
       if (pids.length === 0) return outcome('unknown', 'after a RST only --pid tells')
+      if (held.length === 0 && !hadEnded) return outcome('unknown', 'no process of --pid had accepted it')
       return stillHeld ? outcome('leaked', 'the process holds it') : outcome('closed', '')
     }
     if (link.closedMs !== null) {
@@ -160,6 +164,14 @@ function holds(pid: number, inode: number): boolean {
   } catch {
     return false
   }
+}
+
+/** The server has ended its side, also if we don't read. */
+function hasFin(ourPort: number, itsPort: number): boolean {
+  return [...tcpSockets(process.pid, { has: () => true })].some(
+    ({ local, remote, kernelState }) =>
+      local.port === ourPort && remote.port === itsPort && kernelState === 'CLOSE_WAIT',
+  )
 }
 
 function inodesOf(pid: number, ourPort: number): { pid: number; inode: number }[] {

@@ -101,6 +101,30 @@ t.test('servers that close, over TCP and TLS, HTTP/1.1, WebSocket and h2', async
   t.equal(h2.verdicts['TLS: FIN inside the handshake'], 'closed')
 })
 
+t.test('a process that has not accepted it has not let go of it', async (t) => {
+  const server = http.createServer((request, response) => {
+    // One answers and closes before the peer leaves, and one waits.
+    if (request.resume().method === 'GET') response.writeHead(200, { connection: 'close' }).end('fine')
+  })
+  const url = `http://127.0.0.1:${await listen(t, server)}/`
+  const other = spawn('sleep', ['60'])
+  t.teardown(() => other.kill())
+  const verdicts = {
+    'RST while the answer is not read': 'closed',
+    'RST inside the body of a request': 'unknown',
+  }
+  t.match(await torture(url, '--only', 'RST', '--pid', String(other.pid)), { code: 0, verdicts })
+  verdicts['RST inside the body of a request'] = 'closed'
+  t.match(await torture(url, '--only', 'RST', '--pid', String(process.pid)), { code: 0, verdicts })
+
+  // As Python's http.server leaves a body that it refuses.
+  const resetting = net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+  const address = `http://127.0.0.1:${await listen(t, resetting)}/`
+  t.match(await torture(address, '--only', 'RST inside', '--pid', String(other.pid)), {
+    verdicts: { 'RST inside the body of a request': 'closed' },
+  })
+})
+
 t.test('a half-closed peer may be sent more', async (t) => {
   const server = http.createServer((_request, response) => {
     const timer = setInterval(() => response.write('.'), 100)
