@@ -8,6 +8,7 @@ import type { SocketLeakGuardError } from '../base/errors.js'
 import type { Guard } from '../guard/guard.js'
 import { startLeakCheck } from './leak-check.js'
 import { readLeakCheckOptions } from './leak-check-options.js'
+import { framesAbove } from './leaks-found.js'
 
 export interface LeakCheckOptions {
   /** Milliseconds for sockets to close, 0 to 2147483647. The default fits mocha's limit of 2 s. @default 1500 */
@@ -39,7 +40,7 @@ export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
   const finish = startLeakCheck(readLeakCheckOptions(options), 'opened from now on')
   let outcome: Promise<void> | null = null
   return function checkForLeaks() {
-    return (outcome ??= finish())
+    return (outcome ??= finish(framesAbove(checkForLeaks)))
   }
 }
 
@@ -53,5 +54,5 @@ export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
  *   afterAll(() => assertNoLeaks({ ignore: ({ remote }) => remote?.port === 5432 })) // vitest, jest: setup file
  */
 export async function assertNoLeaks(options?: LeakCheckOptions): Promise<void> {
-  await startLeakCheck(readLeakCheckOptions(options), 'all')()
+  await startLeakCheck(readLeakCheckOptions(options), 'all')(framesAbove(assertNoLeaks))
 }

@@ -26,7 +26,7 @@ interface Sight {
 export function startLeakCheck(
   options: ResolvedLeakCheckOptions,
   scope: 'all' | 'opened from now on',
-): () => Promise<void> {
+): (frames: string) => Promise<void> {
   const { guard, giveBack } = borrowGuard(options.guard)
   const newestId = scope === 'all' ? 0 : idOfNewest(guard)
   const closedByGuard: SocketReport[] = []
@@ -59,7 +59,7 @@ export function startLeakCheck(
     return !options.ignore(socket)
   }
 
-  async function wait(): Promise<void> {
+  async function wait(frames: string): Promise<void> {
     const deadlineMs = monotonicMs() + options.timeoutMs
     let timesSeen = new Map<number, number>()
     let cleanLooks = 0
@@ -73,7 +73,7 @@ export function startLeakCheck(
       const isOver = looks >= ENOUGH_LOOKS && monotonicMs() >= deadlineMs
       if (given.length > 0 || isOver) {
         const found = [...given, ...bad.filter(({ id }) => timesSeen.get(id)! >= ENOUGH_LOOKS)]
-        if (found.length > 0) throw leaksFound(found, guard)
+        if (found.length > 0) throw leaksFound(found, guard, frames)
         if (bad.length === 0 || ++lateLooks >= ENOUGH_LOOKS) return
       }
       cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1
@@ -83,9 +83,9 @@ export function startLeakCheck(
     }
   }
 
-  return async function finishLeakCheck() {
+  return async function finishLeakCheck(frames) {
     try {
-      await wait()
+      await wait(frames)
     } finally {
       unsubscribe()
       giveBack()

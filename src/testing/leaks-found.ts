@@ -11,8 +11,12 @@ const FRAMES_AT_MOST = 4
 /** Finding the code takes about 0.1 s. */
 const LOCATED_AT_MOST = 5
 
-/** What is reported keeps the process no longer alive, so that the runner can end. */
-export function leaksFound(sockets: readonly SocketReport[], guard: Guard): LeaksFoundError {
+/**
+ * What is reported keeps the process no longer alive, so that the runner can end.
+ *
+ * @param frames of who asked: runners print the code there
+ */
+export function leaksFound(sockets: readonly SocketReport[], guard: Guard, frames: string): LeaksFoundError {
   const title =
     sockets.length === 1 ? '1 socket was left behind:' : `${sockets.length} sockets were left behind:`
   const lines = sockets.slice(0, LISTED_AT_MOST).map((socket, i) => {
@@ -22,8 +26,17 @@ export function leaksFound(sockets: readonly SocketReport[], guard: Guard): Leak
   if (sockets.length > LISTED_AT_MOST) lines.push(`  - and ${sockets.length - LISTED_AT_MOST} more`)
   const error = new SocketLeakGuardError('SLG_ERR_LEAKS_FOUND', [title, ...lines].join('\n'))
   Object.defineProperty(error, 'sockets', { value: sockets })
+  error.stack = `${error.name}: ${error.message}${frames}`
   for (const { id } of sockets) shielded(() => guard.adapter.socketOf(id)?.unref())
   return error as LeaksFoundError
+}
+
+/** The frames of who called this function. */
+export function framesAbove(called: () => Promise<void>): string {
+  const place = { stack: '' }
+  Error.captureStackTrace(place, called)
+  const start = place.stack.indexOf('\n    at ')
+  return start === -1 ? '' : place.stack.slice(start)
 }
 
 function describeLeak(socket: SocketReport, code: readonly string[]): string {
