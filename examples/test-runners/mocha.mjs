@@ -1,5 +1,6 @@
 // mocha --require ./mocha-hooks.mjs mocha.mjs
 import { it } from 'mocha'
-import { answer } from './leaky.mjs'
+import { answer, answerAndEnd } from './leaky.mjs'
 
+it('answers and ends', answerAndEnd)
 it('answers', answer)

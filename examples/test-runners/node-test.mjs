@@ -1,7 +1,7 @@
 // node --test node-test.mjs
 import { afterEach, beforeEach, test } from 'node:test'
 import { trackLeaks } from 'socket-leak-guard/testing'
-import { answer } from './leaky.mjs'
+import { answer, answerAndEnd } from './leaky.mjs'
 
 let check
 beforeEach(() => {
@@ -9,4 +9,5 @@ beforeEach(() => {
 })
 afterEach(() => check())
 
+void test('answers and ends', answerAndEnd)
 void test('answers', answer)
