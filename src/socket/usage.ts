@@ -6,11 +6,13 @@ import { hasBlockedOutput, incomingOn, isTcp, isTls, pipesOf, serverOf } from '.
 import { streamsOn, unsentOn } from './http2.js'
 import { tlsOver } from './tls-over.js'
 import { recordOf, type Hint, type SocketRecord } from './record.js'
+import { isHeldByUndici } from './undici.js'
 
-/** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). */
+/** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). undici has one of its own. */
 export function usageOf({ socket, hint }: SocketRecord): Usage {
+  const stream = (incomingOn(socket) ?? socket) as EventEmitter
   return {
-    hasReadableListener: hasListener((incomingOn(socket) ?? socket) as EventEmitter, 'readable'),
+    hasReadableListener: hasListener(stream, 'readable') && !isHeldByUndici(socket),
     canReset: isTcp(socket) && !isTls(socket),
     isPiped: pipesOf(socket).length > 0 || hasSource(socket),
     answerers: hint !== null && isUnanswered(socket, hint) ? listenersOf(serverOf(socket), hint.kind!) : '',

@@ -59,7 +59,7 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   'outgoing-fetch': [
     /^the server says 200$/m,
-    /^Outgoing HTTP connection of (?:build\/)?examples\/outgoing-fetch\.[jt]s:\d+ → 127\.0\.0\.1:\d+ .*: nobody has read for/m,
+    /^Outgoing HTTP connection of (?:build\/)?examples\/outgoing-fetch\.[jt]s:\d+ → 127\.0\.0\.1:\d+ .*: nobody has read for .* body\.cancel\(\) with fetch/m,
   ],
   proxy: [
     /^suspect: Outgoing HTTP connection of GET \/feed → 127\.0\.0\.1:\d+ .*: the client .*that it served \(GET \/feed\) left/m,
