@@ -12,7 +12,7 @@ import { MAJORS, nodeOf } from './support/node-versions.js'
 const ROOT = join(import.meta.dirname, '..', '..')
 const TESTS = join(ROOT, 'build', 'test')
 const DEPENDS_ON_NODE =
-  /^(?:adapters|coexistence|field|integration|server|transparency)\/.*\.test\.js$|^(?:register|testing|testing-runners)\.test\.js$/
+  /^(?:adapters|coexistence|exporters|field|integration|server|transparency)\/.*\.test\.js$|^(?:register|testing|testing-runners)\.test\.js$/
 const SAME_EVERYWHERE = /port-collision|kernel\/proc-table|closed-sockets/
 
 const files = readdirSync(TESTS, { recursive: true, encoding: 'utf8' })

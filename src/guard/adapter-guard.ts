@@ -8,6 +8,7 @@ import { nameRequest, type ResponseLike, type WebSocketLike } from '../owner/req
 import { isServedByHttp, requestOn, responseOn } from '../socket/fields.js'
 import { hintOf, recordOf, type SocketRecord } from '../socket/record.js'
 import { checkServerOptions } from '../options/check.js'
+import { undiciRequestOn } from '../socket/undici.js'
 
 export interface AdapterGuardHooks {
   readonly estate: Estate
@@ -70,7 +71,7 @@ export function createAdapterGuard({
       const { hint } = record
       return {
         kind: hint?.kind ?? (isServedByHttp(record.socket) ? 'http' : null),
-        request: requestOn(record.socket),
+        request: requestOn(record.socket) ?? undiciRequestOn(record.socket),
         response: responseOn(record.socket) as ResponseLike | null,
         webSocket: (hint?.webSocket ?? null) as WebSocketLike | null,
         server: hint?.server ?? null,

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { Meter, TraceAPI } from '@opentelemetry/api'
+import type { Meter } from '@opentelemetry/api'
 import { describeValue, SocketLeakGuardError } from '../base/errors.js'
 import { callShielded, warnOnce } from '../base/warnings.js'
 import type { GuardEvent } from '../core/report.js'
@@ -7,12 +7,14 @@ import type { EventType } from '../core/vocabulary.js'
 import { installedGuard } from '../guard/registry.js'
 import { invalidOption } from '../options/rules.js'
 import { createStuckTimes, observeMetrics } from './metrics.js'
-import { noteOnSpan } from './spans.js'
+import { noteOnSpan, type TracingApi } from './spans.js'
 
 /** What is used of the package `@opentelemetry/api`. */
 export interface OpenTelemetryApi {
   readonly metrics: { getMeter(name: string): object }
   readonly trace: { getTracer(name: string): object; getActiveSpan(): object | undefined }
+  readonly propagation: object
+  readonly ROOT_CONTEXT: object
 }
 
 const SCOPE = 'socket-leak-guard'
@@ -43,7 +45,7 @@ export function observe(api: OpenTelemetryApi): () => void {
       'there is no guard that could be observed: call install() first, or preload it',
     )
   const meter = api.metrics.getMeter(SCOPE) as Meter
-  const tracing = api.trace as TraceAPI
+  const tracing = api as OpenTelemetryApi & TracingApi
   const stop = observeMetrics(meter, guard.report({ limit: 0 }), () => {
     return installedGuard()?.report({ limit: 0 }) ?? null
   })

@@ -9,101 +9,141 @@ import { LEAKY } from '../report/sample-reports.js'
 import { PACKAGE_ROOT } from '../support/package-root.js'
 import { runNode } from '../support/run-node.js'
 
-interface Told {
-  readonly spans: readonly {
-    readonly id: string
-    readonly name: string
-    readonly attributes: Record<string, unknown>
-    readonly events: readonly { readonly name: string; readonly attributes: Record<string, unknown> }[]
-    readonly links: readonly { readonly context: { readonly spanId: string } }[]
-  }[]
-  readonly metrics: readonly { readonly metrics: readonly InstrumentData[] }[]
-  readonly afterwards: readonly InstrumentData[]
-  readonly collected: readonly { readonly path: string; readonly body: Collected }[]
-}
-
-interface Collected {
-  readonly resourceMetrics: readonly {
-    readonly scopeMetrics: readonly {
-      readonly scope: { readonly name: string }
-      readonly metrics: readonly { readonly name: string }[]
+/** What of OTLP is read here (opentelemetry/proto, JSON encoding). */
+interface Sent {
+  readonly path: string
+  readonly body: {
+    readonly resourceMetrics?: readonly {
+      readonly scopeMetrics: readonly { readonly scope: Named; readonly metrics: readonly MetricSent[] }[]
     }[]
-  }[]
+    readonly resourceSpans?: readonly {
+      readonly scopeSpans: readonly { readonly scope: Named; readonly spans: readonly SpanSent[] }[]
+    }[]
+  }
 }
 
-interface InstrumentData {
-  readonly descriptor: { readonly name: string; readonly type: string; readonly unit: string }
-  readonly dataPoints: readonly { readonly attributes: Record<string, string>; readonly value: unknown }[]
+interface Named {
+  readonly name: string
 }
 
-t.test('the real SDK, its exporters and a collector are told', async (t) => {
+interface Attributed {
+  readonly attributes: readonly { readonly key: string; readonly value: Readonly<Record<string, unknown>> }[]
+}
+
+interface SpanSent extends Named, Attributed {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId?: string
+  readonly events: readonly (Named & Attributed)[]
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[]
+}
+
+interface MetricSent extends Named {
+  readonly unit: string
+  readonly sum?: PointsSent & { readonly aggregationTemporality: number; readonly isMonotonic: boolean }
+  readonly gauge?: PointsSent
+  readonly histogram?: PointsSent & { readonly aggregationTemporality: number }
+}
+
+interface PointsSent {
+  readonly dataPoints: readonly (Attributed & {
+    readonly asDouble?: number
+    readonly asInt?: number
+    readonly count?: number
+    readonly startTimeUnixNano: string
+  })[]
+}
+
+const CUMULATIVE = 2
+
+function attributesIn({ attributes }: Attributed): Record<string, unknown> {
+  return Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
+}
+
+t.test('what a collector is sent by the real exporters', async (t) => {
   const program = join(PACKAGE_ROOT, 'build', 'test', 'programs', 'opentelemetry.js')
   const { stdout, stderr, code } = await runNode([program], { isBare: true })
   t.equal(code, 0, stderr)
-  const { spans, metrics, afterwards, collected } = JSON.parse(stdout) as Told
+  const sent = JSON.parse(stdout) as Sent[]
 
-  const [never, quick] = ['/never', '/quick'].map((path) =>
-    spans.find(({ attributes }) => attributes['url.path'] === path),
-  )
-  const linked = spans.find(({ name }) => name === 'socket_leak_guard.leaked')
-  t.match(never?.events, [
-    {
+  await t.test('spans', async (t) => {
+    const spans = sent
+      .flatMap(({ body }) => body.resourceSpans ?? [])
+      .flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans))
+    const spanOf = (key: string, value: string) => spans.find((span) => attributesIn(span)[key] === value)!
+    const never = spanOf('url.path', '/never')
+    const [event, ...others] = never.events.map((one) => ({ name: one.name, ...attributesIn(one) }))
+    t.match(event, {
       name: 'socket_leak_guard.leaked',
-      attributes: {
-        'socket_leak_guard.condition': 'eof-ignored',
-        'socket_leak_guard.site': 'GET /never',
-        'socket_leak_guard.diagnosis': /has not ended its side/,
-        'network.peer.address': '127.0.0.1',
-      },
-    },
-  ])
-  t.same(quick?.events, [], 'its own connection is in order')
-  t.equal(
-    linked?.attributes['socket_leak_guard.direction'],
-    'outbound',
-    'of what leaked after its span was over',
-  )
-  t.same(
-    linked?.links.map(({ context }) => context.spanId),
-    [quick?.id],
-    'by the request that opened it',
-  )
-
-  const instruments = new Map(
-    metrics.flatMap((scope) => scope.metrics).map((one) => [one.descriptor.name, one]),
-  )
-  const value = (name: string, attribute = '', word = '') =>
-    instruments
-      .get(name)
-      ?.dataPoints.find(
-        (point) => attribute === '' || point.attributes[`socket_leak_guard.${attribute}`] === word,
-      )?.value
-  t.equal(value('socket_leak_guard.socket.count', 'verdict', 'leaked'), 1)
-  t.equal(value('socket_leak_guard.socket.outcomes', 'verdict', 'reclaimed'), 1)
-  t.equal(value('socket_leak_guard.site.leaks', 'site', 'GET /never'), 1)
-  t.match(value('socket_leak_guard.socket.stuck.duration', 'verdict', 'reclaimed'), { count: 1 })
-  t.equal(instruments.get('process.unix.file_descriptor.count')?.descriptor.unit, '{file_descriptor}')
-  t.match(instruments.get('socket_leak_guard.sweep.time')?.descriptor, {
-    type: 'OBSERVABLE_COUNTER',
-    unit: 's',
+      'socket_leak_guard.verdict': 'leaked',
+      'socket_leak_guard.condition': 'eof-ignored',
+      'socket_leak_guard.direction': 'inbound',
+      'socket_leak_guard.site': 'GET /never',
+      'socket_leak_guard.diagnosis': /has not ended its side/,
+      'network.peer.address': '127.0.0.1',
+      'network.peer.port': Number,
+    })
+    t.same(others, [])
+    const [quick, fetches] = [spanOf('url.path', '/quick'), spanOf('url.path', '/fetches')]
+    const fetched = spanOf('url.path', '/fetched')
+    for (const healthy of [quick, fetches]) t.same(healthy.events, [], 'its own connection is in order')
+    t.equal(fetched.parentSpanId, fetches.spanId)
+    const own = spans.filter(({ name }) => name === 'socket_leak_guard.leaked')
+    for (const span of own) t.equal(attributesIn(span)['socket_leak_guard.direction'], 'outbound')
+    t.same(
+      own.flatMap(({ links }) => links.map(({ spanId }) => spanId)).sort(),
+      [quick.spanId, fetched.spanId].sort(),
+      'of what leaked after its span was over, or by fetch()',
+    )
   })
-  // The SDK goes on with the last value.
-  const sweeps = afterwards.find(({ descriptor }) => descriptor.name === 'socket_leak_guard.sweep.count')
-  t.equal(
-    sweeps?.dataPoints[0]?.value,
-    value('socket_leak_guard.sweep.count'),
-    'stopped, it observes nothing',
-  )
 
-  const [sent] = collected
-  t.equal(sent?.path, '/v1/metrics')
-  const [scope] = sent!.body.resourceMetrics[0]!.scopeMetrics
-  t.equal(scope!.scope.name, 'socket-leak-guard')
-  t.same(
-    scope!.metrics.map(({ name }) => name).sort(),
-    [...instruments.keys()].sort(),
-    'all of it over HTTP too',
-  )
+  await t.test('metrics', async (t) => {
+    const [scopes, afterwards] = sent
+      .flatMap(({ path, body }) => (path === '/v1/metrics' ? body.resourceMetrics! : []))
+      .map(({ scopeMetrics }) => scopeMetrics)
+    t.same(
+      scopes!.map(({ scope }) => scope.name),
+      ['socket-leak-guard'],
+    )
+    const metrics = new Map(scopes![0]!.metrics.map((metric) => [metric.name, metric]))
+    const pointsOf = (metric: MetricSent) => (metric.sum ?? metric.gauge ?? metric.histogram)!.dataPoints
+    const value = (name: string, attribute = '', word = '') => {
+      const point = pointsOf(metrics.get(name)!).find(
+        (one) => attribute === '' || attributesIn(one)[`socket_leak_guard.${attribute}`] === word,
+      )
+      return point?.asDouble ?? point?.asInt ?? point?.count
+    }
+    t.equal(value('socket_leak_guard.socket.count', 'verdict', 'leaked'), 2)
+    t.equal(value('socket_leak_guard.socket.outcomes', 'verdict', 'reclaimed'), 1)
+    t.equal(value('socket_leak_guard.site.leaks', 'site', 'GET /never'), 1)
+    t.equal(value('socket_leak_guard.socket.stuck.duration', 'verdict', 'reclaimed'), 1)
+    t.equal(
+      metrics.get('socket_leak_guard.socket.stuck.duration')?.histogram?.aggregationTemporality,
+      CUMULATIVE,
+    )
+    const units = { 'process.unix.file_descriptor.count': '{file_descriptor}' } as Record<string, string>
+    for (const [name, unit] of Object.values(INSTRUMENTS)) units[`socket_leak_guard.${name}`] = unit
+    for (const { name, unit, sum } of metrics.values()) {
+      t.equal(unit, units[name] ?? 's', name)
+      if (sum !== undefined) t.equal(sum.aggregationTemporality, CUMULATIVE, name)
+    }
+    const counters = [...metrics.values()].filter(({ sum }) => sum?.isMonotonic === true)
+    t.same(counters.map(({ name }) => name.slice('socket_leak_guard.'.length)).sort(), [
+      'event_loop.stalls',
+      'faults',
+      'site.leaks',
+      'socket.outcomes',
+      'sweep.count',
+      'sweep.time',
+    ])
+    // The SDK goes on with the last value.
+    const sweeps = afterwards?.[0]?.metrics.find(({ name }) => name === 'socket_leak_guard.sweep.count')
+    t.equal(
+      pointsOf(sweeps!)[0]?.asDouble,
+      value('socket_leak_guard.sweep.count'),
+      'stopped, it observes nothing',
+    )
+  })
 })
 
 t.test('every metric has an instrument, but for the histograms of the endpoint', async (t) => {
