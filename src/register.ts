@@ -4,7 +4,7 @@
 // - A worker has its own guard, and no report endpoint unless its path has the thread in it.
 // - A child process inherits NODE_OPTIONS and finds the address taken, which is a warning (`SLG_ERR_REPORT_LISTEN`).
 // - `--require` loads a CommonJS build, which works with `--no-experimental-require-module`.
-import { isDisabled, readEnvironment } from './options/env.js'
+import { isDisabled, readEnvironment, type Environment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './base/errors.js'
 import { installPreloaded } from './install.js'
 import { isSupportedNode, SUPPORTED_NODE } from './base/node-version.js'
@@ -16,17 +16,26 @@ guardThisThread()
 function guardThisThread(): void {
   try {
     if (isThreadOfNode()) return
-    if (isDisabled(process.env)) return
+    const env = environment()
+    if (isDisabled(env)) return
     if (!isSupportedNode(process.version)) {
       stayOff('SLG_ERR_UNSUPPORTED_NODE', `this is Node ${process.version}, and it needs ${SUPPORTED_NODE}`)
       return
     }
-    const { options, problems } = readEnvironment(process.env)
+    const { options, problems } = readEnvironment(env)
     if (problems.length > 0) stayOff('SLG_ERR_INVALID_ENV', problems.map(messageOf).join('\n'))
     else installPreloaded(isMainThread() ? options : withoutReport(options))
   } catch (error) {
     stayOff(error instanceof SocketLeakGuardError ? error.code : 'SLG_WARN_INTERNAL', messageOf(error))
   }
+}
+
+/** To a worker in cluster mode, PM2 hands its application's in one variable, and sets it only later (PM2 7.0, lib/ProcessContainer.js). */
+function environment(): Environment {
+  const { pm2_env: ofWorker } = process.env
+  if (ofWorker === undefined) return process.env
+  const given = Object.entries(JSON.parse(ofWorker) as object)
+  return { ...process.env, ...Object.fromEntries(given.map(([name, value]) => [name, String(value)])) }
 }
 
 function withoutReport(options: InstallOptions): InstallOptions {

@@ -47,6 +47,15 @@ t.test('installs one guard, however it is preloaded', async (t) => {
   }
 })
 
+t.test('takes the environment that PM2 hands to a worker in cluster mode', async (t) => {
+  const app = join(t.testdir({ 'app.mjs': WHICH_GUARD }), 'app.mjs')
+  const given = { SOCKET_LEAK_GUARD_GRACE_MS: 5000, SOCKET_LEAK_GUARD_ACTION: 'end', axm_options: { a: [] } }
+  const run = (more: object) =>
+    runNode(['--require', REGISTER, app], { env: { pm2_env: JSON.stringify({ ...given, ...more }) } })
+  t.same(firstLine(await run({})), { ...INSTALLED, graceMs: 5000, action: 'end' })
+  t.same(firstLine(await run({ SOCKET_LEAK_GUARD_ENABLED: 'off' })), { isInstalled: false })
+})
+
 t.test('loads nothing of HTTP, TLS or other costly modules into a program that uses none', async (t) => {
   // Without what the test runner has loaded into every process.
   const { stdout } = await runNode(
