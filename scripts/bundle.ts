@@ -11,6 +11,8 @@ import { join } from 'node:path'
 import { transformSync } from 'esbuild'
 import { rolldown, type InputOptions, type OutputOptions, type Plugin, type RolldownOutput } from 'rolldown'
 import { dts } from 'rolldown-plugin-dts'
+import { writeNotices } from './notices.js'
+import { PAGE_FILES } from './page.js'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const BUILD = join(ROOT, 'build')
@@ -84,7 +86,7 @@ async function bundle(): Promise<void> {
       minify: MINIFY,
     },
   )
-  await Promise.all([
+  const others = await Promise.all([
     write(
       {
         input: inputs(['register'], '.js'),
@@ -107,6 +109,8 @@ async function bundle(): Promise<void> {
     ),
   ])
   writeFileSync(join(DIST, 'register.d.cts'), 'export {}\n')
+  const chunks = [modules, ...others].flatMap(({ output }) => output.filter((file) => file.type === 'chunk'))
+  writeNotices([...PAGE_FILES, ...chunks.flatMap(({ moduleIds }) => moduleIds)])
   const schema: unknown = JSON.parse(readFileSync(join(ROOT, 'report.schema.json'), 'utf8'))
   writeFileSync(join(DIST, 'report.schema.json'), JSON.stringify(schema))
 }

@@ -1,7 +1,12 @@
-/** Makes the code of the report page from `page/`: one script, with the chart library in it, and one style sheet, as strings. */
+/**
+ * Makes the code of the report page from `page/`: one script, with the chart library in it, and one style sheet, as strings.
+ * `PAGE_FILES` are what it is made of.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildSync } from 'esbuild'
+
+export const PAGE_FILES: string[] = []
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
@@ -13,7 +18,8 @@ const lines = Object.entries(texts).map(([name, text]) => `export const ${name} 
 writeFileSync(join(ROOT, 'build', 'src', 'report', 'page-code.js'), lines.join(''))
 
 function bundle(name: string): string {
-  const { outputFiles } = buildSync({
+  const { outputFiles, metafile } = buildSync({
+    absWorkingDir: ROOT,
     entryPoints: [join(ROOT, 'page', name)],
     bundle: true,
     minify: true,
@@ -21,8 +27,10 @@ function bundle(name: string): string {
     target: ['es2022', 'safari16', 'chrome110', 'firefox110'],
     lineLimit: 200,
     legalComments: 'none',
+    metafile: true,
     write: false,
   })
+  PAGE_FILES.push(...Object.keys(metafile.inputs).map((file) => join(ROOT, file)))
   return outputFiles[0]!.text
 }
 

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { compile, makeConsumer, MANIFEST } from './support/consumer.js'
+import { PACKAGE_ROOT } from './support/package-root.js'
 import { runNode } from './support/run-node.js'
 
 // Many processes, one after the other: run without the test runner, the file would have 30 seconds.
@@ -39,6 +40,23 @@ t.test('holds what is needed, and nothing else', async (t) => {
 t.test('stays small', async (t) => {
   t.ok(paths.length < 50, `${paths.length} files`)
   t.ok(packed.unpackedSize < 780_000, `${packed.unpackedSize} bytes unpacked`)
+})
+
+t.test('has the notice of each package whose code is in it', async (t) => {
+  const licence = readFileSync(join(consumer, 'node_modules', name, 'LICENSE'), 'utf8')
+  const bundled = [
+    ...['@jridgewell/resolve-uri', '@jridgewell/sourcemap-codec', '@jridgewell/trace-mapping'],
+    'uplot',
+  ]
+  t.same(
+    [...licence.matchAll(/^## (.+)$/gm)].map(([, title]) => title),
+    bundled,
+    'as the bundler has told',
+  )
+  for (const one of bundled) {
+    const notice = readFileSync(join(PACKAGE_ROOT, 'node_modules', one, 'LICENSE'), 'utf8')
+    t.ok(licence.includes(notice.trim()), one)
+  }
 })
 
 t.test('an error that nobody catches shows a line of ours, not all of it', async (t) => {
