@@ -20,7 +20,10 @@ export interface WorkShare {
   watch(response: ServerResponse): void
 }
 
-export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare {
+export function createWorkShare(
+  mostUnreadBytes = MOST_UNREAD_BYTES,
+  longestReadMs = LONGEST_READ_MS,
+): WorkShare {
   const runDetached = createDetached()
   const reading = new Map<ServerResponse, number>()
   const scrapes: (() => void)[] = []
@@ -37,7 +40,7 @@ export function createWorkShare(mostUnreadBytes = MOST_UNREAD_BYTES): WorkShare 
   }
 
   function dropSlowest(): void {
-    const sinceMs = monotonicMs() - LONGEST_READ_MS
+    const sinceMs = monotonicMs() - longestReadMs
     for (const [response, begunMs] of reading) if (begunMs < sinceMs) response.destroy()
   }
 

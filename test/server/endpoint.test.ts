@@ -9,6 +9,7 @@ import { parseReportAddress } from '../../src/server/address.js'
 import { type ReportHandlerOptions, createReportHandler } from '../../src/server/handler.js'
 import { checkReportAddress } from '../../src/server/open-endpoint.js'
 import { ReportSockets } from '../../src/server/report-sockets.js'
+import { until } from '../support/until.js'
 import { createFakeSource } from './fake-source.js'
 import { exchange, openEvents, readUntil, request } from './raw-request.js'
 import { shortFolder } from '../support/short-folder.js'
@@ -149,6 +150,21 @@ t.test('it holds a bounded number of connections', async (t) => {
   while (refused < 6) await new Promise(setImmediate)
   t.equal(refused, 6)
   for (const client of clients) client.destroy()
+})
+
+t.test('no connection may stand still for ever', async (t) => {
+  const sockets = new ReportSockets()
+  const port = await portOf(listen(t, '127.0.0.1:0', undefined, sockets))
+  const client = connect(port, '127.0.0.1')
+  await once(client, 'connect')
+  await until(() => sockets.open().length === 1, 'it is accepted')
+  const [accepted] = sockets.open()
+  t.equal(accepted?.timeout, 40_000, 'two heartbeats of an event stream fit in')
+  client.write('GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  await once(client, 'data')
+  await until(() => accepted!.timeout! > 40_000, 'it is kept for the next scrape')
+  t.ok(accepted!.timeout! <= 125_000)
+  client.destroy()
 })
 
 t.test('close() ends the streams of events', async (t) => {

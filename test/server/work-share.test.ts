@@ -1,4 +1,5 @@
 /** Readers of the report can't exhaust the process that it guards. */
+import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { type Socket, connect } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
@@ -115,7 +116,7 @@ t.test('for readers that leave while they wait nothing is made or kept', async (
     await until(() => responses.length === i + 1, 'it is asked')
     client.destroy()
   }
-  t.equal((await request(port, 'GET /metrics')).status, 200)
+  t.equal((await request(port, 'GET /')).status, 200, 'it comes after them')
   t.ok(made < 11, `${made} answers are made`)
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
@@ -123,6 +124,44 @@ t.test('for readers that leave while they wait nothing is made or kept', async (
     collect()
     return responses.filter((one) => one.deref() !== undefined).length <= 3
   }, 'the responses are let go')
+})
+
+/** Has `bytes` left unread, and does not go on. */
+class SlowReader extends EventEmitter {
+  destroyed = false
+  readonly writableLength: number
+
+  constructor(bytes: number) {
+    super()
+    this.writableLength = bytes
+  }
+
+  destroy(): void {
+    this.destroyed = true
+    this.emit('close')
+  }
+}
+
+t.test('what readers leave unread is counted together, and the slowest go', async (t) => {
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+  for (const longestReadMs of [Infinity, -1]) {
+    const share = createWorkShare(1000, longestReadMs)
+    const readers = [new SlowReader(600), new SlowReader(600)]
+    for (const reader of readers) {
+      const response = reader as unknown as ServerResponse
+      t.equal(await share.run(() => 'made', response), 'made')
+      share.watch(response)
+    }
+    const isLong = longestReadMs < 0
+    t.equal(await share.run(() => 'made'), isLong ? 'made' : null)
+    t.same(
+      readers.map(({ destroyed }) => destroyed),
+      [isLong, isLong],
+    )
+    readers[0]!.destroy()
+    t.equal(await share.run(() => 'made'), 'made', 'one has left')
+  }
 })
 
 t.test('what slow readers leave unread is bounded', async (t) => {
