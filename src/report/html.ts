@@ -38,6 +38,7 @@ import {
   MOST_CENSUS_LINES,
   MOST_PAIRS,
   MOST_PEERS,
+  MOST_SITES,
   nameEndpoint,
 } from './phrases.js'
 import { withoutQueries } from './printable.js'
@@ -225,9 +226,14 @@ function renderSites({ sites, history }: Report, live: LivePage | undefined): Ma
 <h2 id="sites">Where they come from</h2>
 <table class="sites" role="table">
 ${columns('Site', '#Sockets', '#Oldest', 'Conditions', 'Last hour')}
-<tbody role="rowgroup">${sites.map((site) => renderSite(site, netOf.get(site.site) ?? [], live))}</tbody>
+<tbody role="rowgroup">${sites.slice(0, MOST_SITES).map((site) => renderSite(site, netOf.get(site.site) ?? [], live))}</tbody>
 </table>
+${renderRest(sites.length - MOST_SITES, 'site')}
 </section>`
+}
+
+function renderRest(rest: number, one: string): Markup | false {
+  return rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? one : `${one}s`}.</p>`
 }
 
 function renderSite(site: SiteReport, net: readonly number[], live: LivePage | undefined): Markup {
@@ -264,12 +270,11 @@ ${number('Leak-free for', formatDuration(site.healedMs))}</tr>`
 }
 
 function renderPairs(pairs: readonly PairReport[]): Markup {
-  const rest = pairs.length - MOST_PAIRS
   return markup`<section aria-labelledby="pairs">
 <h2 id="pairs">Pairs</h2>
 <p class="intro">A client and the upstream that is asked for it, of which one has gone or is stuck.</p>
 <ul class="pairs">${pairs.slice(0, MOST_PAIRS).map(({ line }) => markup`<li>${line}</li>`)}</ul>
-${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'pair' : 'pairs'}.</p>`}
+${renderRest(pairs.length - MOST_PAIRS, 'pair')}
 </section>`
 }
 
@@ -283,17 +288,15 @@ ${code.map(describeCode).map(([head, ...places]) => markup`<p class="intro">${he
 function renderCensus({ clients, sites }: CensusReport): Markup | false {
   const lines = [...clients, ...sites].map(({ line }) => line)
   if (lines.length === 0) return false
-  const rest = lines.length - MOST_CENSUS_LINES
   return markup`<section aria-labelledby="census">
 <h2 id="census">Open both ways</h2>
 <p class="intro">No leaks, but perhaps forgotten: who waits, and what grows.</p>
 <ul class="pairs">${lines.slice(0, MOST_CENSUS_LINES).map((line) => markup`<li>${line}</li>`)}</ul>
-${rest > 0 && markup`<p class="intro">And ${rest} more.</p>`}
+${renderRest(lines.length - MOST_CENSUS_LINES, 'line')}
 </section>`
 }
 
 function renderPorts(ports: readonly PortsReport[]): Markup {
-  const rest = ports.length - MOST_PEERS
   return markup`<section aria-labelledby="ports">
 <h2 id="ports">Ports held by half-closed sockets</h2>
 <p class="intro">A peer that comes back from one of these ports does not get through at once, and times out where a firewall drops the reset.</p>
@@ -301,7 +304,7 @@ function renderPorts(ports: readonly PortsReport[]): Markup {
 ${columns('Peer', '#Our port', '#Ports held')}
 <tbody role="rowgroup">${ports.slice(0, MOST_PEERS).map(renderPeer)}</tbody>
 </table>
-${rest > 0 && markup`<p class="intro">And ${rest} more ${rest === 1 ? 'peer' : 'peers'}.</p>`}
+${renderRest(ports.length - MOST_PEERS, 'peer')}
 </section>`
 }
 

@@ -32,6 +32,7 @@ import {
   MOST_CENSUS_LINES,
   MOST_PAIRS,
   MOST_PEERS,
+  MOST_SITES,
 } from './phrases.js'
 import { makePrintable, withoutQueries, wrap } from './printable.js'
 
@@ -50,7 +51,7 @@ export function* writeText(report: Report): Generator<string> {
   const blocks = [
     renderHeader(shown),
     shown.sites.length === 0 ? [] : renderSites(shown.sites),
-    shown.stalledSites.flatMap(renderStalled),
+    shown.stalledSites.slice(0, MOST_SITES).flatMap(renderStalled),
     shown.code.flatMap(renderCode),
     renderCensus(shown.census),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
@@ -97,7 +98,7 @@ function describeKernel(kernel: Report['kernel']): string {
 function renderSites(sites: readonly SiteReport[]): string[] {
   const rows = [
     { name: 'SITE', count: 'COUNT', oldest: 'OLDEST', conditions: 'CONDITIONS', trend: '' },
-    ...sites.map((site) => ({
+    ...sites.slice(0, MOST_SITES).map((site) => ({
       name: makePrintable(site.site, 200),
       count: String(site.count),
       oldest: formatDuration(site.oldestMs),
@@ -109,7 +110,7 @@ function renderSites(sites: readonly SiteReport[]): string[] {
   const oldestWidth = Math.max(...rows.map((row) => row.oldest.length))
   const rest = COLUMNS - countWidth - oldestWidth - 3 * GAP.length
   const nameWidth = Math.floor(rest / 2)
-  return rows.flatMap((row) => {
+  const lines = rows.flatMap((row) => {
     const names = wrap(row.name, nameWidth)
     const conditions = wrap(row.conditions, rest - nameWidth)
     const height = Math.max(names.length, conditions.length)
@@ -127,6 +128,7 @@ function renderSites(sites: readonly SiteReport[]): string[] {
     })
     return row.trend === '' ? table : [...table, ...indented(row.trend)]
   })
+  return sites.length > MOST_SITES ? [...lines, `and ${sites.length - MOST_SITES} more sites`] : lines
 }
 
 function renderPairs(pairs: readonly PairReport[]): string[] {

@@ -9,9 +9,12 @@ import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { findBrowser, launchBrowser } from '../support/browser.js'
 import { until } from '../support/until.js'
+import type { SnapshotQuery } from '../../src/core/report.js'
+import { buildInSteps } from '../../src/report/build.js'
 import { renderHtml } from '../../src/report/html.js'
 import { createReportHandler } from '../../src/server/handler.js'
-import { LEAKY } from '../report/sample-reports.js'
+import { partsOf } from '../report/sample-parts.js'
+import { LEAKY, sampleSocket } from '../report/sample-reports.js'
 import { createFakeSource } from '../server/fake-source.js'
 import { serve } from '../server/raw-request.js'
 
@@ -98,6 +101,14 @@ function tryInBrowser(browser: Browser): void {
     t.same(faultsOf.get(page), [], 'no error, nothing that the policy forbids, nothing asked of anybody else')
   }
 
+  async function checkUnspilled(t: Test, page: Page): Promise<void> {
+    const [wide, inside] = await page.evaluate(() => {
+      const { documentElement } = (globalThis as unknown as { document: Doc }).document
+      return [documentElement.scrollWidth, documentElement.clientWidth]
+    })
+    t.equal(wide, inside, 'nothing sticks out')
+  }
+
   async function checkAccessible(t: Test, page: Page, what: string): Promise<void> {
     // The policy of the page forbids a script element; the debugger's evaluation is none.
     await page.evaluate(axe.source)
@@ -128,11 +139,7 @@ function tryInBrowser(browser: Browser): void {
       t.match(await page.title(), '3 leaked')
       await page.locator('.sockets summary').first().click()
       await checkAccessible(t, page, JSON.stringify(look))
-      const [wide, inside] = await page.evaluate(() => {
-        const { documentElement } = (globalThis as unknown as { document: Doc }).document
-        return [documentElement.scrollWidth, documentElement.clientWidth]
-      })
-      t.equal(wide, inside, 'nothing sticks out')
+      await checkUnspilled(t, page)
       t.equal(await page.locator('.chart canvas').count(), 2)
       const lines = await page.locator('#chart-leaks .u-series').allTextContents()
       t.same(lines.slice(1), ['leaked', 'suspect', 'reclaimed'])
@@ -201,6 +208,48 @@ function tryInBrowser(browser: Browser): void {
     t.match(page.url(), `id=${name!.slice(1)}`)
     t.ok(await page.locator('.timeline li').first().isVisible())
     checkFaultless(t, page)
+  })
+
+  t.test('ten thousand leaks: the page stays small, and any of them can be found', async (t) => {
+    const COUNT = 10_000
+    const parts = partsOf(
+      Array.from({ length: COUNT }, (_, i) =>
+        sampleSocket(i + 1, {
+          sinceMs: 10_000_000 - i,
+          remote: { address: '203.0.113.7', port: 1024 + i },
+          owner: { site: i < COUNT / 2 ? 'upgrade /chat' : `GET /only/${i + 1}` },
+        }),
+      ),
+    )
+    const reportInSteps = (query: SnapshotQuery) => buildInSteps(parts, query)
+    const port = await serve(
+      t,
+      createReportHandler({ ...createFakeSource(), reportInSteps }, { token: TOKEN }),
+    )
+    const url = `http://127.0.0.1:${port}/`
+    for (const look of [{}, { colorScheme: 'dark', width: 390 }] as const) {
+      const page = await open(t, { url }, look)
+      t.match(await page.title(), `${COUNT} leaked`)
+      t.equal(await page.locator('.sockets tbody tr').count(), 100)
+      const elements = await page.locator('*').count()
+      t.ok(elements < 8000, `${elements} elements`)
+      await checkUnspilled(t, page)
+      await checkAccessible(t, page, `ten thousand leaks, ${JSON.stringify(look)}`)
+      await page.click('text=Next page')
+      await page.waitForSelector('#socket-101')
+      t.equal(await page.locator('#socket-100').count(), 0)
+      await page.fill('[name=site]', `GET /only/${COUNT}`)
+      await page.click('#filters button')
+      await page.waitForSelector(`#socket-${COUNT}`)
+      t.match(page.url(), `site=GET+%2Fonly%2F${COUNT}`)
+      t.equal(await page.locator('.sockets tbody tr').count(), 1)
+      await page.locator('.sockets summary').click()
+      t.ok(await page.locator('.timeline li').first().isVisible())
+      checkFaultless(t, page)
+    }
+    const headers = { authorization: `Bearer ${TOKEN}` }
+    const sent = await (await fetch(`${url}?format=html`, { headers })).text()
+    t.ok(sent.length < 500_000, `${sent.length} bytes`)
   })
 
   t.test('deeds: asked twice, done once, and what came of it is shown', async (t) => {

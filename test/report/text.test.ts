@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
+import { renderHtml } from '../../src/report/html.js'
 import { renderText } from '../../src/report/text.js'
 import { arbitraryReport } from './arbitrary-report.js'
 import { HEALTHY, LEAKY, sampleReport, sampleSocket } from './sample-reports.js'
@@ -142,4 +143,14 @@ t.test('the streams of an HTTP/2 session, the oldest three', async (t) => {
   )
   t.match(shown(1, [stream]), '1 open stream: GET /export for 1 min (64 KB unread)')
   t.notMatch(shown(0, []), 'open stream')
+})
+
+t.test('of thousands of sites the worst are listed, and the rest counted', async (t) => {
+  const sites = Array.from({ length: 5000 }, (_, i) => ({ ...LEAKY.sites[0]!, site: `GET /only/${i + 1}` }))
+  for (const render of [renderText, renderHtml]) {
+    const text = render(sampleReport({ sites }))
+    t.match(text, 'GET /only/100')
+    t.notMatch(text, 'GET /only/101')
+    t.match(text, /[aA]nd 4900 more sites/)
+  }
 })
