@@ -4,7 +4,7 @@ import type { CodeReport, SiteReport, SnapshotQuery, SocketReport } from '../cor
 import { CONDITIONS, DIRECTIONS } from '../core/vocabulary.js'
 import { STANDING } from './build.js'
 import { markup, Markup } from './markup.js'
-import { describeCode, MOST_SITES } from './phrases.js'
+import { describeCode } from './phrases.js'
 
 export interface LivePage {
   /** The endpoint has a token, so its holder may act. */
@@ -28,7 +28,7 @@ export function renderFilters(query: SnapshotQuery, sites: readonly SiteReport[]
 <input type="hidden" name="format" value="html">
 ${limit !== undefined && markup`<input type="hidden" name="limit" value="${limit}">`}
 <label>Site <input name="site" list="known-sites" value="${site ?? ''}" placeholder="any" autocomplete="off"></label>
-<datalist id="known-sites">${sites.slice(0, MOST_SITES).map((one) => markup`<option value="${one.site}">`)}</datalist>
+<datalist id="known-sites">${sites.slice(0, 100).map((one) => markup`<option value="${one.site}">`)}</datalist>
 <label>Peer contains <input name="peer" value="${peer ?? ''}" placeholder="any" autocomplete="off" size="14"></label>
 ${choice('Condition', 'condition', CONDITIONS.map(same), condition)}
 ${choice('Verdict', 'verdict', STANDING.map(same), verdict)}

@@ -14,7 +14,7 @@ import type {
 import { CONDITIONS, type Condition } from '../core/vocabulary.js'
 
 export const MOST_CENSUS_LINES = 20
-export const MOST_SITES = 100
+export const MOST_SITES = 20
 export const MOST_PAIRS = 20
 export const MOST_PEERS = 10
 const MOST_STREAMS = 3

@@ -232,7 +232,7 @@ function tryInBrowser(browser: Browser): void {
       t.match(await page.title(), `${COUNT} leaked`)
       t.equal(await page.locator('.sockets tbody tr').count(), 100)
       const elements = await page.locator('*').count()
-      t.ok(elements < 8000, `${elements} elements`)
+      t.ok(elements < 5000, `${elements} elements`)
       await checkUnspilled(t, page)
       await checkAccessible(t, page, `ten thousand leaks, ${JSON.stringify(look)}`)
       await page.click('text=Next page')

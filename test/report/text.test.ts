@@ -149,8 +149,8 @@ t.test('of thousands of sites the worst are listed, and the rest counted', async
   const sites = Array.from({ length: 5000 }, (_, i) => ({ ...LEAKY.sites[0]!, site: `GET /only/${i + 1}` }))
   for (const render of [renderText, renderHtml]) {
     const text = render(sampleReport({ sites }))
-    t.match(text, 'GET /only/100')
-    t.notMatch(text, 'GET /only/101')
-    t.match(text, /[aA]nd 4900 more sites/)
+    t.match(text, 'GET /only/20')
+    t.notMatch(text, 'GET /only/21')
+    t.match(text, /[aA]nd 4980 more sites/)
   }
 })
