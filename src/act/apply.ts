@@ -48,8 +48,11 @@ export function createJudge(hooks: JudgeHooks): Judge {
   function apply(record: SocketRecord, event: LifecycleEvent): void {
     const policy = policyOf(record)
     const { state, effects } = step(record.trouble, event, policy)
+    // A late sweep finds suspect and leak at once. Whoever deals with the suspect has had no leak.
+    const asSuspect: Trouble | null =
+      state?.verdict === 'leaked' && effects.some(isSuspicion) ? { ...state, verdict: 'suspect' } : null
     // Before the effects, because a deed calls the patched methods at once.
-    record.trouble = state
+    record.trouble = asSuspect ?? state
     for (const effect of effects) {
       // A listener may have closed the socket, or uninstalled the guard.
       if ((record.trouble?.isClosed === true && event.type !== 'closed') || !hooks.isActive()) break
@@ -59,6 +62,9 @@ export function createJudge(hooks: JudgeHooks): Judge {
       } catch (error) {
         warnOnce('SLG_WARN_INTERNAL', `acting on a socket failed: ${messageOf(error)}`)
       }
+      if (asSuspect === null || !isSuspicion(effect)) continue
+      if (record.trouble !== asSuspect) break
+      record.trouble = state
     }
     if (record.trouble !== null && event.type !== 'closed') urgeFor(record.trouble, event, policy)
   }
@@ -121,6 +127,10 @@ export function createJudge(hooks: JudgeHooks): Judge {
   }
 
   return { apply, setKeepAlive }
+}
+
+function isSuspicion(effect: Effect): boolean {
+  return effect.type === 'announce' && effect.event === 'suspect'
 }
 
 function choose(chooser: ActionChooser, socket: SocketReport): Action {

@@ -224,6 +224,26 @@ for (const when of ['suspect', 'leaked', 'action', 'end', 'close'] as const) {
   })
 }
 
+t.test('who destroys the suspect of a late sweep has had no leak', async (t) => {
+  const types: string[] = []
+  using guard = install({ ...SWIFT, graceMs: 60_000, sweepMs: 60_000 })
+  const { socket, connection } = await meet(peer, halfOpenServer(t))
+  guard.subscribe(({ type, socket: { verdict } }) => {
+    types.push(`${type}: ${verdict}`)
+    if (type === 'suspect') socket.destroy()
+  })
+  const ended = once(socket.resume(), 'end')
+  connection.do({ do: 'end' })
+  await ended
+  guard.sweep()
+  const lookedMs = performance.now()
+  await until(() => performance.now() - lookedMs > 40, 'its next look is late')
+  guard.configure(socket, { graceMs: 20 })
+  guard.sweep()
+  t.same(types, ['suspect: suspect'])
+  t.match(guard.snapshot().totals, { recovered: 0, leaked: 0 })
+})
+
 t.test('a view of the kernel that fails in the middle of everything costs its own word alone', async (t) => {
   const told = warnings(t)
   let asked = 0
