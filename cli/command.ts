@@ -89,7 +89,7 @@ function parse(command: Command, args: readonly string[]): ReturnType<typeof par
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (error) {
     throw new Failure(
-      `${(error as Error).message.replace(/\. To specify.*/s, '')}; see socket-leak-guard ${command.name} --help`,
+      `${(error as Error).message.replace(/\.?(?: To specify|\n).*/s, '')}; see socket-leak-guard ${command.name} --help`,
       EXIT.usage,
     )
   }
@@ -97,6 +97,13 @@ function parse(command: Command, args: readonly string[]): ReturnType<typeof par
 
 function usageOf({ name, operands }: Command): string {
   return `${name} [options] ${operands}`.trimEnd()
+}
+
+/** `3000`, `localhost:3000` and whole URLs; `null` for what is none. */
+export function urlOf(place: string): URL | null {
+  const whole = /^\d+$/.test(place) ? `127.0.0.1:${place}` : place
+  const url = whole.includes('://') ? whole : `http://${whole}`
+  return URL.canParse(url) ? new URL(url) : null
 }
 
 export function helpOf(command: Command): string {

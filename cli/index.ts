@@ -22,6 +22,9 @@ const COMMANDS: readonly Command[] = [
   completionOf(() => COMMANDS),
 ]
 
+// Of `| head`, which has what it wanted. What is begun is finished.
+process.stdout.on('error', () => {})
+
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code

@@ -7,7 +7,7 @@ import { renderText } from '../../src/report/text.js'
 import { isSupportedNode, SUPPORTED_NODE } from '../../src/base/node-version.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
 import { PRELOAD } from '../preload.js'
-import { commandOf } from '../proc/process.js'
+import { commandOf, pidOf } from '../proc/process.js'
 import { listenersOf, type Address } from '../proc/tables.js'
 import { ask, canAsk, say, tell } from '../terminal.js'
 import { depart, enter, locate, look, reclaim, settle } from './guest.js'
@@ -51,7 +51,7 @@ export const attach: Command = {
     'max-leaked': { type: 'string', value: 'N', help: 'exit 1 if more leak' },
   },
   least: 0,
-  most: 1,
+  most: Infinity,
   run,
 }
 
@@ -113,13 +113,10 @@ async function chooseDoor(given: Given): Promise<Door> {
     if (url === null) throw new Failure(`there is no inspector of Node at ${place}`)
     return { name: `The process at ${place}:`, pid: 0, url }
   }
-  const text = given.operands[0] ?? ''
-  if (!/^[1-9]\d*$/.test(text))
-    throw new Failure(`PID must be a number, got ${JSON.stringify(text)}`, EXIT.usage)
+  const pid = pidOf(given)
   if (process.platform !== 'linux') {
     throw new Failure('only on Linux can be checked that SIGUSR1 does not end the process: give --inspector')
   }
-  const pid = Number(text)
   if (pid === process.pid) throw new Failure('this is the process itself')
   checkTarget(pid, PRELOAD)
   const wanted = inspectorPortOf(pid)

@@ -6,9 +6,11 @@ import { text } from 'node:stream/consumers'
 import type { Report } from '../../src/core/report.js'
 import type { FleetReport } from '../../src/fleet/index.js'
 import { withoutQueries } from '../../src/report/printable.js'
-import { EXIT, Failure, type Flag, type Given } from '../command.js'
+import { EXIT, Failure, urlOf, type Flag, type Given } from '../command.js'
 
 const PATIENCE_MS = 30_000
+/** As text and as JSON. */
+const IS_REPORT = /^(?:socket-leak-guard: |\{\s*"schema": "socket-leak-guard\/)/
 const TOKEN_VARIABLE = 'SOCKET_LEAK_GUARD_REPORT_TOKEN'
 
 export const TOKEN_FLAG: Flag = {
@@ -44,7 +46,9 @@ export function askerOf(given: Given): Ask {
       throw new Failure(`no report at ${place}: ${error.message || error.code}`)
     })
     const body = await text(response)
-    if (response.statusCode === 200) return body
+    if (response.statusCode === 200 && IS_REPORT.test(body)) return body
+    if (response.statusCode === 200)
+      throw new Failure(`${place} answers with something else than a report of socket-leak-guard`)
     throw new Failure(`no report at ${place}: ${response.statusCode} ${reasonIn(body)}`.trimEnd())
   }
 }
@@ -80,12 +84,11 @@ async function askFleet(folder: string, reportToken: string | undefined, query: 
 function targetOf(place: string): { socketPath: string | undefined; url: URL } {
   const [, socketPath] = /^(?:unix:|(?=[./]))(.*)$/.exec(place) ?? []
   if (socketPath !== undefined) return { socketPath, url: new URL('http://localhost/') }
-  const whole = /^\d+$/.test(place) ? `127.0.0.1:${place}` : place
-  const url = /^https?:\/\//.test(whole) ? whole : `http://${whole}`
-  if (!URL.canParse(url)) {
+  const url = urlOf(place)
+  if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new Failure(`a URL or unix:PATH was expected, got ${JSON.stringify(place)}`, EXIT.usage)
   }
-  return { socketPath: undefined, url: new URL(url) }
+  return { socketPath: undefined, url }
 }
 
 function reasonIn(body: string): string {

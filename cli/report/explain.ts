@@ -20,6 +20,7 @@ export const explain: Command = {
 
 async function run(given: Given): Promise<number> {
   const [file = ''] = given.operands
+  const most = given.number('max-leaked', Infinity)
   const json = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
     throw new Failure(error.message)
   })
@@ -37,5 +38,5 @@ async function run(given: Given): Promise<number> {
     throw new Failure(`${file} was written by another version, or is damaged`)
   }
   say(shown.trimEnd())
-  return report.totals.leaked > given.number('max-leaked', Infinity) ? EXIT.found : EXIT.fine
+  return report.totals.leaked > most ? EXIT.found : EXIT.fine
 }

@@ -3,7 +3,7 @@ import { formatBytes, formatDuration } from '../../src/core/format.js'
 import { countSockets } from '../../src/report/phrases.js'
 import { makePrintable } from '../../src/report/printable.js'
 import { EXIT, Failure, type Command, type Given } from '../command.js'
-import { commandOf } from '../proc/process.js'
+import { commandOf, pidOf } from '../proc/process.js'
 import { formatAddress, type TcpSocket } from '../proc/tables.js'
 import { paint, say } from '../terminal.js'
 import { lookAt, type Look, type Traffic } from './look.js'
@@ -21,7 +21,7 @@ export const scan: Command = {
     json: { type: 'boolean', help: 'print JSON' },
     'max-leaked': { type: 'string', value: 'N', help: 'exit 1 if more are stuck' },
   },
-  least: 1,
+  most: Infinity,
   run,
 }
 
@@ -60,11 +60,9 @@ interface Group {
 }
 
 async function run(given: Given): Promise<number> {
-  const [text = ''] = given.operands
-  if (!/^[1-9]\d*$/.test(text))
-    throw new Failure(`PID must be a number, got ${JSON.stringify(text)}`, EXIT.usage)
+  const pid = pidOf(given)
   if (process.platform !== 'linux') throw new Failure('only Linux tells of the sockets of another process')
-  const pid = Number(text)
+  const most = given.number('max-leaked', Infinity)
   const seconds = given.number('for', 1)
   const before = lookAt(pid)
   await sleep(seconds * 1000)
@@ -75,7 +73,7 @@ async function run(given: Given): Promise<number> {
     const totals = { sockets: now.descriptors, tcp: now.tcp.size, stuck: count }
     say(JSON.stringify({ pid, command: commandOf(pid), seconds, totals, groups }, null, 2))
   } else say(render(pid, now, groups, count, seconds))
-  return count > given.number('max-leaked', Infinity) ? EXIT.found : EXIT.fine
+  return count > most ? EXIT.found : EXIT.fine
 }
 
 function group(before: Look, now: Look): Group[] {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { formatDuration } from '../../src/core/format.js'
 import { makePrintable } from '../../src/report/printable.js'
 import { isLoopbackAddress } from '../../src/server/address.js'
-import { EXIT, Failure, type Command, type Given } from '../command.js'
+import { EXIT, Failure, urlOf, type Command, type Given } from '../command.js'
 import { socketsOf, tcpSockets } from '../proc/tables.js'
 import { paint, say, tell } from '../terminal.js'
 import { Link, type Goal } from './link.js'
@@ -44,6 +44,7 @@ async function run(given: Given): Promise<number> {
   const pids = (given.text('pid') ?? '').split(',').filter(Boolean).map(Number)
   if (pids.some((pid) => !(pid > 0))) throw new Failure('--pid must be a list of process ids', EXIT.usage)
   for (const pid of pids) socketsOf(pid)
+  const most = given.number('max-leaked', 0)
   const only = given.text('only') ?? ''
   const scenes = SCENES.filter(({ name }) => name.includes(only))
   if (scenes.length === 0)
@@ -63,12 +64,12 @@ async function run(given: Given): Promise<number> {
     tell(
       paint(
         'red',
-        `The server accepts no more connections (${died}): find out by --only which of these ends it.`,
+        `The server accepts no more connections (${died}), and its end closes all: find out by --only which of these ends it.`,
         process.stderr,
       ),
     )
   }
-  return died !== null || leaked > given.number('max-leaked', 0) ? EXIT.found : EXIT.fine
+  return died !== null || leaked > most ? EXIT.found : EXIT.fine
 }
 
 /** @returns why no connection can be made, or `null` */
@@ -82,7 +83,7 @@ async function knock(goal: Goal): Promise<string | null> {
 }
 
 async function goalOf(text: string, isRemoteAllowed: boolean): Promise<Goal> {
-  const url = URL.canParse(text) ? new URL(text) : null
+  const url = urlOf(text)
   if (url === null || !/^(?:https?|wss?):$/.test(url.protocol)) {
     throw new Failure(
       `an http:, https:, ws: or wss: URL was expected, got ${JSON.stringify(text)}`,
@@ -175,10 +176,15 @@ function hasFin(ourPort: number, itsPort: number): boolean {
 }
 
 function inodesOf(pid: number, ourPort: number): { pid: number; inode: number }[] {
-  const own = new Set(socketsOf(pid).values())
-  return [...tcpSockets(pid, own)]
-    .filter(({ remote }) => remote.port === ourPort)
-    .map(({ inode }) => ({ pid, inode }))
+  try {
+    const own = new Set(socketsOf(pid).values())
+    return [...tcpSockets(pid, own)]
+      .filter(({ remote }) => remote.port === ourPort)
+      .map(({ inode }) => ({ pid, inode }))
+  } catch {
+    // It has ended.
+    return []
+  }
 }
 
 const STYLES = {

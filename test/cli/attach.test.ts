@@ -232,7 +232,9 @@ t.test('refuses clearly, and harms nobody', async (t) => {
   }
   const program = await start(t, 'app.cjs', 0)
   await refuses('no terminal', [program.pid], 2, 'nobody can be asked here: give --yes')
-  await refuses('no number', ['--yes', 'app'], 2, 'PID must be a number')
+  await refuses('no number', ['--yes', 'app'], 2, 'PID must be one number, got "app"')
+  await refuses('two', ['--yes', program.pid, '1'], 2, `PID must be one number, got "${program.pid} 1"`)
+  await refuses('nothing', ['--yes'], 2, 'PID must be one number, got none')
   await refuses('no action', ['--yes', '--reclaim', 'explode', program.pid], 2, '--reclaim must be')
   await refuses('no flag', ['--yes', '--force', program.pid], 2, "Unknown option '--force'")
   await refuses('no process', ['--yes', '99999999'], 3, 'there is no process 99999999')

@@ -1,10 +1,11 @@
 /** `report` asks a guard that runs; `explain` shows what it said, offline. */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import type { FleetReport } from '../../src/fleet/index.js'
 import { install, type Guard } from '../../src/index.js'
@@ -122,7 +123,32 @@ t.test('report says why it has none', async (t) => {
     stderr: 'no report at 127.0.0.1:1: connect ECONNREFUSED',
   })
   t.match(await run(['report', 'http://:x']), { code: 2, stderr: 'a URL or unix:PATH was expected' })
+  const other = closeAfter(
+    t,
+    http.createServer((_request, response) => response.end('hi')),
+  )
+  await once(other.listen(0, '127.0.0.1'), 'listening')
+  const place = String((other.address() as net.AddressInfo).port)
+  t.match(await run(['report', place]), {
+    code: 3,
+    stdout: '',
+    stderr: `${place} answers with something else`,
+  })
+  t.match(await run(['report', '--limit', '-1', place]), {
+    code: 2,
+    stderr: /^[^\n]*'--limit'[^\n]*--help\n$/,
+  })
   t.match(await run(['report']), { code: 2, stderr: 'usage: socket-leak-guard report' })
+})
+
+t.test('who reads no further, as head, is no fault', async (t) => {
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, CLI, 'explain', '-'], {
+    env: cleanEnvironment(),
+  })
+  child.stdout.destroy()
+  child.stdin.end(JSON.stringify(LEAKY))
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  t.same([stderr, code], ['', 0])
 })
 
 t.test('explain', async (t) => {

@@ -93,7 +93,7 @@ t.test('lists what is stuck, and leaves out what moves', async (t) => {
 t.test('refuses clearly', async (t) => {
   for (const [pid, exitCode, message] of [
     ['99999999', 3, 'there is no process 99999999'],
-    ['app', 2, 'PID must be a number'],
+    ['app', 2, 'PID must be one number, got "app"'],
   ] as const) {
     const { code, stderr } = await runNode([CLI, 'scan', pid], { isBare: true })
     t.equal(code, exitCode)
