@@ -123,15 +123,21 @@ async function play(scene: Scene, goal: Goal, graceMs: number, pids: readonly nu
     const hadEnded = link.closedMs !== null || (pids.length > 0 && hasFin(link.port, goal.port))
     const leftMs = performance.now()
     scene.leave(link)
-    await waitFor(link, scene, graceMs)
-    const stillHeld = held.some(({ pid, inode }) => holds(pid, inode))
     if (scene.isReset === true) {
+      // It may die of it.
+      if (held.length === 0) await sleep(graceMs)
       if (pids.length === 0) return outcome('unknown', 'after a RST only --pid tells')
       if (held.length === 0 && !hadEnded) return outcome('unknown', 'no process of --pid had accepted it')
-      return stillHeld ? outcome('leaked', 'the process holds it') : outcome('closed', '')
+      return (await staysHeld(held, graceMs))
+        ? outcome('leaked', 'the process holds it')
+        : outcome('closed', '')
     }
+    await waitFor(link, scene, graceMs)
     if (link.closedMs !== null) {
-      if (stillHeld) return outcome('leaked', 'it closed its side, and the process holds the descriptor')
+      // After both FINs its process closes the descriptor.
+      link.finish()
+      if (await staysHeld(held, graceMs))
+        return outcome('leaked', 'it closed its side, and the process holds the descriptor')
       return outcome('closed', `after ${formatDuration(Math.max(0, link.closedMs - leftMs))}`)
     }
     const idleMs = performance.now() - link.lastByteMs
@@ -151,12 +157,17 @@ async function waitFor(link: Link, scene: Scene, graceMs: number): Promise<void>
     await sleep(graceMs / 2)
     link.stream.resume()
   }
-  const isOver = (): boolean => scene.isReset !== true && link.closedMs !== null
-  while (!isOver() && performance.now() < end) await sleep(Math.min(50, graceMs))
-  if (!isOver()) return
-  // After both FINs its process closes the descriptor.
-  link.finish()
-  await sleep(Math.min(500, graceMs))
+  while (link.closedMs === null && performance.now() < end) await sleep(Math.min(50, graceMs))
+}
+
+async function staysHeld(held: readonly { pid: number; inode: number }[], graceMs: number): Promise<boolean> {
+  for (
+    const end = performance.now() + graceMs;
+    held.some(({ pid, inode }) => holds(pid, inode));
+    await sleep(250)
+  )
+    if (performance.now() > end) return true
+  return false
 }
 
 function holds(pid: number, inode: number): boolean {

@@ -84,9 +84,10 @@ t.test('servers that close, over TCP and TLS, HTTP/1.1, WebSocket and h2', async
   const secure = http2.createSecureServer({ ...CERTIFICATE, allowHTTP1: true }, (_request, response) => {
     response.end('fine')
   })
+  const flags = ['--grace', '10', '--pid', String(process.pid)]
   const outcomes = await Promise.all([
-    torture(`ws://127.0.0.1:${await listen(t, plain)}/`, '--pid', String(process.pid)),
-    torture(`https://localhost:${await listen(t, secure)}/`, '--pid', String(process.pid)),
+    torture(`ws://127.0.0.1:${await listen(t, plain)}/`, ...flags),
+    torture(`https://localhost:${await listen(t, secure)}/`, ...flags),
   ])
   for (const { code, verdicts } of outcomes) {
     t.equal(code, 0)
