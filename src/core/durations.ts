@@ -1,5 +1,10 @@
 import type { DurationsReport } from './report.js'
 
+/** Whole milliseconds. A report is made in steps, so what it tells of may be younger than it is: 0. */
+export function agoMs(thenMs: number, nowMs: number): number {
+  return Math.max(0, Math.round(nowMs - thenMs))
+}
+
 /** From a close that takes a tenth of a second to a connection that was forgotten for a day. */
 export const BOUNDS_MS = [
   100, 500, 1000, 5000, 15_000, 30_000, 60_000, 120_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000,

@@ -1,4 +1,5 @@
 // Counts open connections by site and direction, every few sweeps: which wait, since when, and which sites grow.
+import { agoMs } from '../core/durations.js'
 import type { Pass } from '../act/sweeper.js'
 import { messageOf, warnOnce } from '../base/warnings.js'
 import type { Ledger } from '../core/ledger.js'
@@ -225,8 +226,8 @@ function siteOf(group: Group, trend: Trend | undefined, nowMs: number): CountedS
   return {
     ...rest,
     requests: countRequests(waiting),
-    oldestMs: nowMs - firstSeenMs,
-    idleMs: nowMs - movedMs,
+    oldestMs: agoMs(firstSeenMs, nowMs),
+    idleMs: agoMs(movedMs, nowMs),
     growthPerMinute: trend?.minutes.growthPer(MINUTE_MS) ?? null,
     growthPerHour: trend?.hours.growthPer(HOUR_MS) ?? null,
     growing: trend !== undefined && (trend.minutes.isOnlyGrowing() || trend.hours.isOnlyGrowing()),

@@ -3,6 +3,7 @@ import { diagnose } from '../report/diagnose.js'
 import type { Socket } from 'node:net'
 import { phaseOf, type Facts, type SessionFacts } from '../judge/facts.js'
 import type { Trouble } from '../judge/lifecycle.js'
+import { agoMs } from '../core/durations.js'
 import type { Condition, Tie } from '../core/vocabulary.js'
 import { isNamed } from '../report/pair-lines.js'
 import type { KernelFacts } from '../core/kernel-facts.js'
@@ -102,7 +103,7 @@ export class Look {
     const disconnected = facts.disconnected === true
     const { local, remote } = addressesOf(record)
     const owner = this.resolve(record)
-    const idleMs = Math.round(nowMs - (trouble?.progressMs ?? lastMovedMs(record, nowMs)))
+    const idleMs = agoMs(trouble?.progressMs ?? lastMovedMs(record, nowMs), nowMs)
     const described: Described = {
       id: record.id,
       direction: record.direction,
@@ -114,7 +115,7 @@ export class Look {
       verdict: record.isExempt ? ('exempt' as const) : (trouble?.verdict ?? 'none'),
       kernelState: disconnected && isTcp(socket) ? ('CLOSE' as const) : (kernel?.state ?? null),
       seenBy: record.hint?.isUnderTls === true ? 'kernel' : (trouble?.seenBy ?? 'stream'),
-      sinceMs: Math.round(nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs)),
+      sinceMs: agoMs(trouble === null ? record.firstSeenMs : trouble.sinceMs, nowMs),
       idleMs,
       unreadBytes: facts.unreadBytes + (kernel?.unreadBytes ?? 0),
       unsentBytes: facts.unsentBytes + (kernel?.unsentBytes ?? 0),
@@ -161,7 +162,7 @@ export class Look {
           id: idOf(stream),
           method,
           path,
-          ageMs: seenMs === null ? null : Math.round(this.nowMs - seenMs),
+          ageMs: seenMs === null ? null : agoMs(seenMs, this.nowMs),
           unreadBytes: unreadOn(stream),
           unsentBytes: unsentOn(stream),
         }
@@ -178,13 +179,13 @@ export class Look {
         ...who,
         by,
         state: partner === null ? 'closed' : 'ended',
-        sinceMs: Math.round(nowMs - sinceMs),
+        sinceMs: agoMs(sinceMs, nowMs),
       }
     }
     const [partner] = this.ties().of(record)
     if (partner === undefined) return null
     const { peerEndedMs } = partner.record
-    const ended = peerEndedMs === 0 ? null : Math.round(nowMs - peerEndedMs)
+    const ended = peerEndedMs === 0 ? null : agoMs(peerEndedMs, nowMs)
     return {
       ...this.identify(partner.record),
       by: partner.by,

@@ -1,3 +1,4 @@
+import { agoMs } from '../core/durations.js'
 import type { SocketReport } from '../core/report.js'
 import type { SocketRow } from '../report/build.js'
 import type { Condition, Phase, Verdict } from '../core/vocabulary.js'
@@ -30,7 +31,7 @@ export class RecordRow implements SocketRow {
     this.verdict = record.isExempt ? 'exempt' : (trouble?.verdict ?? 'none')
     this.condition = conditionOf(trouble, unsettled)
     this.phase = trouble?.phase ?? 'open'
-    this.sinceMs = Math.round(look.nowMs - (trouble === null ? record.firstSeenMs : trouble.sinceMs))
+    this.sinceMs = agoMs(trouble === null ? record.firstSeenMs : trouble.sinceMs, look.nowMs)
     this.isDisconnected = trouble !== null && trouble.deadTurn !== -1
     this.#record = record
     this.#look = look

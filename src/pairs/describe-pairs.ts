@@ -1,3 +1,4 @@
+import { agoMs } from '../core/durations.js'
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import { pairUp } from '../report/pair-lines.js'
 import type { PairReport, PairSide, PartnerName } from '../core/report.js'
@@ -63,9 +64,9 @@ function sideOf(record: SocketRecord, view: PairView): PairSide {
     ...view.identify(record),
     state: peerEndedMs !== 0 ? 'ended' : 'open',
     condition: trouble?.condition ?? null,
-    sinceMs: beganMs === Infinity ? null : Math.round(nowMs - beganMs),
+    sinceMs: beganMs === Infinity ? null : agoMs(beganMs, nowMs),
     bytesPerSecond: throughput?.bytesPerSecond ?? null,
-    idleMs: throughput === null ? null : Math.round(throughput.idleMs(nowMs)),
+    idleMs: throughput === null ? null : agoMs(throughput.lastMovedMs, nowMs),
   }
 }
 
@@ -92,7 +93,7 @@ function goneSide({ who, partner, sinceMs }: Left, nowMs: number): PairSide {
     ...who,
     state: partner === null ? 'closed' : 'ended',
     condition: partner?.trouble?.condition ?? null,
-    sinceMs: Math.round(nowMs - sinceMs),
+    sinceMs: agoMs(sinceMs, nowMs),
     bytesPerSecond: null,
     idleMs: null,
   }

@@ -6,19 +6,15 @@ import { bytesAccepted } from '../socket/fields.js'
 const SHORTEST_LOOK_MS = 250
 
 export class Throughput {
+  lastMovedMs: number
   #atMs: number
   #moved: number
-  #lastMovedMs: number
   bytesPerSecond: number | null = null
 
   constructor(socket: Socket, nowMs: number) {
     this.#atMs = nowMs
-    this.#lastMovedMs = nowMs
+    this.lastMovedMs = nowMs
     this.#moved = movedOn(socket)
-  }
-
-  idleMs(nowMs: number): number {
-    return nowMs - this.#lastMovedMs
   }
 
   look(socket: Socket, nowMs: number): void {
@@ -26,7 +22,7 @@ export class Throughput {
     if (passedMs < SHORTEST_LOOK_MS) return
     const moved = movedOn(socket)
     this.bytesPerSecond = Math.max(0, Math.round(((moved - this.#moved) * 1000) / passedMs))
-    if (moved !== this.#moved) this.#lastMovedMs = nowMs
+    if (moved !== this.#moved) this.lastMovedMs = nowMs
     this.#atMs = nowMs
     this.#moved = moved
   }

@@ -1,5 +1,6 @@
 // What a connection that is open both ways waits for. HTTP messages tell that by public properties, but not since when,
 // so `WaitClock` notes when a census first found them waiting.
+import { agoMs } from '../core/durations.js'
 import type { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { WaitsFor } from '../core/report.js'
@@ -105,7 +106,7 @@ export class WaitClock {
 
   msOf({ subject, for: what, mark, sinceMs }: Wait, nowMs: number): number {
     const known = this.#began.get(subject)
-    if (sinceMs !== null) return nowMs - sinceMs
-    return known?.for === what && known.mark === mark ? nowMs - known.sinceMs : 0
+    if (sinceMs !== null) return agoMs(sinceMs, nowMs)
+    return known?.for === what && known.mark === mark ? agoMs(known.sinceMs, nowMs) : 0
   }
 }

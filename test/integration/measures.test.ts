@@ -120,3 +120,29 @@ t.test('a scrape of a process without trouble looks for no pairs', async (t) => 
   t.equal(readsOf(0), 0)
   t.equal(readsOf(1), 1, 'a report looks')
 })
+
+t.test('what happens while a report is made is 0 ms old in it', async (t) => {
+  const guard = install({ sweepMs: 600_000 })
+  t.teardown(() => guard.uninstall())
+  const server = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  const [socket] = (await once(server, 'connection')) as [net.Socket]
+  t.teardown(() => socket.destroy())
+
+  const steps = guard.adapter.reportInSteps({ all: true })
+  // It looks, and begins.
+  for (let step = 0; step < 2; step += 1) steps.next()
+  const begunMs = performance.now()
+  await until(() => performance.now() - begunMs > 5, 'time passes')
+  client.end('a last word')
+  await once(socket.resume(), 'end')
+  guard.sweep()
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  const inbound = step.value.sockets.find(({ direction }) => direction === 'inbound')
+  t.match(inbound, { phase: 'peer-ended', idleMs: 0 })
+  for (const { sinceMs, idleMs } of step.value.sockets) t.ok(Math.min(sinceMs, idleMs) >= 0)
+})
