@@ -47,6 +47,7 @@ export function createJudge(hooks: JudgeHooks): Judge {
 
   function apply(record: SocketRecord, event: LifecycleEvent): void {
     const policy = policyOf(record)
+    const wasExempt = record.isExempt
     const { state, effects } = step(record.trouble, event, policy)
     // A late sweep finds suspect and leak at once. Whoever deals with the suspect has had no leak.
     const asSuspect: Trouble | null =
@@ -54,8 +55,9 @@ export function createJudge(hooks: JudgeHooks): Judge {
     // Before the effects, because a deed calls the patched methods at once.
     record.trouble = asSuspect ?? state
     for (const effect of effects) {
-      // A listener may have closed the socket, or uninstalled the guard.
+      // A listener may have closed or exempted the socket, or uninstalled the guard.
       if ((record.trouble?.isClosed === true && event.type !== 'closed') || !hooks.isActive()) break
+      if (record.isExempt && !wasExempt) break
       try {
         // Listeners must not run in the async context of the code that closes a socket.
         hooks.runDetached(carryOut, record, effect)
@@ -99,14 +101,17 @@ export function createJudge(hooks: JudgeHooks): Judge {
       case 'decide':
         // A listener may have reclaimed it already.
         if (record.trouble !== null && record.trouble.acted !== 'no') return
-        apply(record, {
-          type: 'decided',
-          nowMs: hooks.now(),
-          action: actionFor(record),
-          localEnded: readField(record.socket, 'writableEnded') === true,
-        })
+        decide(record)
         return
     }
+  }
+
+  function decide(record: SocketRecord): void {
+    const action = actionFor(record)
+    // So may the function that chooses.
+    if (record.isExempt) return
+    const localEnded = readField(record.socket, 'writableEnded') === true
+    apply(record, { type: 'decided', nowMs: hooks.now(), action, localEnded })
   }
 
   function actionFor(record: SocketRecord): Action {

@@ -244,6 +244,32 @@ t.test('who destroys the suspect of a late sweep has had no leak', async (t) => 
   t.match(guard.snapshot().totals, { recovered: 0, leaked: 0 })
 })
 
+for (const when of ['suspect', 'leaked', 'action'] as const) {
+  t.test(`a socket that is exempted as it is told of (${when}) is left alone`, async (t) => {
+    using guard = install({
+      ...SWIFT,
+      graceMs: 100,
+      action({ id }) {
+        if (when === 'action') guard.exempt(id)
+        return 'destroy'
+      },
+    })
+    const { socket, connection } = await meet(peer, halfOpenServer(t))
+    const told = new Promise<void>((resolve) => {
+      guard.subscribe((event) => {
+        if (event.type === when) guard.exempt(event.socket.id)
+        if (event.type === (when === 'action' ? 'leaked' : when)) resolve()
+      })
+    })
+    connection.do({ do: 'end' })
+    await told
+    guard.sweep()
+    t.match(guard.snapshot().sockets, [{ verdict: 'exempt' }])
+    t.match(guard.snapshot().totals, { reclaimed: 0, leaked: 0 })
+    t.notOk(socket.destroyed)
+  })
+}
+
 t.test('a view of the kernel that fails in the middle of everything costs its own word alone', async (t) => {
   const told = warnings(t)
   let asked = 0
