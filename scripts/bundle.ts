@@ -24,7 +24,7 @@ const SHARED = {
   groups: [{ name: 'shared', tags: ['$initial'], minShareCount: 2 }],
 } as const satisfies OutputOptions['codeSplitting']
 /**
- * What most processes never need, once more apart: one CommonJS file for both builds, loaded when the first of its
+ * What most processes never need lies beside the CommonJS preload in a file of its own, loaded when the first of its
  * functions is called. Whoever calls one stands an error, because the process may be out of descriptors.
  */
 const LATER = ['kernel/views', 'kernel/count-orphans', 'owner/stacks/map-file'].map((name) =>
@@ -70,6 +70,25 @@ const ALL_LATER: Plugin = {
     id === 'all-later' ? LATER.map((file) => `export * from ${JSON.stringify(file)}`).join('\n') : null,
 }
 
+/** In place of a module of `LATER` stands one whose functions load the file of all. Bundlers follow a plain `require()`. */
+const TO_LATER: Plugin = {
+  name: 'to-later',
+  async resolveId(source, importer) {
+    if (source === `./${LATER_FILE}`) return { id: source, external: true }
+    const resolved = await this.resolve(source, importer, { skipSelf: true })
+    return resolved !== null && LATER.includes(resolved.id) ? `${resolved.id}?later` : null
+  },
+  async load(id) {
+    if (!id.endsWith('?later')) return null
+    const names = Object.keys((await import(id.slice(0, -'?later'.length))) as object)
+    return names
+      .map(
+        (name) => `export function ${name}(...args) { return require('./${LATER_FILE}').${name}(...args) }`,
+      )
+      .join('\n')
+  },
+}
+
 await bundle()
 
 async function bundle(): Promise<void> {
@@ -77,7 +96,7 @@ async function bundle(): Promise<void> {
   const { exports, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
   const names = namesIn(exports)
   const modules = await write(
-    { input: inputs([...names, ...namesIn(bin)], '.js'), plugins: [later('./later.cjs'), SHORT_LINES] },
+    { input: inputs([...names, ...namesIn(bin)], '.js'), plugins: [SHORT_LINES] },
     {
       format: 'esm',
       entryFileNames: '[name].js',
@@ -90,7 +109,7 @@ async function bundle(): Promise<void> {
     write(
       {
         input: inputs(['register'], '.js'),
-        plugins: [chunksOf(modules), later(`./${LATER_FILE}`), SHORT_LINES],
+        plugins: [chunksOf(modules), TO_LATER, SHORT_LINES],
       },
       { format: 'cjs', entryFileNames: '[name].cjs', codeSplitting: false, minify: MINIFY },
     ),
@@ -171,31 +190,6 @@ function chunksOf({ output }: RolldownOutput): Plugin {
       const resolved = await this.resolve(source, importer)
       const file = fileOf.get(resolved?.id ?? '')
       return file === undefined ? null : { id: `./${file}`, external: true }
-    },
-  }
-}
-
-/** In place of a module of `LATER` stands one whose functions load `file`. */
-function later(file: string): Plugin {
-  const loader = join(BUILD, 'load-later.js')
-  return {
-    name: 'later',
-    async resolveId(source, importer) {
-      if (source === loader) return loader
-      const resolved = await this.resolve(source, importer, { skipSelf: true })
-      return resolved !== null && LATER.includes(resolved.id) ? `${resolved.id}?later` : null
-    },
-    async load(id) {
-      if (id === loader) {
-        return `let loaded
-          export const load = () => loaded ??= process.getBuiltinModule('node:module').createRequire(import.meta.url)(${JSON.stringify(file)})`
-      }
-      if (!id.endsWith('?later')) return null
-      const names = Object.keys((await import(id.slice(0, -'?later'.length))) as object)
-      return [
-        `import { load } from ${JSON.stringify(loader)}`,
-        ...names.map((name) => `export function ${name}(...args) { return load().${name}(...args) }`),
-      ].join('\n')
     },
   }
 }

@@ -1,6 +1,8 @@
 /** What `npm publish` would send: packed, installed into an empty folder without a network, and used from there. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { compile, makeConsumer, MANIFEST } from './support/consumer.js'
 import { PACKAGE_ROOT } from './support/package-root.js'
@@ -205,6 +207,24 @@ t.test(
     ])
   },
 )
+
+t.test('an application that is bundled with the guard in it keeps the view of the kernel', async (t) => {
+  const away = mkdtempSync(join(tmpdir(), 'slg-bundled-'))
+  t.teardown(() => rmSync(away, { recursive: true, force: true }))
+  const source = join(consumer, 'bundled.mjs')
+  for (const [format, load] of [
+    ['esm', `import { install } from '${name}'; const guard = install()`],
+    ['cjs', `import { install } from '${name}'; const guard = install()`],
+    ['cjs', `require('${name}/register'); const guard = require('${name}').installedGuard()`],
+  ] as const) {
+    const file =
+      format === 'esm' ? source : source.replace('.mjs', load.startsWith('import') ? '.mjs' : '.cjs')
+    writeFileSync(file, `${load}; console.log(guard.report().kernel.probe)`)
+    const outfile = join(away, `app.${format === 'esm' ? 'mjs' : 'cjs'}`)
+    await build({ entryPoints: [file], outfile, bundle: true, platform: 'node', format, logLevel: 'error' })
+    t.match(await runNode([outfile], { cwd: away }), { code: 0, stdout: 'proc\n' }, `${format}: ${load}`)
+  }
+})
 
 t.test('the types resolve and say what the code does', async (t) => {
   writeFileSync(

@@ -1,4 +1,4 @@
-// One count for `orphans.ts`, loaded with the first (`LATER` in scripts/bundle.ts).
+// One count for `orphans.ts`. The preload loads it with the first (`LATER` in scripts/bundle.ts).
 import { opendirSync, readlinkSync } from 'node:fs'
 import type { OrphansReport, OrphanSocket } from '../core/report.js'
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'

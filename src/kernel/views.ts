@@ -1,4 +1,4 @@
-// What the first question to the kernel needs. It is loaded then (`LATER` in scripts/bundle.ts).
+// What the first question to the kernel needs. The preload loads it then (`LATER` in scripts/bundle.ts).
 import { createFfiProbe } from './ffi.js'
 import { whyFfiFails } from './ffi-check.js'
 import { loadLibc, type LoadOptions } from './libc.js'

@@ -1,4 +1,4 @@
-// Reads one source map, and places in it. It is loaded with the first (`LATER` in scripts/bundle.ts).
+// Reads one source map, and places in it. The preload loads this with the first (`LATER` in scripts/bundle.ts).
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
   AnyMap,
