@@ -32,7 +32,6 @@ const LONGEST_LOOK_MS = 5000
 
 const RELEASE = Symbol.for('socket-leak-guard/release')
 
-// The socket under each WebSocket.
 export type Connections<W extends WebSocketLike> = () => ReadonlyMap<W, Socket>
 
 export interface ClosingOptions extends ServerOptions {
@@ -50,7 +49,6 @@ export interface Kind<W extends WebSocketLike> {
   httpServer(): HttpServer | null
   // The WebSockets listed by the framework; others are known from their handshake.
   list(): Iterable<readonly [W, Socket]>
-  // Returns `null` if it was stopped before.
   close(): Promise<unknown> | null
 }
 

@@ -1,15 +1,11 @@
-/**
- * `socket-leak-guard/adapter`: what adapters are written against. An adapter exports `guardServer(server, options)`,
- * which returns a {@link GuardedServer}. `server` is what the application calls `close()` on: an `http.Server`, a Fastify
- * instance, a WebSocketServer.
- */
+// `socket-leak-guard/adapter`: what adapters are written against. An adapter exports `guardServer(server, options)`,
+// which returns a `GuardedServer`. `server` is what the application calls `close()` on.
 import type { DrainOptions, DrainResult } from './drain/drain.js'
 
 export interface GuardedServer<Options extends DrainOptions = DrainOptions> {
   /**
    * Stops the server: accepts no more connections, lets work in progress finish, and closes what is left when the time
    * is over. May be called again, for example with a shorter time.
-   *
    * @throws (rejects) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
    */
   readonly drain: (options?: Options) => Promise<DrainResult>
@@ -40,5 +36,4 @@ export { drainHttpServer, planHttpDrain } from './drain/http.js'
 
 export { bytesAccepted, hasBlockedOutput } from './socket/fields.js'
 
-// Real time, also under a fake clock.
 export { clearTimeout, monotonicMs, setImmediate, setTimeout } from './base/real-time.js'

@@ -1,9 +1,8 @@
 // The preload: installs the guard with options from `SOCKET_LEAK_GUARD_*`. If anything is wrong, the guard stays off
-// with one warning and the application starts; some of the options without the others could close healthy connections.
+// with one warning; some of the options without the others could close healthy connections.
 // - `--require` reaches each worker thread; `--import` does not reach `new Worker(code, { eval: true })`.
-// - A worker has its own guard, and no report endpoint unless its path has the thread in it.
-// - A child process inherits NODE_OPTIONS and finds the address taken, which is a warning (`SLG_ERR_REPORT_LISTEN`).
-// - `--require` loads a CommonJS build, which works with `--no-experimental-require-module`.
+// - A worker has a guard of its own, and no report endpoint unless its path has the thread in it.
+// - A child process inherits NODE_OPTIONS and finds the address taken: a warning (`SLG_ERR_REPORT_LISTEN`).
 import { isDisabled, readEnvironment, type Environment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './base/errors.js'
 import { installPreloaded } from './install.js'
@@ -30,7 +29,7 @@ function guardThisThread(): void {
   }
 }
 
-/** To a worker in cluster mode, PM2 hands its application's in one variable, and sets it only later (PM2 7.0, lib/ProcessContainer.js). */
+/** PM2 gives a cluster's worker its environment in one variable, set only later (PM2 7.0, lib/ProcessContainer.js). */
 function environment(): Environment {
   const { pm2_env: ofWorker } = process.env
   if (ofWorker === undefined) return process.env

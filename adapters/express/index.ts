@@ -12,7 +12,6 @@ export type { GuardedServer, MountedReportOptions, ServerOptions }
 
 /**
  * Guards the sockets of this server; see `socket-leak-guard/http`.
- *
  * @param server what `app.listen()` returns, or an `http.Server` or `https.Server` that runs the application
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
@@ -25,7 +24,6 @@ export function guardServer(server: Server | HttpsServer, options: ServerOptions
 
 /**
  * The report as a handler to be mounted; see `socket-leak-guard/http`.
- *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   app.use('/leaks', reportHandler({ token: process.env.LEAKS_TOKEN }))

@@ -62,11 +62,9 @@ export function routeOf({ route, baseUrl, path, app }: RoutedRequest): string {
     const below = layer && patternAt(layer, rest)
     if (typeof below === 'string') return join(pattern, own ?? below)
   }
-  // A function of the application hides the route's router.
   return own === null || mount === '' ? '' : join(mount, own)
 }
 
-/** All mounts on the way, the router itself first. */
 function* walkDown(
   stack: Stack,
   apps: readonly App[],
@@ -113,7 +111,6 @@ function patternAt(layer: Layer, path: string): string | null {
   return match === null ? null : patternOf(layer, match)
 }
 
-/** Without a pattern, the path with names for the parts that another value would match too. */
 function patternOf(layer: Layer, { path, params, pattern }: Match): string {
   if (typeof pattern === 'string') return pattern
   const segments = path.split('/')

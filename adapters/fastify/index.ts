@@ -50,7 +50,6 @@ const HOOK = Symbol.for('socket-leak-guard/fastify-hook')
  *
  * `drain` stops the instance's servers; call `fastify.close()` for the rest. `release` leaves the hook, which does
  * nothing then.
- *
  * @param fastify an instance over HTTP/1.1, with or without TLS
  * @throws `SLG_ERR_WRONG_SERVER`, also after the instance has started; `SLG_ERR_INVALID_OPTION`,
  * `SLG_ERR_UNKNOWN_OPTION`
@@ -147,7 +146,6 @@ function sumOf(results: readonly DrainResult[]): DrainResult {
 /**
  * The report as a handler; see `socket-leak-guard/http`. A route without a wildcard serves `/`, one with a wildcard
  * what that matches. Hooks run before it; those that wait for the response do not.
- *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   const report = reportHandler({ token: process.env.LEAKS_TOKEN })

@@ -13,7 +13,6 @@ export type { GuardedServer, ServerOptions }
  *
  * `drain` lets requests in progress finish with `connection: close`, closes idle connections, and ends upgraded and
  * CONNECT sockets, for which `server.close()` waits forever. WebSockets known to the ws adapter get a close frame.
- *
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   const guarded = guardServer(http.createServer(onRequest), { graceMs: 30_000, label: 'public API' })

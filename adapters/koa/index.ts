@@ -35,7 +35,6 @@ export interface KoaContextLike {
 /**
  * Guards the sockets of this server; see `socket-leak-guard/http`. The application is an option, because the server
  * does not lead to it. `release()` restores it too.
- *
  * @param server what `app.listen()` returns, or an `http.Server` or `https.Server` with `app.callback()`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
@@ -64,7 +63,6 @@ export function guardServer(server: Server | HttpsServer, options: KoaServerOpti
 /**
  * The report as middleware; see `socket-leak-guard/http`. Alone it needs `basePath`. Below a router it uses the
  * wildcard at the end of its route; koa-mount removes the path itself.
- *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   app.use(reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN }))

@@ -9,7 +9,6 @@ export type { GuardedServer, ServerOptions }
 /**
  * Guards the sockets of this server, also open ones if a guard was installed before. Installs a guard with default
  * options if there is none. `drain` calls `socket.end()` on each socket.
- *
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   const guarded = guardServer(net.createServer(onConnection), { graceMs: 30_000, label: 'ingest' })

@@ -23,7 +23,6 @@ export type SocketIoOptions = ClosingOptions
  *
  * `drain` stops the Socket.IO server and its HTTP server, as `io.close()` does: clients reconnect, to another process,
  * and HTTP requests in progress finish.
- *
  * @param io a Socket.IO `Server` attached to an `http.Server` or `https.Server`
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example

@@ -56,7 +56,6 @@ interface Sign {
   readonly socket: Socket
   readonly received: number
   readonly accepted: number
-  // The ping is stuck behind waiting output.
   readonly isBlocked: boolean
 }
 

@@ -35,7 +35,6 @@ export type GuardedWebSocketServer = GuardedServer<WebSocketDrainOptions>
  * Guards the WebSockets of this server. The report names their upgrade path and whether they are paused; these options
  * win over those of the HTTP server. Installs a guard with default options if there is none. A second call replaces the
  * first. Costs two listeners and up to two unref'd timers a server, and nothing per message.
- *
  * @param server a `WebSocketServer` of ws 8 in any mode (`port`, `server`, `noServer`)
  * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example

@@ -39,7 +39,6 @@ export function mayFail({ socket, direction }: SocketRecord): boolean {
 /** The defaults of tcp(7). */
 const LINUX_DEFAULT: KeepAliveTimes = { idleMs: 7_200_000, intervalMs: 75_000, count: 9 }
 
-/** What a socket has by default here, for those whose own times can't be read without the `ffi` view. */
 function systemDefault(): KeepAliveTimes {
   try {
     const [time = 0, interval = 0, count = 0] = ['time', 'intvl', 'probes'].map((name) =>

@@ -9,7 +9,6 @@ export interface LeakLog {
   hearParted(site: string, line: string): void
   hearClosing(site: string, line: string): void
   forget(id: number): void
-  /** Writes the lines that came too soon after the previous one. Call after each sweep. */
   tellRest(): void
 }
 
@@ -31,7 +30,6 @@ interface SiteState {
   summedUpAtMs: number
 }
 
-/** `write` gets one line without a line end; `intervalMs` lies between two lines of a kind about one site. */
 export function createLeakLog(write: LogFunction, intervalMs: number, now: () => number): LeakLog {
   const sites = new Map<string, SiteState>()
   /** The site a socket was logged under: its route may be known better when it closes. */

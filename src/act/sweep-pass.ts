@@ -51,7 +51,6 @@ export function beginSweepPass(hooks: SweepHooks, asksKernel = true): Pass {
   const { ledger, judge, probe, pairs, streams } = hooks
   let cursor = ledger.size - 1
   const doubtful: SocketRecord[] = []
-  /** A verdict asks for ties, which are gathered first. */
   const later: (readonly [SocketRecord, (record: SocketRecord) => void])[] = []
   let run: ProbeRun | null = null
   let nowMs = 0

@@ -4,12 +4,9 @@ import type { SweepsReport } from '../core/report.js'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/real-time.js'
 
 const SLICE_MS = 1
-/**
- * Timers of one length hang on one list (lib/internal/timers.js `insert`), so `util.inspect` of a socket with a limit of
- * 5000 ms, as of Node's HTTP servers, would show this timer beside its own.
- */
+// Timers of one length hang on one list (lib/internal/timers.js `insert`), so `util.inspect` of a socket with a
+// limit of 5000 ms, as of Node's HTTP servers, would show this timer beside its own.
 const OFF_THE_ROUND_MS = 1
-/** How long a quick look may hold up a report; the rest follows in slices. */
 const GLANCE_MS = 2
 const STALL_MS = 100
 
@@ -82,7 +79,6 @@ export function startSweeper(hooks: SweeperHooks): Sweeper {
     return true
   }
 
-  /** The caller may have blocked the loop. */
   function excuseCaller(): void {
     if (timer !== null) excuse(dueMs)
     if (slice !== null) excuse(sliceDueMs)

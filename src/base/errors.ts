@@ -55,7 +55,6 @@ export function wrongServer(expected: string, got: unknown): SocketLeakGuardErro
   )
 }
 
-/** `EMFILE` and its like; empty if there is none. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }

@@ -20,7 +20,6 @@ function toldCodes(): Set<string> {
   return codes
 }
 
-/** How often each was told or would have been. */
 export function faultsCaught(): Map<string, number> {
   const present = readProcessWide('faults')
   if (present !== undefined) return present as Map<string, number>

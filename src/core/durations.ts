@@ -5,12 +5,10 @@ export function agoMs(thenMs: number, nowMs: number): number {
   return Math.max(0, Math.round(nowMs - thenMs))
 }
 
-/** From a close that takes a tenth of a second to a connection that was forgotten for a day. */
 export const BOUNDS_MS = [
   100, 500, 1000, 5000, 15_000, 30_000, 60_000, 120_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000,
 ] as const
 
-/** A histogram, as large after a day as at the start. */
 export class Durations {
   readonly #counts = new Float64Array(BOUNDS_MS.length + 1)
   #sumMs = 0

@@ -158,7 +158,6 @@ export function listenersOf(
   }
 }
 
-/** Finds a library's value under a symbol that is not exported. */
 export function bySymbol(object: object, description: string): unknown {
   for (const symbol of Object.getOwnPropertySymbols(object)) {
     if (symbol.description === description) return readAny(object, symbol)
@@ -166,7 +165,6 @@ export function bySymbol(object: object, description: string): unknown {
   return undefined
 }
 
-/** `null` if it is no string, "unreadable" if reading throws. */
 export function readText(object: object, key: ForeignField): string | null {
   return readAnyText(object, key)
 }

@@ -9,7 +9,6 @@ export interface HistoryReport {
   readonly reclaimed: readonly number[]
   readonly openDescriptors: readonly (number | null)[]
   readonly descriptorLimit: readonly (number | null)[]
-  /** Of the listed `sites`. */
   readonly sites: readonly SiteHistoryReport[]
 }
 

@@ -11,7 +11,6 @@ export interface SnapshotQuery {
   readonly fd?: number
   /** List only the socket with this id, healthy or not. */
   readonly id?: number
-  /** List only sockets of this site. */
   readonly site?: string
   /** List only sockets whose remote endpoint, as in `10.0.0.7:50122`, contains this. */
   readonly peer?: string

@@ -227,7 +227,6 @@ export interface SiteCount {
 }
 
 export interface SiteReport extends SiteCount {
-  /** Leaked sockets since the start. */
   readonly leakedTotal: number
   /** Leaked minus healed and reclaimed over the last hour. */
   readonly growthPerHour: number

@@ -1,6 +1,5 @@
-// Drains an HTTP server: requests in progress finish, with `connection: close` if headers can still be sent. Idle
-// connections are closed, new ones without a request a moment later. Upgraded and CONNECT sockets, for which
-// `server.close()` waits forever, get `socket.end()`, and WebSockets known to the guard a close frame.
+// Drains an HTTP server: requests in progress finish, with `connection: close` if headers can still be sent. Upgraded
+// and CONNECT sockets, for which `server.close()` waits forever, get `socket.end()` or a WebSocket's close frame.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Server, Socket } from 'node:net'
@@ -39,7 +38,6 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   let looks: NodeJS.Timeout | undefined
   let meet: (socket: Socket) => void = () => {}
 
-  // Closes idle connections, those without a request, and event streams.
   function closeIdle(): void {
     const sockets = guard.socketsOf(server)
     sparingBusy(sockets, () => {
@@ -122,7 +120,6 @@ export function planHttpDrain({ adapter: guard }: Guard, server: HttpServer): Dr
   }
 }
 
-// Asks the client to send no further request on this connection.
 function announceEnd(response: ServerResponse | null): void {
   if (response === null || response.headersSent || response.writableEnded) return
   try {

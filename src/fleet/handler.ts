@@ -15,7 +15,6 @@ import { renderFleetText } from './text.js'
 
 const LISTED_SOCKETS = 200
 
-/** @param read asks all processes */
 export function createFleetHandler(checkAccess: AccessCheck, read: () => Promise<readonly Member[]>) {
   let reading: Promise<readonly Member[]> | null = null
 

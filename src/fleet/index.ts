@@ -1,7 +1,5 @@
-/**
- * `socket-leak-guard/fleet`: the processes of one machine in one report. Each has its own report on a Unix socket in one folder
- * (`report: 'unix:/run/app-guard/%p.sock'`); this reads the folder. Nothing is sent over the channel between parent and child.
- */
+// `socket-leak-guard/fleet`: the processes of one machine in one report. Each has its own report on a Unix socket in
+// one folder (`report: 'unix:/run/app-guard/%p.sock'`), which this reads.
 import { dirname, resolve } from 'node:path'
 import { describeValue } from '../base/errors.js'
 import { readProcessWide } from '../base/process-wide.js'
@@ -19,7 +17,6 @@ export type { FleetProcess, FleetReport, FleetSite, FleetSocket } from './roll-u
 export { renderFleetText } from './text.js'
 
 export interface FleetOptions {
-  /** Where the processes have their sockets. */
   folder: string
   /** The token of their reports, if they have one, and of this one. @default none */
   reportToken?: string | null | undefined
@@ -42,10 +39,9 @@ export interface FleetServer {
 const MOST_SOCKETS = 50
 
 /**
- * Asks every process for its report and rolls them up. A process that does not answer is listed with the reason; the socket of one
- * that died is removed.
- *
- * @throws (rejects with) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, or the error of a folder that can't be read
+ * Asks every process for its report and rolls them up. One that does not answer is listed with the reason; the socket
+ * of one that died is removed.
+ * @throws (rejects with) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, or the error of reading the folder
  * @example
  *   const { totals, processes } = await readFleet({ folder: '/run/app-guard' })
  */
@@ -56,9 +52,8 @@ export async function readFleet(options: FleetOptions): Promise<FleetReport> {
 }
 
 /**
- * Serves the report of all processes: JSON, `?format=text`, and `/metrics` with the label `process`. Does not keep the process
- * alive. Who may read it is as for the option `report`.
- *
+ * Serves the report of all processes: JSON, `?format=text`, and `/metrics` with the label `process`. Access is as for
+ * the option `report`. Does not keep the process alive.
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`
  * @example
  *   if (cluster.isPrimary) serveFleet({ folder: '/run/app-guard', report: '127.0.0.1:9465' })

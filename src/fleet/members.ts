@@ -12,7 +12,6 @@ import type { Member } from './roll-up.js'
 
 export interface MemberQuery {
   readonly token: string | null
-  /** Most sockets of each process. */
   readonly limit: number
   readonly timeoutMs: number
 }

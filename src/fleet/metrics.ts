@@ -1,10 +1,8 @@
 import { metricsOf, type Metric, type Sample } from '../report/metrics.js'
 import type { Member } from './roll-up.js'
 
-/**
- * The metrics of each process with its name as the label `process`. They are not added up: when a process is gone, a sum of
- * counters would fall, which Prometheus takes for a restart of all.
- */
+// Each process has its own metrics, with its name as the label `process`. A sum of counters would fall when a
+// process is gone, which Prometheus takes for a restart of all.
 export function fleetMetrics(members: readonly Member[]): Metric[] {
   const families = new Map<string, Metric>()
   for (const { process, report } of members) {

@@ -14,7 +14,6 @@ export interface Member {
 
 export interface FleetProcess {
   readonly process: string
-  /** Where its whole report is. */
   readonly address: string
   /** Why it has given no report; `null` if it has. Then nothing else is known of it. */
   readonly reason: string | null
@@ -28,7 +27,6 @@ export interface FleetProcess {
 }
 
 export interface FleetSite extends SiteCount {
-  /** How many processes leak there. */
   readonly processes: number
 }
 

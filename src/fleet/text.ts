@@ -5,7 +5,6 @@ import type { FleetProcess, FleetReport, FleetSite } from './roll-up.js'
 
 const COLUMNS = 80
 
-/** @param mostSockets so many are described @default 20 */
 export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
   const { processes, totals, sites, sockets } = fleet
   const told = processes.filter(({ totals }) => totals !== null).length

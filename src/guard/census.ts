@@ -26,7 +26,6 @@ const MOST_IN_QUEUE = 1000
 const MOST_NAMED = 1000
 
 export interface CensusTaker {
-  /** Keeps all censuses together within a hundredth of one CPU. */
   isDue(nowMs: number): boolean
   begin(look: Look): Pass
   report(nowMs: number): Census

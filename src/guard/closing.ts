@@ -1,4 +1,3 @@
-/** Looks up what keeps a closed server open, and the process alive when nothing listens any more. */
 import { Server } from 'node:net'
 import { readField } from '../core/foreign.js'
 import type { Hold, Holder, ClosingReport } from '../core/report.js'

@@ -21,7 +21,6 @@ import type { ReportSource } from '../server/handler.js'
 import { checkReportAddress, openReportEndpoint } from '../server/open-endpoint.js'
 import { faultsCaught, messageOf, warnOnce } from '../base/warnings.js'
 
-/** Sockets in a saved report. */
 const MOST_SOCKETS = 1000
 
 export interface FreshGuard {

@@ -1,4 +1,3 @@
-/** What outlives a restart of the engine with other options. */
 import type { Socket } from 'node:net'
 import { createAnnouncer, type Announcer } from '../act/announcer.js'
 import { createDetached, type RunDetached } from '../base/detached.js'

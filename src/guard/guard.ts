@@ -25,7 +25,6 @@ export interface SocketUse {
 export interface AdapterGuard {
   /**
    * Settings and a name for a server's open and future sockets, upgraded ones included. A later call replaces them.
-   *
    * @param server a `net.Server`, or one above it (a WebSocketServer) whose sockets `attribute()` names
    * @param routeOf finds a request's route in what its framework left on it; called when a report is made
    * @throws `SLG_ERR_WRONG_SERVER`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
@@ -40,7 +39,6 @@ export interface AdapterGuard {
   /**
    * The route of a request as its framework writes it (`/users/:id`), for frameworks that don't leave it on the
    * request. Costs a WeakMap entry.
-   *
    * @param request Node's own `http.IncomingMessage`
    * @param route the pattern, or a quick function that finds it when a report asks and once when the request ends
    * @throws `SLG_ERR_INVALID_OPTION`
@@ -75,7 +73,6 @@ export interface Guard {
   /**
    * The half-close is meant (`false` undoes it): no action follows, except for proven death (`reclaimDead`) or a remedy
    * that has begun.
-   *
    * @param socket or its id in the report
    */
   exempt(socket: Socket | number, isExempt?: boolean): void
@@ -88,26 +85,18 @@ export interface Guard {
   configure(socket: Socket, options: PolicyOptions | null): void
   /** For adapters; see `socket-leak-guard/adapter`. */
   readonly adapter: AdapterGuard
-  /**
-   * Closes a socket, whatever its verdict, and counts it as reclaimed. Throws `SLG_ERR_NO_SUCH_SOCKET`. @param action
-   * @default 'end'
-   */
+  /** Closes a socket, whatever its verdict, as reclaimed; `action` is 'end' by default. Throws `SLG_ERR_NO_SUCH_SOCKET`. */
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
 
   /**
-   * Finds where the functions that hold a socket were written, without `stacks`. Blocks the event loop for about 0.1 s. Does
-   * nothing while an inspector is attached or forbidden.
-   *
-   * @param id as in the report
-   * @throws `SLG_ERR_NO_SUCH_SOCKET`
+   * Finds where the functions that hold a socket were written, without `stacks`. Blocks the event loop for about 0.1 s.
+   * Does nothing while an inspector is attached or forbidden. Throws `SLG_ERR_NO_SUCH_SOCKET`.
    */
   locate(id: number): CodeReport
 
   /**
-   * Saves the report as JSON, readable by its owner alone, for `socket-leak-guard explain`. In pieces: the event loop turns
-   * between them.
-   *
-   * @param options `redact`: hide addresses, hosts, paths, labels, context values and lines of code
+   * Saves the report as JSON for `socket-leak-guard explain`, readable by its owner alone, in pieces between turns of
+   * the event loop. `redact` hides addresses, hosts, paths, labels, context values and lines of code.
    * @throws (rejects) `SLG_ERR_SAVE_REPORT`
    * @returns the absolute path
    */

@@ -30,7 +30,6 @@ export class Levels {
     this.#level = level
   }
 
-  /** Average gain in `ms`; `null` before `leastSlots` slots. */
   growthPer(ms: number): number | null {
     const lows = this.#watched()
     if (lows === null) return null

@@ -1,4 +1,3 @@
-/** One look for a report. Each question is asked once, and nothing is changed. */
 import { diagnose } from '../report/diagnose.js'
 import type { Socket } from 'node:net'
 import { phaseOf, type Facts, type SessionFacts } from '../judge/facts.js'
@@ -195,7 +194,6 @@ export class Look {
   }
 }
 
-/** A listener names what is piped through it, as a relay does. */
 function nameServed(site: string, by: Tie): string | null {
   return isNamed(site) || (by === 'pipe' && site.startsWith('listener ')) ? site : null
 }

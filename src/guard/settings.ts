@@ -11,7 +11,6 @@ export interface Settings {
   apply(record: SocketRecord, server?: object | null): void
   isOf(record: SocketRecord, server: object): boolean
   labelOf(record: SocketRecord): string | null
-  /** Adds settings to the socket's own; `null` removes them all. */
   configure(record: SocketRecord, policy: PolicyOptions | null): void
   label(record: SocketRecord, label: string | null): void
   /** Applies to open sockets too. @returns a function that takes the settings back */

@@ -7,7 +7,6 @@ export interface SiteHistory {
   healed(id: number, by: 'application' | 'guard', nowMs: number): void
   hasOpenLeaks(): boolean
   trendOf(site: string, nowMs: number): SiteTrend
-  /** The net change in each five minutes, oldest first. */
   lastHourOf(site: string, nowMs: number): number[]
   growthPerHour(nowMs: number): number
   healedSites(nowMs: number): HealedSite[]

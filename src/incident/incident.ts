@@ -1,5 +1,5 @@
-// Saves reports by itself, for the morning after. Loaded at start, because without free descriptors nothing can be loaded. For the
-// same reason a descriptor is kept in reserve.
+// Saves reports by itself. Without free descriptors nothing can be loaded or opened, so this is loaded at start and
+// keeps one descriptor in reserve.
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -26,7 +26,6 @@ export interface IncidentSource {
   sample(): { leaked: number; openDescriptors: number | null; descriptorLimit: number | null }
 }
 
-/** @returns a function that ends the watch */
 export function watchIncidents(policy: IncidentPolicy, source: IncidentSource): () => void {
   const { atLeaked, signal, redact } = policy
   const directory = resolve(policy.dir)

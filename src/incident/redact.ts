@@ -6,7 +6,6 @@ const TEXTS: ReadonlySet<string> = new Set(['diagnosis', 'line'])
 const FRAMES: ReadonlySet<string> = new Set(
   'stack created assigned reader paused wrote ended place where file'.split(' '),
 )
-/** What the guard itself says of a socket in `context`. */
 const STATES = /^(?:open|paused|closing|closed|unanswered|unreadable)$/
 
 const TOKEN = /[^\s"'()[\],;]+/g
@@ -21,7 +20,6 @@ const LOOPBACK = /^(?:127(?:\.\d+){3}|::1|localhost|.*\.localhost)$/i
 const SITE = /^([A-Z]+|upgrade|to|listener) (\S.*)$/s
 const PLAIN_SITE = /^(?:outgoing|other|unknown listener|listener (?::[\d*]+|fd \d+))$/
 
-/** Words of the application that do not look like an address or a path, and what is said in their place. */
 type Words = Map<string, string>
 
 /** @returns a function for the parts of one report: everywhere the same is called the same */
@@ -45,7 +43,6 @@ export function createRedaction(): <T>(part: T) => T {
     return nameOf(isIP(plain) === 0 ? 'host' : 'ip', plain)
   }
 
-  /** `host`, `host:443`, `[::1]:443`, `::1` */
   function hideAuthority(authority: string): string {
     const port = isIP(authority) === 0 ? (PORT.exec(authority)?.[0] ?? '') : ''
     const host = authority.slice(0, authority.length - port.length)
@@ -141,7 +138,6 @@ export function createRedaction(): <T>(part: T) => T {
   return (part) => hide('', part, new Map()) as typeof part
 }
 
-/** Not as a part of another word. */
 function asWord(text: string): RegExp {
   const escaped = text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
   return new RegExp(

@@ -21,7 +21,6 @@ export interface SaveOptions {
 }
 
 export interface Saving {
-  /** The absolute path. Rejects with `SLG_ERR_SAVE_REPORT`. */
   readonly saved: Promise<string>
   /** Without a turn of the event loop: the process ends. */
   finishNow(): void

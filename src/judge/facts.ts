@@ -5,7 +5,6 @@ import type { Phase } from '../core/vocabulary.js'
 export interface Facts {
   readonly connecting: boolean
   readonly destroyed: boolean
-  /** The stream can receive (a child's stdin can't). */
   readonly readable: boolean
   readonly writable: boolean
   /** The peer's FIN has reached the stream, even if unread bytes hold `'end'` back. */
@@ -21,7 +20,6 @@ export interface Facts {
   readonly unreadBytes: number
   readonly unsentBytes: number
   readonly bytesRead: number
-  /** Bytes that have left the process. */
   readonly bytesAccepted: number
   readonly selfConnected: boolean
   // Its partner connection closed, or the partner's peer ended. `for-nobody`: the partner is a closed client,

@@ -85,7 +85,6 @@ function judge(look: Look, { facts, nowMs, turn }: Observation, policy: Judgemen
 // A connection that is open both ways is announced as stalled after its grace, without being a suspect first.
 function stall(state: Trouble, nowMs: number, restMs: number, policy: JudgementPolicy): Step {
   if (state.verdict === 'stalled') return { state, effects: NO_EFFECTS }
-  // The application reads it again.
   if (state.verdict === 'leaked') return recover({ ...state, restSinceMs: nowMs }, nowMs)
   if (restMs >= policy.stallGraceMs) {
     const effects: Effect[] = [{ type: 'announce', event: 'stalled' }, { type: 'decide' }]
@@ -118,7 +117,6 @@ function settleMs({ graceMs }: JudgementPolicy): number {
   return Math.min(SETTLE_MS, graceMs / 2)
 }
 
-/** When the state changes without a further observation; `Infinity` for never. */
 export function nextDueMs(state: Trouble, policy: JudgementPolicy): number {
   const { graceMs, stallGraceMs, maxHalfClosedMs, exempt } = policy
   if (state.isClosed) return Infinity
@@ -158,7 +156,6 @@ function heal(state: Trouble, nowMs: number, policy: JudgementPolicy): Step {
   return { state: { ...state, verdict }, effects: NO_EFFECTS }
 }
 
-/** A recovered leak is shown for one grace, an exemption or a stall while it holds. */
 function faded({ verdict, recoveredMs }: Trouble, nowMs: number, policy: JudgementPolicy): Verdict {
   if (verdict === 'recovered') return nowMs - recoveredMs >= policy.graceMs ? 'none' : verdict
   return verdict === 'exempt' || verdict === 'stalled' ? 'none' : verdict
@@ -172,9 +169,8 @@ function recover(state: Trouble, nowMs: number): Step {
   }
 }
 
-// Keep-alive tells a legal half-close, whose peer answers, from a dead peer. It goes on for suspect and
-// leaked sockets, and for those that nobody has read for a whole grace, because a vanished peer would not be
-// noticed there. An exempt socket is left alone.
+// Keep-alive tells a legal half-close, whose peer answers, from a dead peer. It goes on for suspects, leaks and what
+// nobody has read for a grace, where a vanished peer would not be noticed.
 function probePeer(step: Step, { facts, nowMs }: Observation, policy: JudgementPolicy): Step {
   const { state, effects } = step
   if (state === null || state.acted !== 'no') return step
@@ -200,7 +196,6 @@ function died(state: Trouble): Step {
   }
 }
 
-/** A leak that closed without the guard was closed by the application. */
 function outcomeOf({ acted, verdict }: Trouble): EventType | null {
   switch (acted) {
     case 'dead':

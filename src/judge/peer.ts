@@ -1,4 +1,3 @@
-/** Does the other end still answer? `unknown` without evidence for either. */
 import type { KernelFacts } from '../core/kernel-facts.js'
 import { formatDuration } from '../core/format.js'
 

@@ -17,7 +17,6 @@ export interface StallPolicy {
   readonly action: Action | ActionChooser
 }
 
-/** The resolved policy of a socket, frozen. */
 export interface SocketPolicy {
   readonly graceMs: number
   readonly maxHalfClosedMs: number | null

@@ -170,7 +170,6 @@ function startOf(found: Classification, state: Trouble, observation: Observation
 
 const PEER_ENDED: ReadonlySet<Condition> = new Set(['eof-ignored', 'eof-unread', 'fin-unseen'])
 
-/** A condition that a better sensor renames keeps its start. */
 function isSameTrouble(a: Condition, b: Condition): boolean {
   return a === b || (PEER_ENDED.has(a) && PEER_ENDED.has(b))
 }
@@ -188,7 +187,6 @@ function beginningOf(
       return endedMs ?? nowMs
     case 'fin-wait':
     case 'closed-unread':
-      // A stall: nothing has ended yet.
       if (facts.session !== null) return progressMs
       if (endedMs === null || (condition === 'closed-unread' && !facts.eofReceived)) return nowMs
       // Our FIN left with the last byte of output, which may have been long after `end()`.

@@ -6,7 +6,6 @@ import { readTable, TCP_LINES, UNIX_TABLE, type TableFormat, type TcpLine } from
 
 export type OrphanCount = Omit<OrphansReport, 'ageMs'>
 
-/** Descriptors between two checks of the clock. */
 const LINKS_A_STEP = 64
 const MOST_LISTED = 20
 

@@ -1,7 +1,6 @@
 // Verifies the ffi view with a loopback connection of its own: half-closes it, resets it, and compares what poll and
-// TCP_INFO say. This finds a wrong calling convention or struct layout, a sandbox that denies the calls, and a kernel
-// that only imitates Linux. The reset leaves no TIME_WAIT. About 20 system calls, 0.2 to 1 ms, once, synchronous. The
-// sockets don't block: it gives up after WAIT_MS if a firewall drops loopback packets.
+// TCP_INFO say. This finds a wrong calling convention or struct layout, and a sandbox or an imitation of Linux. About
+// 20 system calls, 0.2 to 1 ms, once, synchronous; gives up after WAIT_MS if a firewall drops loopback packets.
 import { KERNEL_STATES } from '../core/vocabulary.js'
 import * as sys from './libc.js'
 import type { Libc } from './libc.js'

@@ -15,7 +15,6 @@ export type FfiCalls = Pick<Libc, 'poll' | 'getsockopt' | 'setsockopt' | 'ioctl'
 /** Limits the excess of a slice to about half a millisecond; larger chunks are not cheaper. */
 const CHUNK = 256
 
-/** Offsets in `struct tcp_info` (include/uapi/linux/tcp.h). */
 const STATE = 0
 const RETRANSMITS = 2
 const PROBES = 3
@@ -27,7 +26,6 @@ const RTT = 68
 const NOTSENT_BYTES = 144
 
 export function createFfiProbe(libc: FfiCalls, now: () => number = monotonicMs): Required<KernelProbe> {
-  // Buffers that the kernel writes to, in the machine's byte order.
   const polled = sys.createPollList(CHUNK)
   const info = new Uint8Array(sys.TCP_INFO_BYTES)
   const words = new Uint32Array(info.buffer)

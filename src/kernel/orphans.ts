@@ -1,6 +1,5 @@
-// Counts this process's unaccounted sockets, and lists those in CLOSE_WAIT: handed over, inherited, held by the cluster primary, or opened by native
-// code. They are its descriptors minus the known ones, by state in the kernel's tables. Linux only. It reads a link for
-// each descriptor and, if a socket is left over, the tables tcp6, tcp and unix, in slices.
+// Counts descriptors of sockets that nobody tracks (inherited, handed over, opened by native code), and lists those in
+// CLOSE_WAIT. Linux only: a link for each descriptor and, if any is left over, the tables tcp6, tcp and unix.
 import type { OrphansReport } from '../core/report.js'
 import { monotonicMs, setTimeout } from '../base/real-time.js'
 import { countOrphans, type OrphanCount } from './count-orphans.js'

@@ -34,7 +34,6 @@ export interface UnixRow {
   readonly isListening: boolean
 }
 
-/** The header's beginning and the pattern of a row, whose last group is the inode. */
 export interface TableFormat<Row> {
   readonly header: string
   readonly row: RegExp
@@ -60,7 +59,6 @@ export const TCP_TABLE: TableFormat<TcpRow> = {
   read: ([, ...columns]) => readTcp(columns),
 }
 
-/** With both ends, which takes longer to read. */
 export const TCP_LINES: TableFormat<TcpLine> = {
   header: TCP_HEADER,
   row: new RegExp(`^ *\\d+: (${ENDPOINT}) (${ENDPOINT})${TCP_REST}`),

@@ -1,7 +1,6 @@
-// The kernel view without native code: /proc/self/net/tcp6 and tcp. Sockets are found by inode. tcp6 is read first,
-// because it lists the IPv4 clients of a server on `::`; later the table that answered last. Reading stops when each
-// socket is found. One read is a page of rows, about 50 us. A stretch without rows can't be sliced: an almost empty
-// table with 262,144 buckets blocks for 2 to 4 ms.
+// The kernel view without native code: /proc/self/net/tcp6 and tcp, searched by inode. tcp6 comes first, because it
+// lists the IPv4 clients of a server on `::`; later the table that answered last. One read is a page of rows, about
+// 50 us; an almost empty table with 262,144 buckets blocks for 2 to 4 ms.
 // The kernel lists no closed connection, so a socket without a row is answered with `CLOSE`. That is no proof: the row
 // may have been skipped, or the socket may be in another network namespace. The caller confirms it with getpeername.
 // There is no answer if a row was unreadable, the descriptor has changed, or it is a unix socket.

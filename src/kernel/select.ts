@@ -22,8 +22,6 @@ interface View {
 
 // Never throws, and does nothing until `name`, `reason` or `ask` is used. Under `auto`, `name` is the expected view, as
 // far as that shows without loading native code; a view chosen by name is verified first.
-// `ffi` is verified with a connection of its own (`ffi-check.ts`), `proc` by each table's header. Whether /proc lists
-// this process's sockets can't be verified without opening one, so a missing row is no proof (`proc.ts`).
 export function selectKernelProbe(
   choice: 'auto' | 'ffi' | 'proc' | 'off' | KernelProbe,
   onFallback: OnFallback = () => {},
@@ -86,7 +84,6 @@ function standOnBest(views: View[], isVerified: boolean, onFallback: OnFallback)
     if (broken !== probe) return
     probe = null
     drop(error)
-    // Errors of a broken probe or a listener must not reach the sweep.
     quietly(() => broken.close?.())
     quietly(() => onFallback(reasons.at(-1) ?? ''))
   }

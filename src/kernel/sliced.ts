@@ -1,4 +1,3 @@
-/** Kernel work in slices, under 1 % of a CPU in all. */
 import { CpuShare } from './cpu-share.js'
 import { answerNothing, type KernelProbe, type KernelSample, type ProbeTarget } from './probe.js'
 
@@ -15,7 +14,6 @@ export function workFor(steps: Steps, budgetMs: number, now: () => number): bool
   return false
 }
 
-/** A run's answers count when it is complete; otherwise all are `null`. */
 export function createSlicedProbe(
   name: string,
   look: (targets: readonly ProbeTarget[], samples: Array<KernelSample | null>) => Steps,

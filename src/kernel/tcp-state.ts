@@ -1,4 +1,3 @@
-/** What a TCP state (include/net/tcp_states.h) and the kernel's numbers in it mean. */
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
 import type { KernelSample } from './probe.js'
 

@@ -1,4 +1,3 @@
-// Finds settings and handlers that will leak. It looks when asked, and listens for the rest from the time it is loaded.
 import type { LintFinding } from '../core/report.js'
 import { CpuShare } from '../kernel/cpu-share.js'
 import { checkedMs, checkNames } from '../options/check.js'
@@ -18,7 +17,6 @@ registerLinter(createReportLinter())
 
 /**
  * Settings and handlers that will leak; without a guard, settings only.
- *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   import { lint } from 'socket-leak-guard/lint'

@@ -1,4 +1,3 @@
-// Rules report what is set and what was seen. A rule that can't tell is silent.
 import type { LintFinding, SocketReport } from '../core/report.js'
 
 /** Half-open connections, open or closed by the guard, that nobody ends when the peer does. */
@@ -68,7 +67,6 @@ export function addUp(a: Unheard, b: Unheard): Unheard {
 export function handlerIn(socket: SocketReport | null | undefined): string | null {
   const stack = socket?.owner.stack ?? []
   const line = stack.find((frame) => !/\bnode_modules[\\/]/.test(frame)) ?? stack[0]
-  // `app/proxy.js:42 - source.pipe(socket)`, or `app/proxy.js:42:7` if the source can't be read.
   return line === undefined ? null : (/^.+?:\d+(?=:\d+$| - |$)/.exec(line)?.[0] ?? line)
 }
 

@@ -20,7 +20,6 @@ export function watchServers(): (adapter: AdapterGuard | null) => ServerFacts[] 
   const places = new Places()
   const listened = new WeakMap<Server, readonly Place[]>()
   const heard = new Set<WeakRef<Server>>()
-  /** Connections that the guard closed, by their local port. */
   const past = new Map<number, Ends>()
 
   subscribe('tracing:net.server.listen:asyncStart', function onListen(message) {

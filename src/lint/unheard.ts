@@ -27,7 +27,6 @@ export function isUpgraded({ kind }: Pick<SocketReport, 'kind'>): boolean {
 
 export function unheardOn(server: Server, adapter: AdapterGuard): SocketReport[] {
   return adapter.socketsOf(server).flatMap((socket) => {
-    // Nearly all sockets end here.
     if (!isOpenToUs(socket) || serverOf(socket) !== server) return []
     const report = adapter.describe(socket)
     return report !== null && isUnheard(socket, server, report) ? [report] : []
@@ -49,7 +48,6 @@ function isUnheard(socket: Socket, server: Server, report: SocketReport): boolea
   return report.idleMs >= UNTOUCHED_MS && !socket.isPaused()
 }
 
-/** Node handles the end, or the application has the TLSSocket above. */
 function isServedByNode(server: Server, socket: Socket): boolean {
   const isHttp2 = typeof (server as { updateSettings?: unknown }).updateSettings === 'function'
   return isHttpServer(server) || isHttp2 || (server instanceof TlsServer && !isTls(socket))

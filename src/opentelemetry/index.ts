@@ -9,7 +9,6 @@ import { invalidOption } from '../options/rules.js'
 import { createStuckTimes, observeMetrics } from './metrics.js'
 import { noteOnSpan, type TracingApi } from './spans.js'
 
-/** What is used of the package `@opentelemetry/api`. */
 export interface OpenTelemetryApi {
   readonly metrics: { getMeter(name: string): object }
   readonly trace: { getTracer(name: string): object; getActiveSpan(): object | undefined }
@@ -26,7 +25,6 @@ const ENDS = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly Even
  * the SDK has started, because a meter that is taken earlier does nothing.
  *
  * Costs a report for each collection, and nothing for a healthy request.
- *
  * @param api the package `@opentelemetry/api`, version 1, as the application has it
  * @returns a function that undoes it
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNINSTALLED` without an installed guard

@@ -1,4 +1,3 @@
-/** Name, below `socket_leak_guard.`, and unit (UCUM) of each metric in OpenTelemetry. */
 export const INSTRUMENTS: Readonly<Record<string, readonly [name: string, unit: string]>> = {
   tracked_sockets: ['socket.tracked', '{socket}'],
   sockets: ['socket.count', '{socket}'],

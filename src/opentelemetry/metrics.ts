@@ -13,7 +13,6 @@ import { INSTRUMENTS, OPEN_DESCRIPTORS } from './instruments.js'
 export const NAMESPACE = 'socket_leak_guard.'
 const PREFIX = 'socket_leak_guard_'
 
-/** @param read makes a report; `null` without an installed guard */
 export function observeMetrics(meter: Meter, first: Report, read: () => Report | null): () => void {
   const observables = new Map<string, Observable>()
   for (const metric of metricsOf(first)) {

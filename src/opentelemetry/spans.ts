@@ -1,8 +1,7 @@
-// The span of a request is found when its socket leaks, not noted when it comes. The HTTP instrumentation binds request
-// and response to its context (instrumentation-http 0.223.0, src/http.ts), so that a listener that is added later runs in
-// it too (context-async-hooks 2.12.1, `bind`): one that is called at once sees the span. An outgoing response is bound to
-// the context that the request was made in. The undici instrumentation keeps its span to itself, and sends its context in
-// the headers of the request (instrumentation-undici 0.33.0, src/undici.ts).
+// The span of a request is found when its socket leaks. The HTTP instrumentation binds request and response to its
+// context (instrumentation-http 0.223.0, src/http.ts; context-async-hooks 2.12.1, `bind`), so a listener added later
+// and called at once sees the span; an outgoing response is bound to the context that made the request. undici's
+// instrumentation sends its context in the request's headers (instrumentation-undici 0.33.0, src/undici.ts).
 import { EventEmitter } from 'node:events'
 import type { Attributes, Context, PropagationAPI, Span, SpanContext, TraceAPI } from '@opentelemetry/api'
 import { readAny } from '../core/foreign.js'

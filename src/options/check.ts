@@ -7,7 +7,6 @@ export function checkServerOptions(options: unknown, own: readonly string[] = []
   checkNames(options, [...perServer, 'label', ...own], OPTION_NAMES)
 }
 
-/** `others` are accepted but not recommended. Throws `SLG_ERR_UNKNOWN_OPTION` or `SLG_ERR_INVALID_OPTION`. */
 export function checkNames(options: unknown, names: readonly string[], others: readonly string[] = []): void {
   if (!isOptionBag(options)) throw invalidOption('options', 'a plain object', describeValue(options))
   for (const key of Object.keys(options)) {

@@ -7,7 +7,6 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface EnvironmentReading {
   readonly options: Record<string, unknown>
-  /** One `SLG_ERR_INVALID_ENV` for each unusable variable. */
   readonly problems: SocketLeakGuardError[]
 }
 
@@ -39,7 +38,6 @@ export function readEnvironment(env: Environment): EnvironmentReading {
         return
       }
     } catch (error) {
-      // A value with parts names the wrong part.
       part = `: ${(error as Error).message}`
     }
     problems.push(invalid(`${variable} must be ${rule.envExpects}, got ${describeFor(rule, text)}${part}`))

@@ -198,7 +198,6 @@ function resolve<T extends object>(input: unknown = {}, fields: Fields<T>, base:
   }
 }
 
-// Functions, probes and providers must be identical.
 export function sameOptions(a: ResolvedOptions, b: ResolvedOptions): boolean {
   return OPTION_NAMES.every((name) => {
     if (a[name] === b[name]) return true

@@ -1,12 +1,10 @@
 import { describeValue, SocketLeakGuardError } from '../base/errors.js'
 import { nearestName } from './nearest-name.js'
 
-/** Advice about an unknown option, if its nearest name is no help. */
 export type Hint = (key: string) => string | null
 
 export interface Rule<T> {
   readonly expects: string
-  /** Completes "SOCKET_LEAK_GUARD_GRACE_MS must be ...". */
   readonly envExpects: string
   /** Keeps the value out of messages and of printed options. */
   readonly isSecret?: boolean
@@ -111,7 +109,6 @@ export function trueMeans<T>(meant: T, rule: Rule<T>): Rule<T> {
   }
 }
 
-/** An object of fields; in the environment a comma-separated list like `example`. */
 export function record<T extends object>(
   fields: Fields<T>,
   defaults: T,

@@ -1,4 +1,3 @@
-/** The table of options, for validation, the environment and docs/options.md. */
 import { ACTIONS, TIES, type Action } from '../core/vocabulary.js'
 import { describeValue } from '../base/errors.js'
 import { fieldPath, flag, fraction, integer, invalidOption, offOr, oneOf, plain, record } from './rules.js'

@@ -1,4 +1,3 @@
-// Who holds a socket: the listeners on it, on its HTTP message and on its server, and the target of its pipe.
 import { listenersOf, readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseOn, responseTo, serverOf } from '../socket/fields.js'
 import { requestOfStream, sessionOn, streamsOn } from '../socket/http2.js'
@@ -6,7 +5,6 @@ import type { SocketRecord } from '../socket/record.js'
 import { isGivenAway, webSocketOn } from '../socket/usage.js'
 import { isHeldByUndici, undiciHandlerOn } from '../socket/undici.js'
 
-/** `data`, `request data`, `server request`, `pipe`. */
 export interface Holder {
   readonly how: string
   readonly name: string
@@ -30,7 +28,6 @@ const OF_NODE = new Set(
   ).split(' '),
 )
 
-/** Node's own listeners are recognised by name. */
 export function namesOfHolders(record: SocketRecord): string[] {
   const holders = holdersOf(record).filter(({ name }) => !OF_NODE.has(name))
   return holders.map(({ how, name }) => `${how} -> ${name}`)

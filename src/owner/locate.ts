@@ -1,5 +1,5 @@
-// Finds where functions were written through an inspector session in the same process (V8's `[[FunctionLocation]]`). The session
-// first hears of every script, which blocks for about a tenth of a second.
+// Finds where functions were written through an inspector session in the same process (`[[FunctionLocation]]`). The
+// session first hears of every script, which blocks for about a tenth of a second.
 import type { Session } from 'node:inspector'
 import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 import { messageOf } from '../base/warnings.js'

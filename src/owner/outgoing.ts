@@ -35,7 +35,6 @@ export interface OutgoingUse {
   readonly stack: Capture | 'created' | null
 }
 
-/** Between two users of a pooled connection, neither is to blame. */
 const IDLE: OutgoingUse = { message: null, request: null, context: null, stack: null }
 
 export function outgoingUseOf(record: SocketRecord, makers: Makers): OutgoingUse {

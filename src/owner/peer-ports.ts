@@ -21,14 +21,12 @@ export class PeerPorts {
     if (this.#ports.size > MOST_HOSTS) this.#ports.delete(this.#ports.keys().next().value!)
   }
 
-  /** `10.0.0.5:443`, or `10.0.0.5:*` for one of many. */
   name(place: Endpoint): string {
     const name = formatEndpoint(place)
     const isOneOfMany = place.port !== null && place.port >= FIRST_SHORT_LIVED && this.#hasMany(place.address)
     return isOneOfMany ? name.replace(/\d+$/, '*') : name
   }
 
-  /** `listener :3000`, or `listener :*` for one of many. */
   listener(port: number): string {
     let name = this.#listeners.get(port)
     if (name === undefined) {

@@ -1,10 +1,8 @@
-// Names requests when somebody looks.
 import { readAny, readField, readText } from '../core/foreign.js'
 import { headersOf } from '../socket/http2.js'
 import type { RequestName } from '../socket/record.js'
 import { foldPath } from './site.js'
 
-/** The parts of an IncomingMessage, as Node, Express and others fill them, that name a request. */
 export interface RequestLike {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -13,13 +11,11 @@ export interface RequestLike {
   readonly route?: unknown
 }
 
-/** The parts of a ServerResponse that a drain needs. */
 export interface ResponseLike {
   readonly headersSent: boolean
   setHeader(name: string, value: string): unknown
 }
 
-/** The parts of a `ws` WebSocket that the report and a drain need. */
 export interface WebSocketLike {
   readonly isPaused: boolean
   /** 0 connecting, 1 open, 2 closing, 3 closed (WHATWG WebSockets, section 3.1). */
@@ -76,14 +72,12 @@ export class ToldRoutes {
   }
 }
 
-// `null` without a method: not an HTTP request.
 export function nameRequest(request: object, routes: ToldRoutes): RequestName | null {
   const method = readText(request, 'method') ?? readText(headersOf(request) ?? {}, ':method')
   if (method === null || method === '') return null
   return { method, path: pathOf(request), route: routes.of(request) || routeLeftBy(request, routes) }
 }
 
-/** `GET /users/:id`, or `GET /users/7` without a known route. */
 export function textOfRequest({ method, path, route }: RequestName): string {
   return `${method} ${route === '' ? path : route}`
 }
@@ -116,7 +110,6 @@ function routeLeftBy(request: object, routes: ToldRoutes): string {
   return pattern === '/' && above !== '' ? above : above + pattern
 }
 
-// `/buckets/b1` as `/buckets/:bucket`, for routers with `mergeParams`.
 function nameParams(path: string, params: unknown, below: string): string {
   if (path === '' || typeof params !== 'object' || params === null) return path
   const names = new Map<unknown, string>()

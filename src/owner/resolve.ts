@@ -125,7 +125,6 @@ function siteOfOutbound(opener: string | null, peer: string | null): string {
   return peer === null ? opener : `${opener} → ${peer}`
 }
 
-/** Where it comes from or goes to, without reading a request. */
 export function placeOf(record: SocketRecord, { ports, readStacks }: OwnerSources): string {
   const isInbound = record.direction === 'inbound'
   const site = readStacks?.(record, isInbound ? 'accepted' : 'created').site ?? null
@@ -150,7 +149,6 @@ function shown({ stack, accesses }: StackReading): Pick<Owner, 'stack' | 'access
   return accesses === undefined ? { stack } : { stack, accesses }
 }
 
-/** What only a WebSocket or an upgrade can tell: paused by the application, or not answered. */
 function contextOf({ hint, socket, direction }: SocketRecord): Readonly<Record<string, string>> {
   const kind = hint?.kind
   if (hint !== null && (kind === 'upgrade' || kind === 'connect') && isUnanswered(socket, hint))

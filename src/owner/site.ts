@@ -1,5 +1,3 @@
-// Leaks are grouped by site: names that differ in an id or a number are one, with `:id` in its place.
-
 const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/gi
 const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/]*/i
 const SEPARATOR = /((?:[-_.~,;=@+!:]|%[\da-f]{2})+)/i

@@ -56,7 +56,6 @@ export interface Reached {
   readonly isEnded: boolean
 }
 
-/** The targets of `stream`'s pipes, also through other streams. */
 export function* reachedFrom(stream: object): Generator<Reached, void> {
   const seen = new Map<object, boolean>([[stream, true]])
   for (const [source, isEndedSoFar] of seen) {

@@ -1,6 +1,5 @@
-// One connection of a pair is gone and the other goes on: a proxy reads upstream for a client that left, or a client
-// waits for an upstream that died. It may be meant, so it is reported and logged. A grace starts if the guard closed
-// the first, or with `propagateAbort`.
+// One connection of a pair is gone and the other goes on, as when a proxy reads upstream for a client that left. It may
+// be meant, so it is only reported, unless the guard closed the first or with `propagateAbort`: then a grace starts.
 import type { Facts } from '../judge/facts.js'
 import { SETTLE_MS } from '../judge/lifecycle.js'
 import type { PartnerName } from '../core/report.js'
@@ -23,7 +22,6 @@ export interface Left {
   readonly sinceMs: number
   readonly partner: SocketRecord | null
   readonly end: End
-  /** How it starts a grace here; `null` for none. */
   readonly abandoned: Facts['abandoned']
   /** The partner's policy, if this connection has none of its own. */
   readonly policy: SocketPolicy | null
@@ -36,7 +34,6 @@ export interface PairHooks {
   now(): number
   identify(record: SocketRecord): PartnerName
   readonly defaults: SocketPolicy
-  /** Called for a connection that lost its partner a grace ago and has no verdict. */
   onParted(record: SocketRecord, left: Left): void
   onFailure(error: unknown): void
 }
@@ -84,13 +81,11 @@ export class Pairs {
     return this.#ties!
   }
 
-  /** Takes a step towards fresh `ties()`; false once they are there. */
   gather(): boolean {
     if (this.#ties !== null && this.#hooks.now() <= this.#tiesUntilMs) return false
     return this.#gatherSome(CONNECTIONS_A_STEP)
   }
 
-  /** Something is known that asks for ties at each sweep. */
   isWatching(): boolean {
     return this.#lefts.size + this.#throughputs.size > 0
   }
@@ -180,7 +175,6 @@ export class Pairs {
           .some((one) => isInTrouble(one.record))
       if (!isOfInterest) this.#throughputs.delete(record)
     }
-    // They hold sockets that have closed.
     this.#ties = null
     this.#gathering = null
   }

@@ -16,7 +16,6 @@ export interface Partner {
   readonly end: End
   readonly own: End
   readonly by: Tie
-  /** The end of one ends the other. */
   readonly isEnded: boolean
 }
 
@@ -35,14 +34,12 @@ export class Ties {
     this.#memory = memory
   }
 
-  /** Those that are newer than any so far are to be gathered. */
   expect(records: Iterable<SocketRecord>): void {
     this.#expected = [...records].filter(({ id }) => id > this.#newestId)
     for (const { id } of this.#expected) this.#newestId = Math.max(this.#newestId, id)
     this.#taken = 0
   }
 
-  /** Takes so many steps at most, two for each connection. @returns whether there are more */
   gather(most: number): boolean {
     const { length } = this.#expected
     const end = Math.min(this.#taken + most, 2 * length)
@@ -69,7 +66,6 @@ export class Ties {
     return this.#partners.get(record) ?? NOBODY
   }
 
-  /** Does a third connection take part in what goes over `end`? */
   isUsedBeside(record: SocketRecord, end: End, one: SocketRecord | null): boolean {
     return this.of(record).some(
       ({ record: other, own }) => own === end && other !== one && other.index !== -1,

@@ -6,13 +6,11 @@ import { invalidOption } from '../options/rules.js'
 import { metricsOf, type Metric } from '../report/metrics.js'
 import { seriesOf } from '../report/prometheus.js'
 
-/** A `Registry` of prom-client. */
 export interface MetricRegistry {
   registerMetric(metric: never): void
   removeSingleMetric(name: string): void
 }
 
-/** What prom-client's own metrics return from `get()`. */
 interface Collected {
   readonly name: string
   readonly help: string
@@ -27,7 +25,6 @@ interface Collected {
 
 /**
  * Adds the guard's metrics to a registry. One report is made for each scrape.
- *
  * @param registry a `Registry` of prom-client 15, such as `register`
  * @returns a function that takes them out again
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNINSTALLED` without an installed guard

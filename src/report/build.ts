@@ -1,4 +1,3 @@
-/** Composes a report. Expensive fields are computed for the listed sockets alone. */
 import { formatEndpoint, type Endpoint } from '../core/endpoint.js'
 import {
   REPORT_SCHEMA,
@@ -44,7 +43,6 @@ export interface SocketRow {
   site(): string
   ends(): { readonly local: Endpoint | null; readonly remote: Endpoint | null }
   waiting(): { readonly unreadBytes: number; readonly unsentBytes: number }
-  /** Reads what a count needs, so that this can be done in steps. */
   read(): void
   isGone(): boolean
   describe(): SocketReport
@@ -206,7 +204,6 @@ function pageOf(rows: readonly SocketRow[], query: SnapshotQuery): Page {
   return { page, isLast: listed.length <= limit }
 }
 
-/** What costs least comes first. */
 function isAskedFor(row: SocketRow, query: SnapshotQuery): boolean {
   const { id, verdict, condition, direction, minAgeMs, fd, peer, site } = query
   return (

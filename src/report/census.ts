@@ -1,4 +1,3 @@
-// One line for each site that grows or waits, and for each HTTP client whose requests queue.
 import { formatDuration } from '../core/format.js'
 import type {
   CensusReport,
@@ -70,7 +69,6 @@ function describeSite(site: CountedSite, limitReachedInMs: number | null): strin
   return `${site.site}: ${facts.filter(Boolean).join('; ')}. ${adviceFor(site)}`.trimEnd()
 }
 
-/** `GET /status/:id (2), POST /upload` */
 function formatRequests(requests: readonly RequestCount[]): string {
   return requests.map(({ site, count }) => (count === 1 ? site : `${site} (${count})`)).join(', ')
 }

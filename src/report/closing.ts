@@ -1,4 +1,3 @@
-/** One line: what keeps a closed server open, or the process alive. */
 import { formatDuration } from '../core/format.js'
 import type { ClosingReport, Hold } from '../core/report.js'
 

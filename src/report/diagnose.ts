@@ -1,4 +1,3 @@
-/** One sentence for each socket: what happened, since when, whose code, what to do. */
 import type { Owner, Usage, SocketReport, Waits } from '../core/report.js'
 import type { Condition, Kind, Verdict } from '../core/vocabulary.js'
 import { formatBytes, formatDuration } from '../core/format.js'
@@ -42,7 +41,6 @@ function describeCalm(socket: Undiagnosed, usage: Usage): string {
   return `open on both sides${idle}. Nothing to do.`
 }
 
-/** A wait is no fault: advice in case it lasts. */
 function describeWaits(socket: Undiagnosed, { for: what, ms, unreadBytes }: Waits): string {
   const time = formatDuration(ms)
   const unread = unreadBytes > 0 ? formatBytes(unreadBytes) : null
@@ -60,7 +58,6 @@ function describeWaits(socket: Undiagnosed, { for: what, ms, unreadBytes }: Wait
   }
 }
 
-/** An upstream that was asked, or the server's listeners. */
 function describeUnanswered({ kind, partner }: Undiagnosed, more: string, { answerers }: Usage): string {
   const who =
     partner !== null && partner.state === 'open' && partner.remote !== null
@@ -268,7 +265,6 @@ function remedyForSession(condition: Condition, { direction, evidence, streams }
     : 'Give the peer a limit: session.destroy(), or session.goaway() and session.destroy() some time later. What session.close() has closed waits for its peer for ever.'
 }
 
-/** Of a stream with a `'readable'` listener. */
 function readAll(name: string): string {
   return `Call ${name}.read() until it returns null: with its 'readable' listener resume() has no effect;`
 }

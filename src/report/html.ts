@@ -47,7 +47,6 @@ export const HTML_CONTENT_TYPE = 'text/html; charset=utf-8'
 
 export interface HtmlOptions {
   readonly query?: SnapshotQuery
-  /** Served by an endpoint; without, the page stands for itself. */
   readonly live?: LivePage
 }
 
@@ -104,7 +103,6 @@ ${live !== undefined && CONFIRM}
 `.source
 }
 
-/** Asks for the token, then becomes the report. */
 export function renderSignIn(): string {
   return markup`${head('Token needed', true)}
 <body>

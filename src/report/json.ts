@@ -13,7 +13,6 @@ export function writeJson(report: Report): Generator<string> {
   return writeJsonOf(report, withoutQueries)
 }
 
-/** `shown`: what is said of a part, the report without its sockets or one of these. */
 export function* writeJsonOf(report: Report, shown: <T>(part: T) => T): Generator<string> {
   const text = `${JSON.stringify(shown({ ...report, sockets: [] }), null, 2)}\n`
   // In a string of the report each quote has a backslash before it.

@@ -71,7 +71,6 @@ const FAULT =
   'Errors that the guard has caught: its own, those of a probe, and those of functions it was given.'
 const PROBE = 'The view of the kernel in use; none: there is no such view.'
 
-/** Uses counts alone, so a report with `limit: 0` suffices. */
 export function metricsOf(report: Report): Metric[] {
   const { totals, kernel, descriptors, stalls, ports, census, measures } = report
   const { sites, halfClosed, reclaim, sweeps } = measures

@@ -1,4 +1,3 @@
-/** What the reader of a live page can choose and do. */
 import { formatDuration } from '../core/format.js'
 import type { CodeReport, SiteReport, SnapshotQuery, SocketReport } from '../core/report.js'
 import { CONDITIONS, DIRECTIONS } from '../core/vocabulary.js'
@@ -7,7 +6,6 @@ import { markup, Markup } from './markup.js'
 import { describeCode } from './phrases.js'
 
 export interface LivePage {
-  /** The endpoint has a token, so its holder may act. */
   readonly canAct: boolean
 }
 

@@ -38,7 +38,6 @@ function rangeOf(name: string, values: readonly number[]): string {
   return `${name}: ${values.at(-1)} now${range}.`
 }
 
-/** Evenly spread, the last one among them. */
 function pick(last: number): number[] {
   const step = Math.max(1, Math.ceil(last / ROWS))
   const picked: number[] = []
@@ -62,7 +61,6 @@ function embed(history: HistoryReport): Markup {
 const WIDTH = 120
 const HEIGHT = 24
 
-/** How the number of a site's leaks went, from 0 an hour ago. */
 export function renderTrendLine(net: readonly number[]): Markup | false {
   if (net.every((change) => change === 0)) return false
   let level = 0

@@ -14,7 +14,6 @@ export function siteOfPair({ sides: [a, b] }: Pick<PairReport, 'sides'>): string
   return (isNamed(a.site) || !isNamed(b.site) ? a : b).site
 }
 
-// `Client 10.0.0.7:50122 left 1 min 30 s ago, upstream 10.0.0.5:443 still streams 3 MB/s (GET /proxy/:id, piped). ...`
 function describePair(sides: readonly [PairSide, PairSide], by: Tie, isShared: boolean): string {
   const gone = sides.find(({ state }) => state === 'closed') ?? sides.find(({ state }) => state === 'ended')
   const first = gone ?? sides[0]
@@ -44,7 +43,6 @@ function describeState(side: PairSide, isSurvivor = false): string {
   return `is ${still}open${idle}`
 }
 
-/** `the client 10.0.0.7:50122 that it served (GET /proxy/:id) left 1 min 30 s ago` */
 export function describePartner({ direction, remote, site, state, sinceMs }: PartnerReport): string {
   const address = remote === null ? '' : ` ${formatEndpoint(remote)}`
   const who =

@@ -23,7 +23,6 @@ export function nameEndpoint(endpoint: Endpoint | null): string {
   return endpoint === null ? 'unknown' : formatEndpoint(endpoint) || 'unnamed'
 }
 
-/** The arrow points to the accepting end: `here <- peer`. */
 export function formatConnection(socket: SocketReport): string {
   const arrow = socket.direction === 'inbound' ? '<-' : '->'
   return `${nameEndpoint(socket.local)} ${arrow} ${nameEndpoint(socket.remote)}`
@@ -44,7 +43,6 @@ export function formatContext({ context }: Owner, separator: string): string {
     .join(separator)
 }
 
-/** `GET /users/7`, `GET http://10.0.0.5:8080/users/7`, `CONNECT bank.example:443 via http://10.0.0.9:3128`. */
 export function formatRequest({ method, origin = '', path }: RequestInfo): string {
   if (origin === '' || path.startsWith('/')) return `${method} ${origin}${path}`
   return `${method} ${path} ${path === '*' ? 'at' : 'via'} ${origin}`
@@ -112,7 +110,6 @@ interface Moment {
   readonly text: string
 }
 
-/** What is known of a socket's past, oldest first. */
 export function timelineOf(socket: SocketReport): Moment[] {
   const { evidence, condition, partner, sinceMs, idleMs, bornBeforeGuard } = socket
   const began = condition === null ? 'first seen' : `${condition}: ${DESCRIPTIONS[condition]}`
@@ -164,11 +161,9 @@ export function countStreams(count: number): string {
 const NOTABLE_SHARE = 0.01
 const NOTABLE_USAGE = 0.5
 
-/** `40 leaked since start`, `+12.5/h`, `2 % of open descriptors` */
 export function describeTrend({ count, leakedTotal, growthPerHour, descriptorShare }: SiteReport): string[] {
   const parts: string[] = []
   if (leakedTotal > count) parts.push(`${leakedTotal} leaked since start`)
-  // Ten and more need no fraction.
   const growth = Math.abs(growthPerHour) < 10 ? Number(growthPerHour.toFixed(1)) : Math.round(growthPerHour)
   if (growth !== 0) parts.push(`${growth > 0 ? '+' : ''}${growth}/h`)
   if (descriptorShare !== null && descriptorShare >= NOTABLE_SHARE)
@@ -238,13 +233,11 @@ function describeOrphans({ orphans }: Report): string {
   return `${sockets} (${states.join(', ')}) that the guard never saw; who opened or holds them can't be known`
 }
 
-/** `fd 27 in CLOSE_WAIT: 127.0.0.1:3000 - 10.0.0.7:50122, 3.0 KB unread` */
 function describeOrphan({ fd, local, remote, ...bytes }: OrphanSocket): string {
   const waiting = formatWaiting(bytes)
   return `fd ${fd} in CLOSE_WAIT: ${formatEndpoint(local)} - ${formatEndpoint(remote)}${waiting && `, ${waiting}`}`
 }
 
-/** `2026-01-31T12:00:00.000Z` as `2026-01-31 12:00:00 UTC`; other text stays. */
 export function formatInstant(iso: string): string {
   return iso.replace(/^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z$/, '$1 $2 UTC')
 }

@@ -5,7 +5,6 @@ import type { PortsReport } from '../core/report.js'
 import type { SocketRow } from './build.js'
 import type { Condition } from '../core/vocabulary.js'
 
-/** The peer has ended, and our side still exists in the kernel. */
 const HOLDING: readonly (Condition | null)[] = ['eof-ignored', 'eof-unread', 'fin-unseen', 'write-stalled']
 
 export function portsHeld(rows: readonly SocketRow[]): PortsReport[] {

@@ -6,7 +6,6 @@ import { metricsOf, type Labels, type Metric } from './metrics.js'
 export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 export const OPENMETRICS_CONTENT_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 
-/** One line of a family: the samples of a histogram are several. */
 export interface Series {
   readonly name: string
   readonly labels: Labels

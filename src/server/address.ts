@@ -39,7 +39,6 @@ export function requiresToken(address: ReportAddress): boolean {
   return address.kind === 'tcp' && !isLoopbackAddress(address.host)
 }
 
-/** `127.0.0.1:9465`, `[::1]:9465`, `unix:/run/app.sock`. */
 export function formatReportAddress(address: ReportAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`

@@ -1,4 +1,4 @@
-// What a holder of the token may do: `POST /locate?id=7`, `/reclaim?id=7&action=end`, `/exempt?id=7` (`&exempt=0` undoes it).
+// What a holder of the token may do: `POST /locate?id=7`, `/reclaim?id=7&action=end`, `/exempt?id=7` (or `&exempt=0`).
 import type { IncomingMessage } from 'node:http'
 import type { CodeReport, SnapshotQuery, Report } from '../core/report.js'
 import type { Action } from '../core/vocabulary.js'
@@ -62,7 +62,6 @@ export function doDeed(source: DeedSource, path: string, search: string): Outcom
   }
 }
 
-/** The socket as it is now; `null` if it is closed. */
 function leftOf(source: DeedSource, id: number): object {
   const [socket] = source.snapshot({ id, limit: 1 }).sockets
   return { socket: socket === undefined ? null : withoutQueries(socket) }

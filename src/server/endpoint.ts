@@ -1,4 +1,3 @@
-/** The report endpoint: a small HTTP server that must not disturb the application. */
 import { once } from 'node:events'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net'

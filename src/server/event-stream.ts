@@ -15,11 +15,8 @@ export const EVENT_STREAM_HEADERS = {
 } as const
 
 export interface EventStreamOptions {
-  /** @default 15000 */
   readonly heartbeatMs?: number
-  /** @default 32 */
   readonly maxClients?: number
-  /** Per client. @default 262144 */
   readonly maxWaitingBytes?: number
 }
 
@@ -27,7 +24,6 @@ export type Subscribe = (listener: (event: GuardEvent) => void) => () => void
 
 export interface EventStream {
   readonly isFull: boolean
-  /** Takes over a response. Throws what `subscribe` throws, before it writes. */
   add(response: ServerResponse, headers: OutgoingHttpHeaders): void
   close(): void
 }

@@ -21,7 +21,6 @@ import { describeBadParameter, isBadParameter, parseReportQuery } from './query.
 import { createWorkShare } from './work-share.js'
 
 export interface ReportSource extends DeedSource {
-  /** The event loop may turn after each step. */
   reportInSteps(query: SnapshotQuery): Iterator<void, Report>
   readonly subscribe: Subscribe
 }
@@ -171,9 +170,7 @@ export function createReportHandler(source: ReportSource, options: ReportHandler
   return Object.assign(handleReportRequest, { close: () => events.close() })
 }
 
-/** More than in the process itself, because it comes in slices. */
 const DEFAULT_LIMIT = 1000
-/** A page is read by people. */
 const PAGE_LIMIT = 100
 const SLICE_MS = 4
 

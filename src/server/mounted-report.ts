@@ -23,7 +23,6 @@ const UNPROTECTED =
 /**
  * A request listener for the report: HTML for a browser, else JSON; `/metrics` for Prometheus; `/events` for
  * server-sent events; 503 without an installed guard.
- *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`
  * @example
  *   const report = reportHandler({ basePath: '/leaks', token: process.env.LEAKS_TOKEN })

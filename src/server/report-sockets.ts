@@ -2,7 +2,6 @@ import type { Server, Socket } from 'node:net'
 
 /** Sockets of the guard's own endpoint, which are not the application's. */
 export class ReportSockets {
-  /** Whose connections are not the application's. */
   readonly servers = new Set<Server>()
   readonly #sockets = new Set<Socket>()
 

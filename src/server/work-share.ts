@@ -1,5 +1,5 @@
-// Readers must not exhaust the process: answers are made one at a time, then the endpoint rests for three times as long as it
-// has worked, and what slow readers have not taken is bounded. A scrape is next, unless the last was one too.
+// Readers must not exhaust the process: answers are made one at a time, each followed by a rest of three times as long,
+// and what slow readers have not taken is bounded. A scrape is next, unless the last was one too.
 import type { ServerResponse } from 'node:http'
 import { createDetached } from '../base/detached.js'
 import { monotonicMs, setImmediate, setTimeout } from '../base/real-time.js'
@@ -16,7 +16,6 @@ export interface WorkShare {
     reader?: ServerResponse,
     isScrape?: boolean,
   ): Promise<T | null>
-  /** The answer is made: from now on the reader may be slow. */
   watch(response: ServerResponse): void
 }
 

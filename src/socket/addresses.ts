@@ -4,7 +4,6 @@ import { readAddress, serverOf } from './fields.js'
 import type { Addresses, SocketRecord } from './record.js'
 import { pipeAt } from './target.js'
 
-/** As read when the socket became odd; a connecting socket shows its target, a pipe its listener's path. */
 export function addressesOf(record: SocketRecord): Addresses {
   return { local: addressOf(record, 'local'), remote: addressOf(record, 'remote') }
 }

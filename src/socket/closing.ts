@@ -75,10 +75,8 @@ export function silenceUnheardRequest(socket: Socket): void {
   })
 }
 
-/**
- * Call before an HTTP/2 connection is destroyed. What waits for it then fails (lib/internal/http2/core.js `socketOnClose`,
- * `closeSession`): requests without a stream, and a session that is still connecting. If nobody listens, it is given up first.
- */
+// Call before an HTTP/2 connection is destroyed. Requests without a stream and a connecting session then fail
+// (lib/internal/http2/core.js `socketOnClose`, `closeSession`). Where nobody listens, they are given up first.
 export function silenceUnheardSession(socket: Socket): void {
   withForeign(() => {
     const session = sessionOn(socket)

@@ -108,7 +108,6 @@ export function isTcp(socket: Socket): boolean {
   return typeof tcpHandleOf(socket)?.getpeername === 'function'
 }
 
-/** The FIN has come, even if unread bytes hold `'end'` back. */
 export function isEofReceived(socket: Socket): boolean {
   return fieldsOf(socket)._readableState?.ended === true
 }

@@ -43,12 +43,10 @@ export function unsentOn(stream: Http2Stream): number {
   return Number(readField(stream, 'writableLength')) || 0
 }
 
-/** `null` for a request that has no stream of its own yet. */
 export function idOf(stream: Http2Stream): number | null {
   return (readField(stream, 'id') as number | undefined) ?? null
 }
 
-/** The oldest of more streams are looked at. */
 const MOST_STREAMS = 1000
 
 export function streamsOn(socket: Socket): Http2Stream[] {
@@ -62,7 +60,6 @@ function streamsOf(session: Session): Http2Stream[] {
   return [...state.streams.values(), ...state.pendingStreams].slice(0, MOST_STREAMS)
 }
 
-/** Requests that wait for a stream of their own. */
 export function pendingStreamsOn(socket: Socket): Http2Stream[] {
   const session = sessionOn(socket)
   return session === null ? [] : [...(stateOf(session)?.pendingStreams ?? [])]
@@ -82,7 +79,6 @@ export function requestOfStream(stream: Http2Stream): object {
   return (bySymbol(stream, 'request') as object | null | undefined) ?? stream
 }
 
-/** The stream under a request of HTTP/2, else `null`. */
 export function streamOfRequest(request: object): object | null {
   const stream = Heard.of(request) === undefined ? readField(request, 'stream') : request
   const isStream = typeof stream === 'object' && stream !== null && 'rstCode' in stream
@@ -104,7 +100,6 @@ class Heard extends Given {
 
 export const { note: noteHeaders } = Heard
 
-/** The headers that opened a stream, as far as they are known. */
 export function headersOf(stream: object): object | null {
   const headers = Heard.of(stream) ?? readField(stream, 'sentHeaders')
   return typeof headers === 'object' && headers !== null && ':path' in headers ? headers : null
@@ -213,7 +208,6 @@ export class Http2Streams {
   readonly #notes = new WeakMap<object, Note>()
   readonly #receivedBy = new WeakMap<object, number>()
 
-  /** Call at each sweep. */
   look(socket: Socket, bytesAccepted: (socket: Socket) => number, now: () => number): SessionFacts | null {
     const session = sessionOn(socket)
     if (session === null) return null
@@ -233,11 +227,9 @@ export class Http2Streams {
     return this.#facts(session, streams)
   }
 
-  /**
-   * Requests whose answer has not begun, unless it has ended too. Node does not keep that it has: the session has never had a header to
-   * remember (RFC 7541, section 2.3.2), or no byte at all since; or somebody waits for it by `once()`. Answers of a `:status` alone
-   * leave nothing to remember.
-   */
+  // Requests whose answer has not begun. Node does not keep whether it has. These prove that it has not: the session
+  // never had a header to remember (RFC 7541, section 2.3.2; a `:status` alone leaves none), no byte has come since, or
+  // somebody waits for it by `once()`.
   unansweredOn(socket: Socket): Http2Stream[] {
     const session = sessionOn(socket)
     if (session === null) return []
@@ -291,13 +283,11 @@ export class Http2Streams {
     return longest
   }
 
-  /** The stream the connection is about: the one that has waited longest, or the only one. */
   chief(socket: Socket): Http2Stream | null {
     const streams = streamsOn(socket)
     return this.#heldLongest(streams) ?? (streams.length === 1 ? streams[0]! : null)
   }
 
-  /** `null` if no sweep has met the stream. */
   firstSeenMs(stream: Http2Stream): number | null {
     return this.#notes.get(stream)?.firstSeenMs ?? null
   }

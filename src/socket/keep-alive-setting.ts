@@ -3,7 +3,6 @@
 import { Socket } from 'node:net'
 import { rawSocketOf, tcpHandleOf } from './fields.js'
 
-/** Where lib/net.js keeps the application's last keep-alive setting. */
 const KEEP_ALIVE = symbolOf(new Socket(), 'kSetKeepAlive')
 
 function symbolOf(object: object, name: string): symbol | undefined {

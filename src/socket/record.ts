@@ -18,7 +18,6 @@ export interface Addresses {
   readonly remote: Endpoint | null
 }
 
-/** Of a server or a socket; a missing setting comes from the level above. */
 export interface GivenSettings {
   readonly policy: PolicyOptions | null
   readonly label: string | null
@@ -34,7 +33,6 @@ export class Hint {
   /** 0 if no HTTP server has let go of the socket. */
   handedOverMs = 0
   bytesWrittenBefore = 0
-  /** It was open when the guard was installed. */
   isBornBefore = false
   /** Its TLSSocket is not known yet, so that the peer's end shows in the kernel alone. */
   isUnderTls = false
@@ -44,7 +42,6 @@ export class Hint {
 export interface RequestName {
   readonly method: string
   readonly path: string
-  /** The pattern of its route, or an empty string. */
   readonly route: string
 }
 

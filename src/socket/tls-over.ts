@@ -6,10 +6,8 @@ import { listenersOf } from '../core/foreign.js'
 // 24.21 and 26.10).
 const ON_ERROR = '(err) => this._emitTLSError(err)'
 
-/**
- * The TLSSocket that `tls.connect({ socket })` made over this one. Node notes it nowhere but in that listener, which is called
- * to see whose method it looks up, and finds one that does nothing.
- */
+// The TLSSocket that `tls.connect({ socket })` made over this one. Only that listener knows it, so it is called to
+// see whose method it looks up, and finds one that does nothing.
 export function tlsOver(socket: Socket): TLSSocket | null {
   const listener = listenersOf(socket, 'error').find(isOfTls)
   if (listener === undefined) return null

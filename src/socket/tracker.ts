@@ -31,7 +31,6 @@ export interface TrackerHooks {
   /** Milliseconds since the guard started, never 0. */
   now(): number
   isForeign(socket: Socket): boolean
-  /** Resolves the policy of a new record, or of one whose server has changed. */
   settle(record: SocketRecord): void
   onAdopted?(record: SocketRecord): void
   /** Called inside `connect()`, in the async context that opens the socket. */
@@ -47,11 +46,9 @@ export interface TrackerHooks {
 
 export interface Tracker {
   readonly observer: Observer
-  /** Finds or makes the record; `null` for a destroyed or foreign socket. */
   adopt(socket: Socket, direction: Direction): SocketRecord | null
   /** Adopts open connections. An HTTP server's would otherwise appear only when its peer ends. */
   adoptPresent(): void
-  /** Finds or makes the record of a TCP socket; `null` for other kinds. */
   adoptOnTheWay(socket: Socket): SocketRecord | null
   forget(record: SocketRecord): void
 }

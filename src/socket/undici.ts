@@ -48,7 +48,6 @@ export interface ClientLoad {
   readonly busy: number
   readonly free: number
   readonly queued: number
-  /** Oldest first; not all of a long one. */
   readonly queue: readonly object[]
   readonly running: readonly object[]
 }
@@ -95,7 +94,6 @@ function globalPools(): object[] {
   })
 }
 
-/** Its own; those of its pools, if it balances some; else itself. */
 function* clientsOf(pool: object): Generator<null, object[]> {
   const clients = bySymbol(pool, 'clients')
   if (!Array.isArray(clients)) return [pool]
@@ -198,7 +196,6 @@ function pendingOn(client: object): object[] {
   return Array.isArray(queue) ? (queue as object[]).slice(Number(bySymbol(client, 'pending index'))) : []
 }
 
-/** The oldest of a queue's circular buffers, oldest request first. */
 function waitingIn(queue: unknown): object[] {
   const tail = isObject(queue) ? readField(queue, 'tail') : null
   const list = isObject(tail) ? readField(tail, 'list') : null

@@ -29,7 +29,6 @@ export function isGivenAway(socket: Socket): boolean {
   return readField(socket, 'parser') === null && serverOf(socket) !== null
 }
 
-/** `onUpgrade, (anonymous)` */
 function listenersOf(server: EventEmitter | null, event: string): string {
   const names = server?.listeners(event).map((listener) => readText(listener, 'name') || '(anonymous)') ?? []
   return names.slice(0, MOST_LISTENERS).join(', ')
@@ -37,8 +36,8 @@ function listenersOf(server: EventEmitter | null, event: string): string {
 
 const MOST_LISTENERS = 5
 
-// `secureConnecting` stays true on a TLSSocket made by hand for a server (lib/internal/tls/wrap.js `_finishInit`). A TLS server
-// emits its TLSSocket after the handshake; until then the raw socket is known.
+// A TLS server emits its TLSSocket after the handshake; until then the raw socket is known. `secureConnecting` stays
+// true on a TLSSocket made by hand for a server (lib/internal/tls/wrap.js `_finishInit`).
 export function isInHandshake(socket: Socket): boolean {
   if (isTls(socket)) return readField(socket, '_secureEstablished') === false
   if (isAcceptedForTls(socket)) return recordOf(socket)?.hint?.isUnderTls !== true

@@ -21,13 +21,11 @@ import { heldBackBy, isUnanswered } from './usage.js'
 
 export interface Wait {
   readonly for: WaitsFor
-  /** The message that waits, or the record. */
   readonly subject: object
   readonly mark: number
   /** When it began; `null` if nothing but watching can tell. */
   readonly sinceMs: number | null
   readonly unreadBytes: number
-  /** More that wait for the same on this connection. */
   readonly others: readonly object[]
 }
 
@@ -60,7 +58,6 @@ function waitOfServed(socket: Socket): Wait | null {
   const response = responseOn(socket)
   if (response === null || readField(response, 'headersSent') !== false) return null
   const incoming = incomingOn(socket)
-  // The handler reads on, so it waits for the client.
   if (incoming !== null && readField(incoming, 'readableFlowing') !== null) return null
   const request = requestOn(socket)
   return watched('answer', response, bytesMoved(socket), request === null ? 0 : unreadIn(request))

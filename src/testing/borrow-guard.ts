@@ -3,7 +3,6 @@ import { install } from '../install.js'
 import { readProcessWide, writeProcessWide } from '../base/process-wide.js'
 import { installedGuard } from '../guard/registry.js'
 
-/** A guard for checks alone, shared by the copies of this module that a runner loads. */
 interface Loan {
   readonly guard: Guard
   borrowers: number

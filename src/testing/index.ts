@@ -1,8 +1,6 @@
-/**
- * `socket-leak-guard/testing`: a test fails if it leaves a stuck socket behind. A socket that is open is not stuck; one
- * that the guard closed counts. The check looks at growing intervals and fails for what stays stuck until `timeoutMs`.
- * `graceMs` plays no part. Without a view of the kernel, `fin-unseen` and `window-closed` can't be found.
- */
+// `socket-leak-guard/testing`: a test fails if it leaves a stuck socket behind, or one that the guard closed. Open
+// sockets are not stuck. The check looks at growing intervals until `timeoutMs`; `graceMs` plays no part. Without a
+// view of the kernel, `fin-unseen` and `window-closed` can't be found.
 import type { SocketReport } from '../core/report.js'
 import type { SocketLeakGuardError } from '../base/errors.js'
 import type { Guard } from '../guard/guard.js'
@@ -29,7 +27,6 @@ export interface LeaksFoundError extends SocketLeakGuardError {
 
 /**
  * Checks sockets opened after this call, so that tests don't pay for each other.
- *
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @returns the check, to be called at the end. Rejects with {@link LeaksFoundError}, or `SLG_ERR_UNINSTALLED`
  * @example
@@ -47,7 +44,6 @@ export function trackLeaks(options?: LeakCheckOptions): () => Promise<void> {
 /**
  * Waits until no socket of this process is stuck. Covers each socket since the guard was installed; without one, open
  * sockets that keep the process alive.
- *
  * @throws (rejects with) {@link LeaksFoundError}, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   after(() => assertNoLeaks()) // node:test

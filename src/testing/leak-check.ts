@@ -78,7 +78,6 @@ export function startLeakCheck(
       }
       cleanLooks = bad.length > 0 || isUndecided ? 0 : cleanLooks + 1
       if (cleanLooks >= (isEmpty ? ENOUGH_LOOKS : ENOUGH_LOOKS_WHILE_OPEN)) return
-      // Look closely again after the first clean look.
       pauseMs = cleanLooks === 1 ? 1 : Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
     }
   }

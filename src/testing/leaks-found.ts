@@ -8,14 +8,9 @@ import type { LeaksFoundError } from './index.js'
 const LISTED_AT_MOST = 20
 const FRAMES_AT_MOST = 4
 
-/** Finding the code takes about 0.1 s. */
 const LOCATED_AT_MOST = 5
 
-/**
- * What is reported keeps the process no longer alive, so that the runner can end.
- *
- * @param frames of who asked: runners print the code there
- */
+// What is reported no longer keeps the process alive, so that the runner can end. Runners print the code at `frames`.
 export function leaksFound(sockets: readonly SocketReport[], guard: Guard, frames: string): LeaksFoundError {
   const title =
     sockets.length === 1 ? '1 socket was left behind:' : `${sockets.length} sockets were left behind:`
@@ -31,7 +26,6 @@ export function leaksFound(sockets: readonly SocketReport[], guard: Guard, frame
   return error as LeaksFoundError
 }
 
-/** The frames of who called this function. */
 export function framesAbove(called: () => Promise<void>): string {
   const place = { stack: '' }
   Error.captureStackTrace(place, called)

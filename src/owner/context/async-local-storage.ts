@@ -5,7 +5,6 @@ import type { ContextProvider } from './provider.js'
 /**
  * Reads an AsyncLocalStorage of the application. Costs one `getStore()` and a small copy for each outgoing connection
  * and request.
- *
  * @param storage the application's own
  * @param pick the values to show: ids and names, never secrets. Strings, numbers and booleans are copied, 16 of at most
  * 200 characters each. A value named `request` names the site.

@@ -27,7 +27,6 @@ const WELL_KNOWN_KEYS = [
 /**
  * Reads a namespace of cls-hooked that the application already runs. Reading costs a property or two; cls-hooked itself
  * slows down each promise (docs/context.md).
- *
  * @param namespace the namespace, or its name, which is looked up at each reading
  * @param keys the values to show: ids and names, never secrets. Strings, numbers and booleans are copied, cut at 200
  * characters. A value named `request` names the site.

@@ -1,6 +1,5 @@
 /**
  * A source of context: which request is being handled now. The report shows it as `owner.context`.
- *
  * @example
  *   const store = new AsyncLocalStorage<{ requestId: string }>()
  *   install({

@@ -10,14 +10,12 @@ import { fromRunningClsHooked } from './cls-hooked.js'
 import type { ContextProvider } from './provider.js'
 import { Work } from './work.js'
 
-/** Values to show, or a request that is named when a report asks. */
 export type Context = Readonly<Record<string, string>> | Work
 
 export interface ContextSource {
   current(): Context | null
   /** Called around each request's handlers; `null` for a source that only reads. */
   readonly scope: RequestScope | RequestRunner | null
-  /** Works after a handler's first `await` too. */
   readonly isAsync: boolean
   stop(): void
 }

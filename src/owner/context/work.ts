@@ -40,7 +40,6 @@ export class Work {
     return socket instanceof Socket ? socket : null
   }
 
-  /** Answered, or the connection is closed. An upgrade lasts as long as its connection. */
   isOver(): boolean {
     const stream = this.#stream()
     if (stream !== null) return readField(stream, 'closed') !== false
@@ -54,7 +53,6 @@ export class Work {
     return request === undefined ? null : streamOfRequest(request)
   }
 
-  /** `GET /users/:id`, or the path without a known route; `null` without a method. */
   name(): string | null {
     const name = this.#nameNow()
     return name === null ? null : textOfRequest(name)

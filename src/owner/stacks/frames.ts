@@ -34,7 +34,6 @@ export function linesOf(stack: unknown): string[] {
   return typeof stack === 'string' ? stack.split('\n').slice(1) : []
 }
 
-/** `null` for a frame without a file, as "node:internal/process/task_queues:95:5". */
 export function frameOf(line: string): Place | null {
   const found = /(?:\(|\s)((?:[a-z][a-z\d+.-]+:\/\/|\/|[A-Za-z]:[\\/])[^()]*):(\d+):(\d+)\)?$/.exec(line)
   if (found === null) return null
@@ -73,7 +72,6 @@ export function indexOfSite(frames: readonly Place[]): number {
   return frames.findLastIndex((frame) => packageOf(frame) !== outermost) + 1
 }
 
-/** `@fastify/reply-from`; `null` for the application. */
 export function packageNameOf({ file }: Place): string | null {
   const found = [...file.matchAll(/node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/g)].at(-1)?.[1]
   return found?.replace('\\', '/') ?? null

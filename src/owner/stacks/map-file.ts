@@ -18,7 +18,6 @@ export interface OriginalPlace extends Place {
 }
 
 const LARGEST_MAP = 4_000_000
-/** An inline map of that size in base64, and a little more. */
 const LONGEST_TAIL = Math.ceil((LARGEST_MAP * 4) / 3) + 10_000
 const LONGEST_NAME = 1000
 

@@ -44,7 +44,6 @@ export class Places {
     return selectFrames(
       frames
         .map((frame) => this.#show(frame))
-        // In a bundle, frames are recognised by their sources.
         .filter(({ file }) => this.#own?.isOwn(file) !== true && this.#own?.isIndistinct(file) !== true),
     )
   }

@@ -19,13 +19,11 @@ const MOST_AT_ONCE = 16
 const ACCESS_KINDS = ['created', 'reader', 'paused', 'wrote', 'ended'] as const
 type AccessKind = (typeof ACCESS_KINDS)[number]
 
-/** `request` and `error` become `null` once `frames` has been read. */
 export interface Capture {
   readonly kind: AccessKind | 'request'
   readonly atMs: number
   request: object | null
   error: Error | null
-  /** The application's frames, innermost first; empty if Node acted by itself. */
   frames: readonly Place[]
 }
 
@@ -47,7 +45,6 @@ export class Stacks {
   readonly #sample: Sample
   readonly #later: StacksOptions['later']
   readonly #places = new Places()
-  /** At most four for each recorded socket, oldest first. */
   readonly #captures = new WeakMap<SocketRecord, Capture[]>()
   readonly #listening = new WeakMap<Server, readonly Place[]>()
   readonly #fresh = new Set<Capture>()

@@ -45,7 +45,6 @@ export class Sample {
   }
 }
 
-/** `host:port` from `connect(options)`, `connect(port, host)` or the array `net.connect()` makes of them. */
 function targetOf(args: ArrayLike<unknown>): string {
   const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : Array.from(args)
   const { host, port } =
