@@ -8,11 +8,10 @@ import { installedGuard, preloadedGuard, registerGuard, registerPreloaded } from
 
 /**
  * Installs the guard in this process. A second call with the same options, or none, returns the same guard. The first
- * call with options takes a preloaded guard over: they win over the environment.
- *
- * Costs the patches of `socket/patches.ts`, one unref'd timer, and a small record for each socket.
- * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`, `SLG_ERR_ALREADY_INSTALLED`
- * if there is a guard with other options, `SLG_ERR_UNSUPPORTED_NODE`
+ * call with options takes a preloaded guard over: they win over the environment. Costs the patches of
+ * `socket/patches.ts`, one unref'd timer, and a small record for each socket.
+ * @throws `SLG_ERR_UNKNOWN_OPTION`, `SLG_ERR_INVALID_OPTION`, `SLG_ERR_REPORT_NEEDS_TOKEN`, `SLG_ERR_UNSUPPORTED_NODE`,
+ * `SLG_ERR_ALREADY_INSTALLED` if there is a guard with other options
  * @example
  *   import { install } from 'socket-leak-guard'
  *   const guard = install({ graceMs: 30_000, action: 'end' })

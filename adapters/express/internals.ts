@@ -1,9 +1,7 @@
-// Finds the pattern of a request's route (`/users/:id/photos/:n`) when a report asks; the one file that reads Express's
-// internals.
-// Express 4, 5 and `router` leave the matched route on the request, but of the routers above it only `baseUrl` with
-// real values. So this walks down from `req.app` and asks each mount whether it matches, through `stack`, `route`,
-// `handle` and `match(path)` of the layers (express 4: lib/router/layer.js; router 2.0 to 2.3: lib/layer.js), each
-// behind a check. If anything is unexpected, the guard shows `baseUrl`.
+// Finds the pattern of a request's route (`/users/:id/photos/:n`) when a report asks. Express 4, 5 and `router` leave
+// the matched route on the request, but of the routers above it only `baseUrl` with real values. So this walks down
+// from `req.app` and asks each mount whether it matches, by `stack`, `route`, `handle` and `match(path)` (express 4:
+// lib/router/layer.js; router 2.0 to 2.3: lib/layer.js). If anything is unexpected, `baseUrl` is shown.
 import type { RoutedRequest } from '../../src/adapter.js'
 
 interface Layer {

@@ -43,16 +43,13 @@ interface Hook {
 const HOOK = Symbol.for('socket-leak-guard/fastify-hook')
 
 /**
- * Guards the sockets of this instance and names routes as Fastify writes them (`/users/:id`), with the prefixes of
- * plugins. Call it before plugins, hooks and `listen()`: a request held up by an earlier hook is named by its path.
- * Installs a guard with default options if there is none. A second call replaces the first. Costs a hook and a WeakMap
- * entry per request.
+ * Guards the sockets of this instance and names routes as Fastify writes them (`/users/:id`). Call it before plugins,
+ * hooks and `listen()`: a request held up by an earlier hook is named by its path. Installs a guard with default
+ * options if there is none. A second call replaces the first. Costs a hook and a WeakMap entry per request.
  *
- * `drain` stops the instance's servers; call `fastify.close()` for the rest. `release` leaves the hook, which does
- * nothing then.
+ * `drain` stops the instance's servers; call `fastify.close()` for the rest. `release` leaves an idle hook.
  * @param fastify an instance over HTTP/1.1, with or without TLS
- * @throws `SLG_ERR_WRONG_SERVER`, also after the instance has started; `SLG_ERR_INVALID_OPTION`,
- * `SLG_ERR_UNKNOWN_OPTION`
+ * @throws `SLG_ERR_WRONG_SERVER` (also once started), `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`
  * @example
  *   const guarded = guardServer(fastify, { graceMs: 30_000, label: 'api' })
  *   process.once('SIGTERM', () => guarded.drain({ timeoutMs: 5_000 }).then(() => fastify.close()))

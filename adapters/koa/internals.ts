@@ -68,8 +68,7 @@ export function routeOf(context: object): string {
   return mountOf(context, route) + route
 }
 
-// The prefix that koa-mount or the like removed before the router saw the path. The path is restored by now, so look
-// for the part that the route matches.
+// The prefix that koa-mount or the like removed: what stands before the part of the path that the route matches.
 function mountOf({ originalUrl, matched }: RoutedContext, route: string): string {
   const layers = Array.isArray(matched) ? (matched as ({ path?: unknown; regexp?: unknown } | null)[]) : []
   const regexp = layers.find((each) => each?.path === route && each.regexp instanceof RegExp)?.regexp

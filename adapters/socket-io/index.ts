@@ -17,9 +17,8 @@ export interface SocketIoLike {
 export type SocketIoOptions = ClosingOptions
 
 /**
- * Guards the WebSockets of this server. Long polling uses connections of the HTTP server; guard that with its own
- * adapter. Installs a guard with default options if there is none. A second call replaces the first. Costs a listener
- * and an unref'd timer a server.
+ * Guards the WebSockets of this server; for long polling guard its HTTP server too. Installs a guard with default
+ * options if there is none. A second call replaces the first. Costs a listener and an unref'd timer a server.
  *
  * `drain` stops the Socket.IO server and its HTTP server, as `io.close()` does: clients reconnect, to another process,
  * and HTTP requests in progress finish.

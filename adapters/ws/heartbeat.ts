@@ -85,8 +85,7 @@ export function startHeartbeat(
       pinged = pingAll()
       return timeoutMs
     }
-    // After a block of the event loop the answers are still in the kernel, so let it poll: the second immediate comes
-    // after a whole poll phase.
+    // After a block of the event loop, let it read the answers first: a whole poll phase lies between two immediates.
     const [round, last] = [pinged, earlier]
     setImmediate(() => setImmediate(judge, round, last).unref()).unref()
     earlier = pinged
@@ -107,8 +106,7 @@ function canBeJudged(webSocket: WebSocket, socket: Socket): boolean {
   return webSocket.readyState === OPEN && !webSocket.isPaused && !socket.isPaused()
 }
 
-// Output was blocked by a full kernel buffer, so moving output means a peer that acknowledges. Silence counts from the
-// previous ping, because this one has not left.
+// Moving output means a peer that acknowledges. Silence counts from the previous ping: a blocked one has not left.
 function isSilent({ socket, received, accepted, isBlocked }: Sign, earlier: Sign | undefined): boolean {
   if (socket.bytesRead > received) return false
   if (!isBlocked) return true

@@ -11,10 +11,7 @@ import { checkVersion, isDown, ownServerOf, socketUnder } from './internals.js'
 export type { DrainOptions, DrainResult, HeartbeatOptions, ServerOptions }
 
 export interface WebSocketServerOptions extends ClosingOptions {
-  /**
-   * Ping clients and terminate those that do not answer, to find peers that vanished while no data is sent. `true`
-   * takes the defaults. @default false
-   */
+  /** Ping clients and terminate those that do not answer. `true` takes the defaults. @default false */
   heartbeat?: boolean | HeartbeatOptions | undefined
 }
 

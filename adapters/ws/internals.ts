@@ -19,8 +19,7 @@ export function socketUnder(webSocket: WebSocket): Socket | null {
   return socket instanceof Socket ? socket : null
 }
 
-// For applications that emit no `'connection'` (lib/websocket.js `setSocket`, lib/constants.js `kWebSocket`, 8.0 to
-// 8.23).
+// For applications that emit no `'connection'` (lib/websocket.js `setSocket`, lib/constants.js, ws 8.0 to 8.23).
 export function webSocketOn(socket: Socket): WebSocket | null {
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'websocket')
   const found = symbol === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[symbol]

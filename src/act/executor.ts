@@ -1,5 +1,4 @@
-// Carries out deeds. `isActing()` marks our own `end()` and `destroy()`, which pass our patches. `destroy()`
-// gets no error argument, because the `'error'` event could crash the host.
+// `isActing()` marks our own calls, which pass our patches. `destroy()` gets no error: `'error'` could crash the host.
 import type { Deed } from '../judge/policy.js'
 import { armKeepAlive, disarmKeepAlive, mayFail } from './keep-alive.js'
 import type { Socket } from 'node:net'

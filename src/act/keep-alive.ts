@@ -1,5 +1,4 @@
-// The guard's own keep-alive, set on the handle so that Node's field still holds the application's setting.
-// Where the application has keep-alive on, the guard changes nothing.
+// Set on the handle, so that Node's field still holds the application's setting. Where that is on, nothing changes.
 import { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { hasListener } from '../core/foreign.js'
@@ -28,8 +27,7 @@ export function armKeepAlive(record: SocketRecord, times: KeepAliveTimes, kernel
   kernel.setKeepAlive?.(fd, times)
 }
 
-// May the guard cause an error here? Not where Node re-emits it on an object without a listener: an HTTP/2
-// session or an outgoing HTTP request.
+// Not where Node re-emits an error on an object without a listener: an HTTP/2 session or an outgoing HTTP request.
 export function mayFail({ socket, direction }: SocketRecord): boolean {
   if (isHttp2(socket)) return false
   const request = direction === 'outbound' ? clientRequestOf(socket) : null

@@ -1,5 +1,4 @@
-// Logs per site and interval at most one line about leaks, one about stalls, one about parted pairs and one about
-// how leaks ended, because a thousand sockets of one route are one piece of news.
+// Logs at most one line of a kind per site and interval: a thousand sockets of one route are one piece of news.
 import type { GuardEvent } from '../core/report.js'
 import type { LogFunction } from '../options/options.js'
 import { callShielded, warnOnce } from '../base/warnings.js'

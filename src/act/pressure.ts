@@ -1,7 +1,6 @@
-// Pressure: grace shrinks linearly between two shares of the descriptor limit. At the upper one the oldest suspects are
-// reclaimed, before accept() and connect() fail with EMFILE.
-// A flood can reach the limit between two sweeps, so each new socket is compared with the last count: by the number of
-// tracked sockets, and by its descriptor. That is the lowest free number (POSIX, 2.14), so at least as many are open.
+// Grace shrinks linearly between two shares of the descriptor limit; at the upper one the oldest suspects are
+// reclaimed. A flood can reach the limit between two sweeps, so each new socket is compared with the last count: by the
+// number of tracked sockets and by its descriptor, the lowest free one (POSIX, 2.14), so at least as many are open.
 import type { Ledger } from '../core/ledger.js'
 import type { PressureReport } from '../core/report.js'
 import type { SocketRecord } from '../socket/record.js'

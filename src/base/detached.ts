@@ -1,5 +1,4 @@
-// Runs the guard's work outside the caller's async context, so that it neither uses nor keeps it. Timers and calls into
-// the application go through this.
+// Runs timers and calls into the application outside the caller's async context, so that it is neither used nor kept.
 // An AsyncResource runs its work in the context kept under its symbols: one for each AsyncLocalStorage
 // (lib/internal/async_local_storage/async_hooks.js, Node 20 and 22; 24 with `--no-async-context-frame`), or one for all
 // (lib/async_hooks.js `AsyncResource`, `context_frame`, Node 24 and 26). Emptied, it has no context.

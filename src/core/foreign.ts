@@ -1,5 +1,4 @@
-// Each property that the guard reads of foreign objects, by the kind of object. Tests make each of them throw, and
-// `readField` reads no other.
+// Each property that the guard reads of foreign objects. Tests make each throw, and `readField` reads no other.
 export const FOREIGN_FIELDS = {
   socket: [
     ...[

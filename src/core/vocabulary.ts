@@ -21,8 +21,7 @@ export const KERNEL_STATES = [
 export type KernelState = (typeof KERNEL_STATES)[number]
 
 /**
- * How a socket is stuck.
- *
+ * How a socket is stuck:
  * - `eof-ignored`: the application got the peer's FIN and never ended its own side
  * - `eof-unread`: the FIN reached Node and waits behind bytes that nobody reads
  * - `fin-unseen`: the handle is not reading, so the FIN is still in the kernel

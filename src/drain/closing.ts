@@ -11,8 +11,7 @@ export function endSocket(socket: Socket): void {
   socket.end()
 }
 
-// Blocked output gets RST: `destroy()` would leave the kernel an orphan for minutes, and the output is lost either way.
-// Otherwise the kernel still delivers what it holds.
+// Blocked output is lost either way, and `destroy()` would leave the kernel an orphan for minutes: so RST.
 export function closeByForce(socket: Socket): void {
   if (socket.destroyed) return
   Object.defineProperty(socket, FORCED, { value: true })

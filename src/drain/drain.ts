@@ -64,8 +64,7 @@ export async function drain(
   const timeoutMs = checkedMs('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
   const startedMs = monotonicMs()
   const { server } = plan
-  // A server that was closed before, or never listened, may emit no `'close'`. `events.once` would turn its `'error'`
-  // into an unhandled rejection.
+  // A closed server may emit no `'close'`. `events.once` would turn its `'error'` into an unhandled rejection.
   const closed =
     server?.listening === true ? new Promise<void>((resolve) => server.once('close', resolve)) : null
   const seen = new SeenSockets()

@@ -1,5 +1,4 @@
-// Makes, wires and stops what listens, times and acts. Closures name parts that are made further down; they run once
-// all of them exist.
+// Makes, wires and stops the parts. Closures name parts made further down; they run once all of them exist.
 import { createExecutor } from '../act/executor.js'
 import { createJudge } from '../act/apply.js'
 import { beginSweepPass } from '../act/sweep-pass.js'

@@ -37,9 +37,7 @@ export interface AdapterGuard {
   socketOf(id: number): Socket | null
   attribute(socket: Socket, use: SocketUse): void
   /**
-   * The route of a request as its framework writes it (`/users/:id`), for frameworks that don't leave it on the
-   * request. Costs a WeakMap entry.
-   * @param request Node's own `http.IncomingMessage`
+   * Names the route of a Node `http.IncomingMessage`, for frameworks that don't leave it there. Costs a WeakMap entry.
    * @param route the pattern, or a quick function that finds it when a report asks and once when the request ends
    * @throws `SLG_ERR_INVALID_OPTION`
    */
@@ -71,9 +69,8 @@ export interface Guard {
   subscribe(listener: GuardListener): () => void
 
   /**
-   * The half-close is meant (`false` undoes it): no action follows, except for proven death (`reclaimDead`) or a remedy
-   * that has begun.
-   * @param socket or its id in the report
+   * The half-close of this socket (or its id) is meant; `false` undoes it. No action follows, except for proven death
+   * (`reclaimDead`) or a remedy that has begun.
    */
   exempt(socket: Socket | number, isExempt?: boolean): void
   /** The socket's name in the report; `null` for its server's label. */
@@ -85,7 +82,7 @@ export interface Guard {
   configure(socket: Socket, options: PolicyOptions | null): void
   /** For adapters; see `socket-leak-guard/adapter`. */
   readonly adapter: AdapterGuard
-  /** Closes a socket, whatever its verdict, as reclaimed; `action` is 'end' by default. Throws `SLG_ERR_NO_SUCH_SOCKET`. */
+  /** Closes a socket, whatever its verdict, as reclaimed. Throws `SLG_ERR_NO_SUCH_SOCKET`. @default 'end' */
   reclaim(id: number, action?: Exclude<Action, 'report'>): void
 
   /**

@@ -1,5 +1,4 @@
-// The settings of a socket: its own, else those of the server above it (a WebSocketServer), else of the server that
-// accepted it, else of the process. The order of calls does not matter, and each can be undone.
+// A socket's own settings, else those of the server above it (a WebSocketServer), else of the one that accepted it.
 import { serverOf } from '../socket/fields.js'
 import type { GivenSettings, SocketRecord } from '../socket/record.js'
 import { isOptionBag } from '../options/rules.js'

@@ -1,5 +1,4 @@
-// Saves reports by itself. Without free descriptors nothing can be loaded or opened, so this is loaded at start and
-// keeps one descriptor in reserve.
+// Without free descriptors nothing can be loaded or opened: this is loaded at start and keeps a descriptor.
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { join, resolve } from 'node:path'

@@ -1,4 +1,4 @@
-/** Saves a report while the application goes on: it is made and written in pieces, and the event loop turns between them. */
+/** Saves a report in pieces, between which the event loop turns. */
 import { closeSync, openSync, renameSync, rmSync, write, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'

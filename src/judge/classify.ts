@@ -7,8 +7,7 @@ export interface Classification {
   readonly isStall: boolean
 }
 
-// Fewer unread bytes in the kernel count as ordinary back-pressure. A default Linux receive window closes at
-// a backlog of about 30 KB or more.
+// Fewer unread bytes are ordinary back-pressure: a default Linux receive window closes at about 30 KB or more.
 export const WINDOW_CLOSED_BYTES = 16 * 1024
 
 // The condition these facts show, or `null`. A socket that is closing in good order has a condition too.

@@ -1,6 +1,5 @@
-// The judgement: a pure function from a socket's trouble and an event to the next trouble and the effects. A
-// healthy socket has no trouble. Times are milliseconds of one monotonic clock. Grace is idle time: it
-// restarts with each byte in either direction.
+// The judgement: pure, from a socket's trouble and an event to the next trouble and the effects. A healthy socket has
+// none. Times are milliseconds of one monotonic clock. Grace is idle time: each byte in either direction restarts it.
 import { blankTrouble, excuse, lookAt, type Trouble, type Look, type Observation } from './trouble.js'
 import { isProvablyLossFree } from './classify.js'
 import { remedyLadder, type ActionChooser, type Deed } from './policy.js'

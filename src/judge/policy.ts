@@ -28,8 +28,7 @@ export interface SocketPolicy {
   readonly stalled: StallPolicy
 }
 
-// `resume-end` discards unread input so that the stream can end; `let-go` destroys without waking a reader
-// stuck in an HTTP body.
+// `resume-end` discards unread input, so that the stream can end; `let-go` wakes no reader stuck in an HTTP body.
 export type Deed = 'end' | 'resume-end' | 'let-go' | 'destroy' | 'reset'
 
 // The steps against a leaked socket; the next one follows if the socket is not closed within `escalateMs`.

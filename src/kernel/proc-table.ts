@@ -50,9 +50,8 @@ const TCP_HEADER = '  sl  local_address'
 const TCP_REST =
   ' ([0-9A-F]{2}) ([0-9A-F]{8}):([0-9A-F]{8}) [0-9A-F]{2}:[0-9A-F]+ ([0-9A-F]+) +\\d+ +(\\d+) +(\\d+)(?: |$)'
 
-// `sl: local remote st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...` (tcp4_seq_show in
-// net/ipv4/tcp_ipv4.c, tcp6_seq_show in net/ipv6/tcp_ipv6.c; `man 5 proc_pid_net`). `retrnsmt` and `timeout` are
-// icsk_retransmits and icsk_probes_out.
+// `sl: local remote st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...` (proc_pid_net(5), tcp4_seq_show,
+// tcp6_seq_show). `retrnsmt` and `timeout` are icsk_retransmits and icsk_probes_out.
 export const TCP_TABLE: TableFormat<TcpRow> = {
   header: TCP_HEADER,
   row: new RegExp(`^ *\\d+: ${ENDPOINT} ${ENDPOINT}${TCP_REST}`),

@@ -1,8 +1,7 @@
 import { KERNEL_STATES, type KernelState } from '../core/vocabulary.js'
 import type { KernelSample } from './probe.js'
 
-// `number`: the kernel's state. `unreadBytes`: without the peer's FIN. `queued`: write_seq - snd_una (SIOCOUTQ,
-// tx_queue).
+// `unreadBytes`: without the peer's FIN. `queued`: write_seq - snd_una (SIOCOUTQ, tx_queue).
 export function sampleOf(
   number: number,
   unreadBytes: number | null,

@@ -21,10 +21,8 @@ const ON_SPANS = ['leaked', 'stalled'] as const satisfies readonly EventType[]
 const ENDS = ['recovered', 'reclaimed', 'dead'] as const satisfies readonly EventType[]
 
 /**
- * Gives the guard's metrics to OpenTelemetry, and adds an event to the span of the request whose socket leaked. Call it after
- * the SDK has started, because a meter that is taken earlier does nothing.
- *
- * Costs a report for each collection, and nothing for a healthy request.
+ * Gives the guard's metrics to OpenTelemetry, and adds an event to the span of the request whose socket leaked. Call it
+ * after the SDK has started, because a meter taken earlier does nothing. Costs a report for each collection.
  * @param api the package `@opentelemetry/api`, version 1, as the application has it
  * @returns a function that undoes it
  * @throws `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNINSTALLED` without an installed guard

@@ -51,7 +51,7 @@ function createObservable(meter: Meter, { name, kind, help }: Metric): Observabl
   }
 }
 
-/** OpenTelemetry has no histogram that is read when somebody collects: it is told of each stuck socket that is no more. */
+/** OpenTelemetry can't read a histogram when it collects, so it is told of each stuck socket that is no more. */
 export function createStuckTimes(meter: Meter): (event: GuardEvent) => void {
   const histogram = meter.createHistogram(`${NAMESPACE}socket.stuck.duration`, {
     description: 'From the beginning of the trouble until the application (recovered) or the guard ended it.',

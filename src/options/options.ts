@@ -101,10 +101,7 @@ export interface InstallOptions extends PolicyOptions {
   code?: CodeChoice | undefined
   /** Address of the report endpoint, such as `127.0.0.1:9465` or `unix:/run/app.sock`, or off. @default null */
   report?: string | false | null | undefined
-  /**
-   * Bearer token of the report endpoint: at least 8 visible ASCII characters, or off. Required unless the address is
-   * loopback. @default null
-   */
+  /** Bearer token of the report: at least 8 visible ASCII characters. Required beyond loopback. @default null */
   reportToken?: string | false | null | undefined
   /**
    * TCP_USER_TIMEOUT (tcp(7)): milliseconds that sent bytes may stay unacknowledged, 1 to 2147483647, or off for the

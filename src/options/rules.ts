@@ -8,8 +8,7 @@ export interface Rule<T> {
   readonly envExpects: string
   /** Keeps the value out of messages and of printed options. */
   readonly isSecret?: boolean
-  // Resolves a raw value with `base` for what an object leaves out. Returns `undefined` if it does not fit; throws for
-  // a part that does not.
+  // `base`: for what an object leaves out. Returns `undefined` if the value does not fit; throws for a part of it.
   read(value: unknown, path: string, base: T): T | undefined
   parse(text: string): unknown
 }

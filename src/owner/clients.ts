@@ -1,5 +1,4 @@
-// HTTP clients with queued requests, from the documented `sockets`, `freeSockets` and `requests` of node:http's agents
-// and from undici's pools.
+// From the documented `sockets`, `freeSockets` and `requests` of node:http's agents, and from undici's pools.
 import type { Socket } from 'node:net'
 import { readAny, readField, readText } from '../core/foreign.js'
 import type { RequestCount } from '../core/report.js'

@@ -20,7 +20,7 @@ const PLAIN_SERVER_EVENTS = SERVER_EVENTS.filter((event) => !isTurn(event))
 const MOST_STREAMS = 10
 const MOST_HOLDERS = 30
 
-/** Node's own listeners (lib/net.js, lib/_http_*.js, lib/internal/tls/wrap.js, lib/internal/streams/, and undici; Node 20 to 26). */
+/** Node's own (lib/net.js, lib/_http_*.js, lib/internal/{streams/,tls/wrap.js}, undici; Node 20 to 26), by name. */
 const OF_NODE = new Set(
   (
     'socketOnData ondata onReadableStreamEnd onend unpipe endFn socketOnEnd responseOnEnd next wakeup ' +

@@ -1,5 +1,4 @@
-// Notes how many bytes a connection had moved when the request that opened it ended: later bytes may be for others.
-// Listens to nothing until a request opens a connection.
+// How many bytes a connection had moved when the request that opened it ended: later bytes may be for others.
 import { Socket } from 'node:net'
 import { listenToChannels } from '../socket/channels.js'
 import { bytesMoved } from '../socket/fields.js'

@@ -1,5 +1,4 @@
-// Passive FTP and the like use a new port for each transfer. A host with more than three short-lived ports in trouble
-// is one site, `to 10.0.0.5:*`.
+// Passive FTP and the like use a port per transfer: a host with more than three in trouble is one site, `10.0.0.5:*`.
 import type { Endpoint } from '../core/report.js'
 import { formatEndpoint } from '../core/endpoint.js'
 

@@ -1,5 +1,4 @@
-// The ends of a pipe that lead to a connection: the connection, or the HTTP message that uses it. Messages
-// are recognised by shape, because `instanceof` would load node:http.
+// The connection or HTTP message at the end of a pipe, recognised by shape: `instanceof` would load node:http.
 import { Socket } from 'node:net'
 import { readField } from '../core/foreign.js'
 import { clientRequestOf, pipesOf, requestOn, responseTo } from '../socket/fields.js'

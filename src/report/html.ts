@@ -1,5 +1,4 @@
-// The report as one page without external resources, so that it can be saved and mailed. A policy can allow its style
-// and script by hash.
+// The report as one page without external resources. A policy can allow its style and script by hash.
 import { formatDuration } from '../core/format.js'
 import type {
   CensusReport,

@@ -52,8 +52,7 @@ const QUERY_OF: Readonly<Record<string, RegExp>> = {
   path: /[?#].*$/s,
 }
 
-// A copy without queries, which may hold tokens. Sensors cut them already; this is a second net. The application's
-// context stays.
+// A copy without queries, which may hold tokens: a second net after the sensors. The application's context stays.
 export function withoutQueries<T>(shown: T): T {
   if (typeof shown !== 'object' || shown === null) return shown
   if (Array.isArray(shown)) return shown.map(withoutQueries) as T

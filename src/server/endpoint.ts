@@ -8,8 +8,7 @@ import type { ReportSockets } from './report-sockets.js'
 import { type SocketFile, isStaleSocketFile, keepSocketFile, removeSocketFile } from './socket-file.js'
 
 export interface ReportEndpoint {
-  // Resolves to `http://127.0.0.1:9465/` or `unix:/run/app.sock`. Rejects with `SLG_ERR_REPORT_LISTEN`, without causing
-  // an unhandled rejection.
+  // Rejects with `SLG_ERR_REPORT_LISTEN`, without causing an unhandled rejection.
   readonly ready: Promise<{ readonly url: string }>
   close(): Promise<void>
 }

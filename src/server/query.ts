@@ -77,7 +77,7 @@ function oneOf(words: readonly string[]): Parameter {
   }
 }
 
-/** Unknown parameters are ignored: proxies and scrapers add their own. An empty filter is none: a form sends all of its fields. */
+/** Proxies and scrapers add parameters, which are ignored. A form sends its empty fields, which are no filters. */
 export function parseReportQuery(search: string): ReportQuery | BadParameter {
   const given = new URLSearchParams(search)
   const values: Record<string, boolean | number | string> = {}

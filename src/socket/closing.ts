@@ -25,10 +25,9 @@ function withForeign<T>(read: () => T): T | undefined {
   }
 }
 
-// Closes with RST. `socket.resetAndDestroy()` refuses TLS, and resetting the raw socket under a TLSSocket
-// fails its pending writes: the `'error'` would crash an application without a listener.
-// Returns false for pipes, and during a shutdown: libuv then refuses (deps/uv `uv_tcp_close_reset`) and Node
-// loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`).
+// Closes with RST. `socket.resetAndDestroy()` refuses TLS, and a reset of the raw socket under a TLSSocket fails its
+// pending writes: `'error'` may have no listener. Returns false for pipes, and during a shutdown: libuv then refuses
+// (deps/uv `uv_tcp_close_reset`) and Node loses the handle (src/tcp_wrap.cc `TCPWrap::Reset`).
 export function resetSocket(socket: Socket): boolean {
   const tcp = tcpHandleOf(socket)
   const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
@@ -104,7 +103,7 @@ export function describeClosing(socket: Socket): string | null {
   )
 }
 
-/** undici 7 reads a socket it has dropped (lib/dispatcher/client-h2.js `onHttp2SessionClose`), but not after a GOAWAY. */
+/** undici 7 reads a socket it has dropped (lib/dispatcher/client-h2.js `onHttp2SessionClose`), but not after GOAWAY. */
 function describeSession(socket: Socket): string | null {
   if (sessionOn(socket) === null) return null
   const effects = [

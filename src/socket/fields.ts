@@ -1,11 +1,10 @@
-// All reads of the private fields of Node's sockets, each behind a capability check.
-// Checked on Node 20.20, 22.23, 24.21 and 26.10:
+// All reads of the private fields of Node's sockets, each behind a capability check (Node 20.20, 22.23, 24.21, 26.10):
 // - `_handle`: lib/net.js; null before connect, after destroy and after a hand-over to another process
-// - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; stays true after EOF, and in http2 up to Node 24
+// - `_handle.reading`: lib/internal/stream_base_commons.js `onStreamRead`; true after EOF, and in http2 up to Node 24
 // - `_handle.getpeername(out)`: src/tcp_wrap.cc; returns a negative errno, TLSWrap forwards it
 // - `_handle.writeQueueSize`: bytes in libuv's queue; `_handle.bytesWritten`: bytes handed to libuv
-// - `_httpMessage`: the ServerResponse being sent (lib/_http_server.js `assignSocket`), or the ClientRequest, `null` in a
-//   pool (lib/_http_client.js `tickOnSocket`); lib/_http_agent.js `Agent` listens for `'agentRemove'` while it has the socket
+// - `_httpMessage`: the ServerResponse being sent (lib/_http_server.js `assignSocket`), or the ClientRequest, `null` in
+//   a pool (lib/_http_client.js `tickOnSocket`); an `Agent` listens for `'agentRemove'` meanwhile (lib/_http_agent.js)
 // - `_host`: the name that `connect()` looked up (lib/net.js `lookupAndConnect`)
 // - `_writableState.writelen`: lib/internal/streams/writable.js; size of the chunk being written, else 0
 // - `parser.incoming`: lib/_http_server.js `parserOnIncoming`; the latest request, until it is read and answered

@@ -1,5 +1,4 @@
-// Node's own record of keep-alive: `kSetKeepAlive` (lib/net.js `Socket`; Node 20.20, 22.23, 24.21 and 26.10). A TLS handle
-// forwards `setKeepAlive` to `_parent`.
+// `kSetKeepAlive` (lib/net.js; Node 20.20, 22.23, 24.21, 26.10). A TLS handle forwards `setKeepAlive` to `_parent`.
 import { Socket } from 'node:net'
 import { rawSocketOf, tcpHandleOf } from './fields.js'
 

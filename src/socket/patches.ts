@@ -1,7 +1,6 @@
-// The table of Node methods the guard wraps (checked on Node 20.20, 22.23, 24.21 and 26.10).
-// A wrapper adds one stack frame and catches the errors of its observer. It looks an inherited method up at
-// each call, so that a later patch further up the chain takes part. After removal a wrapper passes calls
-// through; a slot is restored if it still holds our wrapper.
+// The table of Node methods the guard wraps (checked on Node 20.20, 22.23, 24.21 and 26.10). A wrapper adds one stack
+// frame and catches its observer's errors. It looks an inherited method up at each call, so that a later patch takes
+// part. Removed, it passes calls through; a slot is restored if it still holds our wrapper.
 import type { EventEmitter } from 'node:events'
 import { Server, Socket } from 'node:net'
 import { noteHeaders } from './http2.js'
@@ -116,8 +115,8 @@ export function accessPatches(
   ]
 }
 
-// An agent gives a connection to a request (lib/_http_agent.js `setRequestSocket`), inside `http.request()`
-// or later in the request's own async resource. For Node without the channel `http.client.request.created`.
+// An agent gives a connection to a request, maybe later (lib/_http_agent.js `setRequestSocket`). For Node without the
+// channel `http.client.request.created`.
 export function assignmentPatch(onAssigned: (request: object) => void, isActive: () => boolean): Patch {
   const { ClientRequest } = process.getBuiltinModule('node:http')
   return {

@@ -2,8 +2,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { listenersOf } from '../core/foreign.js'
 
-// The listener that a TLSSocket adds to the socket under it (lib/internal/tls/wrap.js `TLSSocket`; Node 20.20, 22.23,
-// 24.21 and 26.10).
+// The listener that a TLSSocket adds to the socket under it (lib/internal/tls/wrap.js `TLSSocket`; Node 20 to 26).
 const ON_ERROR = '(err) => this._emitTLSError(err)'
 
 // The TLSSocket that `tls.connect({ socket })` made over this one. Only that listener knows it, so it is called to

@@ -1,5 +1,4 @@
-// What undici, and `fetch()` with it, keeps on a socket under symbols (lib/core/symbols.js,
-// lib/core/request.js, lib/dispatcher/client.js, as bundled in Node 20.20 to 26.10).
+// What undici, and `fetch()`, keeps on a socket under symbols (lib/core/, lib/dispatcher/; Node 20.20 to 26.10).
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { bySymbol, hasListener, listenersOf, readAny, readField } from '../core/foreign.js'

@@ -8,7 +8,7 @@ import { tlsOver } from './tls-over.js'
 import { recordOf, type Hint, type SocketRecord } from './record.js'
 import { isHeldByUndici } from './undici.js'
 
-/** `resume()` has no effect with a `'readable'` listener (lib/internal/streams/readable.js). undici has one of its own. */
+/** `resume()` does nothing with a `'readable'` listener (lib/internal/streams/readable.js); undici has its own. */
 export function usageOf({ socket, hint }: SocketRecord): Usage {
   const stream = (incomingOn(socket) ?? socket) as EventEmitter
   return {

@@ -1,5 +1,5 @@
-// When is a socket left behind? A test can't wait for a grace, and must not fail for a socket that is about to close.
-// So the check looks at growing intervals and counts looks, which do not depend on the speed of the machine:
+// A test can't wait for a grace, and must not fail for a socket that is about to close. So the check counts looks at
+// growing intervals, which do not depend on the speed of the machine:
 // - stuck: a condition at the last three looks before the time is over
 // - clean: three looks without a condition, or six while connections are open, because a FIN may be on its way
 // - undecided: odd without a condition, as a socket that nobody reads; clean once it was idle for the settling time

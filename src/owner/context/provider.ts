@@ -2,12 +2,7 @@
  * A source of context: which request is being handled now. The report shows it as `owner.context`.
  * @example
  *   const store = new AsyncLocalStorage<{ requestId: string }>()
- *   install({
- *     context: {
- *       name: 'my-app',
- *       current: () => store.getStore() ?? null,
- *     },
- *   })
+ *   install({ context: { name: 'my-app', current: () => store.getStore() ?? null } })
  */
 export interface ContextProvider {
   readonly name: string

@@ -1,6 +1,5 @@
-// Records the stacks of a socket's creation and latest accesses. Capturing an Error is cheap and formatting it is not,
-// but until then the Error holds `this` of each frame. So it is formatted after half a second, when later captures have
-// replaced those of a busy socket and a short connection is gone.
+// Records the stacks of a socket's creation and latest accesses. Formatting an Error is costly, but until then it holds
+// `this` of each frame. So it waits half a second: by then short connections are gone and busy ones captured anew.
 import type { Server } from 'node:net'
 import { readField } from '../../core/foreign.js'
 import type { AccessStacks } from '../../core/report.js'

@@ -1,5 +1,4 @@
-// Maps compiled places to original ones in a process without `--enable-source-maps`. Files and maps are read when a
-// report asks; in doubt the compiled place stays.
+// Without `--enable-source-maps`: maps are read when a report asks, and in doubt the compiled place stays.
 import type { Place } from './frames.js'
 import { loadMap, originalPlaceIn, type OriginalPlace, type TraceMap } from './map-file.js'
 
