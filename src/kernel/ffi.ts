@@ -15,6 +15,7 @@ export type FfiCalls = Pick<Libc, 'poll' | 'getsockopt' | 'setsockopt' | 'ioctl'
 /** Limits the excess of a slice to about half a millisecond; larger chunks are not cheaper. */
 const CHUNK = 256
 
+/** Offsets in `struct tcp_info` (include/uapi/linux/tcp.h). */
 const STATE = 0
 const RETRANSMITS = 2
 const PROBES = 3
