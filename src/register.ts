@@ -3,6 +3,7 @@
 // - `--require` reaches each worker thread; `--import` does not reach `new Worker(code, { eval: true })`.
 // - A worker has a guard of its own, and no report endpoint unless its path has the thread in it.
 // - A child process inherits NODE_OPTIONS and finds the address taken: a warning (`SLG_ERR_REPORT_LISTEN`).
+// - `--require` loads a CommonJS build, which works with `--no-experimental-require-module`.
 import { isDisabled, readEnvironment, type Environment } from './options/env.js'
 import { SocketLeakGuardError, type ErrorCode } from './base/errors.js'
 import { installPreloaded } from './install.js'
@@ -31,10 +32,15 @@ function guardThisThread(): void {
 
 /** PM2 gives a cluster's worker its environment in one variable, set only later (PM2 7.0, lib/ProcessContainer.js). */
 function environment(): Environment {
-  const { pm2_env: ofWorker } = process.env
-  if (ofWorker === undefined) return process.env
-  const given = Object.entries(JSON.parse(ofWorker) as object)
-  return { ...process.env, ...Object.fromEntries(given.map(([name, value]) => [name, String(value)])) }
+  try {
+    const ofWorker: unknown = JSON.parse(process.env.pm2_env ?? 'null')
+    if (typeof ofWorker !== 'object' || ofWorker === null) return process.env
+    const given = Object.entries(ofWorker).map(([name, value]) => [name, String(value)] as const)
+    return { ...process.env, ...Object.fromEntries(given) }
+  } catch {
+    // A variable of somebody else.
+    return process.env
+  }
 }
 
 function withoutReport(options: InstallOptions): InstallOptions {

@@ -54,6 +54,11 @@ t.test('takes the environment that PM2 hands to a worker in cluster mode', async
     runNode(['--require', REGISTER, app], { env: { pm2_env: JSON.stringify({ ...given, ...more }) } })
   t.same(firstLine(await run({})), { ...INSTALLED, graceMs: 5000, action: 'end' })
   t.same(firstLine(await run({ SOCKET_LEAK_GUARD_ENABLED: 'off' })), { isInstalled: false })
+  for (const pm2_env of ['production', 'null', '']) {
+    const outcome = await runNode(['--require', REGISTER, app], { env: { pm2_env } })
+    t.equal(outcome.stderr, '', `of somebody else: ${pm2_env}`)
+    t.match(firstLine(outcome), { isInstalled: true })
+  }
 })
 
 t.test('loads nothing of HTTP, TLS or other costly modules into a program that uses none', async (t) => {
