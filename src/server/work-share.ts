@@ -19,17 +19,22 @@ export interface WorkShare {
   watch(response: ServerResponse): void
 }
 
+interface Line {
+  readonly turns: (() => void)[]
+  /** The one whose turn it is too. */
+  waiting: number
+}
+
 export function createWorkShare(
   mostUnreadBytes = MOST_UNREAD_BYTES,
   longestReadMs = LONGEST_READ_MS,
 ): WorkShare {
   const runDetached = createDetached()
   const reading = new Map<ServerResponse, number>()
-  const scrapes: (() => void)[] = []
-  const others: (() => void)[] = []
+  const scrapes: Line = { turns: [], waiting: 0 }
+  const others: Line = { turns: [], waiting: 0 }
   let isTaken = false
   let wasScrape = false
-  let waiting = 0
   let restUntilMs = 0
 
   function unreadBytes(): number {
@@ -62,8 +67,8 @@ export function createWorkShare(
     if (ms > 0) await new Promise((resolve) => runDetached(setTimeout, resolve, ms).unref())
   }
 
-  function queue(isScrape: boolean): Promise<void> {
-    const turn = new Promise<void>((resolve) => (isScrape ? scrapes : others).push(resolve))
+  function queue({ turns }: Line): Promise<void> {
+    const turn = new Promise<void>((resolve) => turns.push(resolve))
     if (!isTaken) void callNext()
     return turn
   }
@@ -71,8 +76,8 @@ export function createWorkShare(
   async function callNext(): Promise<void> {
     isTaken = true
     await rest()
-    wasScrape = scrapes.length > 0 && (!wasScrape || others.length === 0)
-    const next = (wasScrape ? scrapes : others).shift()
+    wasScrape = scrapes.turns.length > 0 && (!wasScrape || others.turns.length === 0)
+    const next = (wasScrape ? scrapes : others).turns.shift()
     if (next === undefined) isTaken = false
     else next()
   }
@@ -80,10 +85,11 @@ export function createWorkShare(
   return {
     async run(work, reader, isScrape = false) {
       if (unreadBytes() > mostUnreadBytes) dropSlowest()
-      if (waiting >= MOST_WAITING || unreadBytes() > mostUnreadBytes) return null
-      waiting += 1
+      const line = isScrape ? scrapes : others
+      if (line.waiting >= MOST_WAITING || unreadBytes() > mostUnreadBytes) return null
+      line.waiting += 1
       if (reader !== undefined) follow(reader)
-      await queue(isScrape)
+      await queue(line)
       let begunMs = monotonicMs()
       let workedMs = 0
       try {
@@ -96,7 +102,7 @@ export function createWorkShare(
       } finally {
         const nowMs = monotonicMs()
         restUntilMs = Math.max(restUntilMs, nowMs + RESTS * (workedMs + nowMs - begunMs))
-        waiting -= 1
+        line.waiting -= 1
         void callNext()
       }
     },

@@ -97,6 +97,15 @@ t.test('how many wait is bounded, and what fails goes on to the next', async (t)
   t.equal(await share.run(() => 'later'), 'later')
 })
 
+t.test('however many pages wait, a scrape is made', async (t) => {
+  const share = createWorkShare()
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+  const pages = Array.from({ length: 70 }, () => share.run(() => 'page'))
+  t.equal(await share.run(() => 'scrape', undefined, true), 'scrape')
+  t.ok((await Promise.all(pages)).includes(null))
+})
+
 t.test('for readers that leave while they wait nothing is made or kept', async (t) => {
   let made = 0
   const source = createFakeSource(() => {
