@@ -51,7 +51,7 @@ export function* writeText(report: Report): Generator<string> {
   const blocks = [
     renderHeader(shown),
     shown.sites.length === 0 ? [] : renderSites(shown.sites),
-    shown.stalledSites.slice(0, MOST_SITES).flatMap(renderStalled),
+    [...shown.stalledSites.slice(0, MOST_SITES).flatMap(renderStalled), ...describeRest(shown.stalledSites)],
     shown.code.flatMap(renderCode),
     renderCensus(shown.census),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
@@ -128,7 +128,11 @@ function renderSites(sites: readonly SiteReport[]): string[] {
     })
     return row.trend === '' ? table : [...table, ...indented(row.trend)]
   })
-  return sites.length > MOST_SITES ? [...lines, `and ${sites.length - MOST_SITES} more sites`] : lines
+  return [...lines, ...describeRest(sites)]
+}
+
+function describeRest(sites: readonly unknown[]): string[] {
+  return sites.length > MOST_SITES ? [`and ${sites.length - MOST_SITES} more sites`] : []
 }
 
 function renderPairs(pairs: readonly PairReport[]): string[] {

@@ -153,4 +153,6 @@ t.test('of thousands of sites the worst are listed, and the rest counted', async
     t.notMatch(text, 'GET /only/21')
     t.match(text, /[aA]nd 4980 more sites/)
   }
+  const stalledSites = sites.slice(0, 45)
+  t.match(renderText(sampleReport({ sites: [], stalledSites })), 'and 25 more sites')
 })
