@@ -497,3 +497,13 @@ t.test('refuses options that it does not understand', async (t) => {
     t.equal(installedGuard(), null, 'nothing was installed')
   }
 })
+
+t.test("an application's Error.prepareStackTrace is no failure", async (t) => {
+  const { prepareStackTrace } = Error
+  t.teardown(() => (Error.prepareStackTrace = prepareStackTrace))
+  Error.prepareStackTrace = () => 42
+  await trackLeaks(SHORT)()
+  await assertNoLeaks(SHORT)
+  Error.prepareStackTrace = prepareStackTrace
+  t.pass('neither throws')
+})

@@ -27,10 +27,12 @@ export function leaksFound(sockets: readonly SocketReport[], guard: Guard, frame
 }
 
 export function framesAbove(called: () => Promise<void>): string {
-  const place = { stack: '' }
+  const place: { stack?: unknown } = {}
   Error.captureStackTrace(place, called)
-  const start = place.stack.indexOf('\n    at ')
-  return start === -1 ? '' : place.stack.slice(start)
+  // What the application's `Error.prepareStackTrace` makes of it.
+  const { stack } = place
+  const start = typeof stack === 'string' ? stack.indexOf('\n    at ') : -1
+  return start === -1 ? '' : (stack as string).slice(start)
 }
 
 function describeLeak(socket: SocketReport, code: readonly string[]): string {
