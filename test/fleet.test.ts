@@ -1,13 +1,15 @@
 /** Many processes in one report: none is counted twice, none stays as a ghost. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import net from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { readFleet, serveFleet } from '../src/fleet/index.js'
+import { readFleet, renderFleetText, serveFleet } from '../src/fleet/index.js'
+import { rollUp } from '../src/fleet/roll-up.js'
 import { install, installedGuard } from '../src/index.js'
+import { LEAKY } from './report/sample-reports.js'
 import { request } from './server/raw-request.js'
 import { PACKAGE_ROOT, REGISTER } from './support/package-root.js'
 import { hasPromtool, promtool } from './support/promtool.js'
@@ -97,6 +99,38 @@ t.test('a cluster, a thread and a child that takes sockets over', async (t) => {
     t.notOk(processes.some((one) => one.process === `${victim}-0`))
     t.notOk(existsSync(file), 'nor a file')
   })
+})
+
+t.test('files that only look dead stay, and so does what belongs to others', async (t) => {
+  const folder = shortFolder(t)
+  const dying = (file: string) =>
+    `require('net').createServer().listen(${JSON.stringify(file)}, () => process.kill(process.pid, 'SIGKILL'))`
+  for (const name of ['database.sock', `${process.pid}.sock`, '4194999.sock'])
+    spawnSync(process.execPath, ['--eval', dying(join(folder, name))], { env: cleanEnvironment() })
+  const asked: string[] = []
+  const other = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.end()
+  }).listen(join(folder, 'other.sock'))
+  t.teardown(() => other.close())
+  await once(other, 'listening')
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) chownSync(join(folder, 'other.sock'), 4711, 4711)
+  const { processes } = await readFleet({ folder, reportToken: 'correct-horse' })
+  t.equal(processes.length, isRoot ? 0 : 1)
+  t.equal(asked.length, isRoot ? 0 : 1)
+  // No process has a number above 2^22 (proc(5)).
+  t.same(readdirSync(folder).sort(), [`${process.pid}.sock`, 'database.sock', 'other.sock'])
+})
+
+t.test('what is not listed is counted', async (t) => {
+  const sites = Array.from({ length: 30 }, (_, i) => ({ ...LEAKY.sites[0]!, site: `GET /${i}` }))
+  const totals = { ...LEAKY.totals, leaked: 400, suspect: 0 }
+  const report = { ...LEAKY, sites, totals, sockets: LEAKY.sockets.slice(0, 1) }
+  const fleet = rollUp([{ process: '1', address: 'unix:/1.sock', report, reason: null }], '', 50)
+  const text = renderFleetText(fleet)
+  t.match(text, /^and 10 more sites$/m)
+  t.match(text, /^and 399 more sockets$/m)
 })
 
 t.test('what does not answer is named, and holds nobody up', async (t) => {

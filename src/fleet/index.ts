@@ -39,8 +39,7 @@ export interface FleetServer {
 const MOST_SOCKETS = 50
 
 /**
- * Asks every process for its report and rolls them up. One that does not answer is listed with the reason; the socket
- * of one that died is removed.
+ * Asks every process for its report and rolls them up. One that does not answer is listed with the reason.
  * @throws (rejects with) `SLG_ERR_INVALID_OPTION`, `SLG_ERR_UNKNOWN_OPTION`, or the error of reading the folder
  * @example
  *   const { totals, processes } = await readFleet({ folder: '/run/app-guard' })

@@ -1,8 +1,9 @@
-/** Asks each process whose report listens on a Unix socket in a folder. What died is swept out. */
-import { readdirSync } from 'node:fs'
+/** Asks each process whose report listens on a Unix socket in a folder. */
+import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { errorCode } from '../base/errors.js'
 import { messageOf } from '../base/warnings.js'
 import { clearTimeout, setTimeout } from '../base/real-time.js'
 import { REPORT_SCHEMA, type Report } from '../core/report.js'
@@ -21,12 +22,14 @@ const AT_ONCE = 16
 const MOST_BYTES = 32 * 1024 * 1024
 
 export async function readMembers(folder: string, query: MemberQuery, own: ReportSockets): Promise<Member[]> {
+  const owners = [statSync(folder).uid, process.geteuid?.()]
   const names = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isSocket())
+    .filter((entry) => entry.isSocket() && owners.includes(ownerOf(join(folder, entry.name))))
     .map(({ name }) => name)
     .sort()
-    .slice(0, MOST_MEMBERS)
-  const members: Member[] = []
+  const members: Member[] = names
+    .splice(MOST_MEMBERS)
+    .map((name) => memberAt(folder, name, null, `not asked: at most ${MOST_MEMBERS} are`))
   async function askNext(): Promise<void> {
     for (let name = names.shift(); name !== undefined; name = names.shift()) {
       const member = await readMember(folder, name, query, own)
@@ -45,14 +48,32 @@ async function readMember(
   own: ReportSockets,
 ): Promise<Member | null> {
   const path = join(folder, name)
-  const member = { process: name.replace(/\.sock$/, ''), address: `unix:${path}` }
   try {
-    return { ...member, report: await askForReport(path, query, own), reason: null }
+    return memberAt(folder, name, await askForReport(path, query, own), null)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return null
-    if (code === 'ECONNREFUSED' && (await isStaleSocketFile(path, own))) return null
-    return { ...member, report: null, reason: messageOf(error) }
+    const code = errorCode(error)
+    if (code === 'ECONNREFUSED' && isOfDead(name)) await isStaleSocketFile(path, own)
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return null
+    return memberAt(folder, name, null, messageOf(error))
+  }
+}
+
+function memberAt(folder: string, name: string, report: Report | null, reason: string | null): Member {
+  return { process: name.replace(/\.sock$/, ''), address: `unix:${join(folder, name)}`, report, reason }
+}
+
+function ownerOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid
+}
+
+/** A folder may hold sockets of others, which only look dead. */
+function isOfDead(name: string): boolean {
+  const pid = Number(/^(\d+)(?:-\d+)?\.sock$/.exec(name)?.[1] ?? process.pid)
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return errorCode(error) === 'ESRCH'
   }
 }
 

@@ -4,9 +4,11 @@ import { makePrintable, wrap } from '../report/printable.js'
 import type { FleetProcess, FleetReport, FleetSite } from './roll-up.js'
 
 const COLUMNS = 80
+const MOST_SITES = 20
 
 export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
   const { processes, totals, sites, sockets } = fleet
+  const found = Math.max(sockets.length, totals.leaked + totals.suspect)
   const told = processes.filter(({ totals }) => totals !== null).length
   const blocks = [
     [
@@ -16,7 +18,13 @@ export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
     table([['PROCESS', 'LEAKED', 'SUSPECT', 'TRACKED', 'DESCRIPTORS', 'UP'], ...processes.map(rowOf)]),
     sites.length === 0
       ? []
-      : table([['SITE', 'COUNT', 'PROCESSES', 'OLDEST', 'CONDITIONS'], ...sites.map(rowOfSite)]),
+      : [
+          ...table([
+            ['SITE', 'COUNT', 'PROCESSES', 'OLDEST', 'CONDITIONS'],
+            ...sites.slice(0, MOST_SITES).map(rowOfSite),
+          ]),
+          ...(sites.length > MOST_SITES ? [`and ${sites.length - MOST_SITES} more sites`] : []),
+        ],
     ...sockets
       .slice(0, mostSockets)
       .map(({ process, id, verdict, diagnosis }) =>
@@ -24,7 +32,9 @@ export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
           i === 0 ? line : `   ${line}`,
         ),
       ),
-    sockets.length > mostSockets ? [`and ${sockets.length - mostSockets} more sockets`] : [],
+    found > Math.min(sockets.length, mostSockets)
+      ? [`and ${found - Math.min(sockets.length, mostSockets)} more sockets`]
+      : [],
   ]
   return `${blocks
     .filter((block) => block.length > 0)
