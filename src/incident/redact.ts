@@ -17,15 +17,18 @@ const PLACE = /^\S+\.[cm]?[jt]sx?:\d+$/
 const ABSOLUTE = /^(?:[a-z]:)?[/\\]/i
 const LOOPBACK = /^(?:127(?:\.\d+){3}|::1|localhost|.*\.localhost)$/i
 /** `GET /a`, `upgrade /a`, `CONNECT host:443`, `to host:443`, `listener /run/a.sock`. */
-const SITE = /^([A-Z]+|upgrade|to|listener) (\S.*)$/s
+const SITE = /^(\S+) (\S.*)$/s
+const VERBS: readonly string[] = ['upgrade', 'to', 'listener']
 const PLAIN_SITE = /^(?:outgoing|other|unknown listener|listener (?::[\d*]+|fd \d+))$/
 
+// What stands in texts, with the signs around it, and what is said instead.
 type Words = Map<string, string>
 
 /** @returns a function for the parts of one report: everywhere the same is called the same */
 export function createRedaction(): <T>(part: T) => T {
   const names = new Map<string, string>()
   const counts = new Map<string, number>()
+  const { METHODS } = process.getBuiltinModule('node:http')
 
   function nameOf(kind: string, hidden: string): string {
     const key = `${kind} ${hidden}`
@@ -71,8 +74,11 @@ export function createRedaction(): <T>(part: T) => T {
     if (PLAIN_SITE.test(opener)) return opener
     if (PLACE.test(opener)) return hideFile(opener)
     const [, verb, target] = SITE.exec(opener) ?? []
-    if (verb === undefined || target === undefined) return note(opener, nameOf('site', opener), words)
-    return `${verb} ${note(target, hideTarget(target), words)}`
+    if (verb !== undefined && target !== undefined && (VERBS.includes(verb) || METHODS.includes(verb)))
+      return `${verb} ${note(target, hideTarget(target), words)}`
+    const said = nameOf('site', opener)
+    for (const before of ['of ', '(']) note(before + opener, before + said, words)
+    return said
   }
 
   function hideFile(file: string): string {
@@ -80,7 +86,7 @@ export function createRedaction(): <T>(part: T) => T {
   }
 
   function note(original: string, said: string, words: Words): string {
-    if (hideTokens(original) !== said) words.set(original, said)
+    if (original !== '' && original !== said) words.set(original, said)
     return said
   }
 
@@ -99,17 +105,26 @@ export function createRedaction(): <T>(part: T) => T {
   }
 
   function hideInText(text: string, words: Words): string {
-    let told = text
-    for (const [original, said] of [...words].sort(([a], [b]) => b.length - a.length))
-      told = told.replaceAll(asWord(original), () => said)
-    return hideTokens(told)
+    if (words.size === 0) return hideTokens(text)
+    const longestFirst = [...words.keys()].sort((a, b) => b.length - a.length)
+    const known = new RegExp(longestFirst.map(asWord).join('|'), 'gu')
+    let told = ''
+    let from = 0
+    for (const { 0: original, index } of text.matchAll(known)) {
+      told += hideTokens(text.slice(from, index)) + words.get(original)!
+      from = index + original.length
+    }
+    return told + hideTokens(text.slice(from))
   }
 
   function hideString(key: string, value: string, words: Words): string {
     if (key === 'site' || key === 'server') return hideSite(value, words)
     if (key === 'path' || key === 'origin') return note(value, hideTarget(value), words)
-    if (key === 'address') return note(value, ABSOLUTE.test(value) ? hidePath(value) : hideHost(value), words)
-    if (key === 'label') return note(value, nameOf('label', value), words)
+    if (key === 'address') {
+      if (ABSOLUTE.test(value)) return note(value, hidePath(value), words)
+      return note(`${value}:`, `${hideHost(value)}:`, words).slice(0, -1)
+    }
+    if (key === 'label') return note(`"${value}"`, `"${nameOf('label', value)}"`, words).slice(1, -1)
     if (FRAMES.has(key)) return hideFile(value.replace(/ - .*$/s, ''))
     return hideInText(value, words)
   }
@@ -121,10 +136,7 @@ export function createRedaction(): <T>(part: T) => T {
     const parts = Object.entries(value)
     if (key === 'context')
       return Object.fromEntries(
-        parts.map(([name, part]) => [
-          name,
-          STATES.test(part) ? part : note(part, nameOf('value', part), words),
-        ]),
+        parts.map(([name, part]) => [name, STATES.test(part) ? part : nameOf('value', part)]),
       )
     const own: Words = parts.some(([name]) => TEXTS.has(name)) ? new Map() : words
     const hidden = new Map<string, unknown>()
@@ -138,10 +150,7 @@ export function createRedaction(): <T>(part: T) => T {
   return (part) => hide('', part, new Map()) as typeof part
 }
 
-function asWord(text: string): RegExp {
+function asWord(text: string): string {
   const escaped = text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
-  return new RegExp(
-    `${/^[\p{L}\p{N}]/u.test(text) ? '(?<![\\p{L}\\p{N}_])' : ''}${escaped}${/[\p{L}\p{N}]$/u.test(text) ? '(?![\\p{L}\\p{N}_])' : ''}`,
-    'gu',
-  )
+  return `${/^[\p{L}\p{N}]/u.test(text) ? '(?<![\\p{L}\\p{N}_])' : ''}${escaped}${/[\p{L}\p{N}]$/u.test(text) ? '(?![\\p{L}\\p{N}_])' : ''}`
 }

@@ -43,12 +43,27 @@ t.test('sites keep their form', async (t) => {
     ['to 10.0.0.5:443', 'to ip-1:443'],
     ['listener /run/app.sock', 'listener /path-3'],
     ['job nightly', 'site-1'],
+    ['ACME nightly', 'site-2'],
+    ['M-SEARCH /users/:id', 'M-SEARCH /path-1'],
     ['/srv/app/server.js:12', '/path-4'],
     ...['listener :3000', 'listener :*', 'outgoing', 'src/chat.js:48', 'GET /', 'other'].map(
       (kept): [string, string] => [kept, kept],
     ),
   ]
   for (const [site, shown] of table) t.equal(redact({ site }).site, shown, site)
+})
+
+t.test('short names are found where the report says them, and nowhere else', async (t) => {
+  const socket = sampleSocket(7, {
+    direction: 'outbound',
+    remote: { address: 'the', port: 443 },
+    owner: { site: 's', label: '1', request: null, context: { user: '1', word: 'application' }, stack: null },
+  })
+  const said = diagnose(socket)
+  t.match(said, '"1" of s to the:443')
+  const shown = createRedaction()({ ...socket, diagnosis: said })
+  t.equal(shown.diagnosis, said.replace('"1" of s to the:443', '"label-1" of site-1 to host-1:443'))
+  t.same(shown.owner.context, { user: 'value-1', word: 'value-2' })
 })
 
 t.test('code keeps its place, and not its text', async (t) => {
