@@ -35,7 +35,7 @@ export function listenForReports(
     {
       headersTimeout: 5_000,
       requestTimeout: 10_000,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: 2_000,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: 16 * 1024,
       insecureHTTPParser: false,

@@ -207,8 +207,8 @@ t.test('a head or a body that trickles in is cut off, and others are served mean
   })
   t.equal((await request(port, 'GET /metrics')).status, 200)
   t.match(await heard[0], /^HTTP\/1\.1 408 /)
-  // Time enough to hear of the other, if it were cut off with it.
-  for (let i = 0; i < 20; i += 1) await request(port, 'GET /metrics')
+  // If the other were cut off with it, that would be heard before this answer.
+  await request(port, 'GET /metrics')
   t.notOk(body.destroyed, 'a head has less time')
   t.ok(head.destroyed)
   t.match(await heard[1], /^HTTP\/1\.1 405 /, 'nobody waits for it')
