@@ -504,6 +504,15 @@ t.test("an application's Error.prepareStackTrace is no failure", async (t) => {
   Error.prepareStackTrace = () => 42
   await trackLeaks(SHORT)()
   await assertNoLeaks(SHORT)
-  Error.prepareStackTrace = prepareStackTrace
-  t.pass('neither throws')
+  Error.prepareStackTrace = () => {
+    throw new Error('of the application')
+  }
+  const checks: Promise<void>[] = []
+  try {
+    checks.push(trackLeaks(SHORT)(), assertNoLeaks(SHORT))
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace
+  }
+  await Promise.all(checks)
+  t.equal(installedGuard(), null, 'each check was finished')
 })

@@ -28,9 +28,11 @@ export function leaksFound(sockets: readonly SocketReport[], guard: Guard, frame
 
 export function framesAbove(called: () => Promise<void>): string {
   const place: { stack?: unknown } = {}
-  Error.captureStackTrace(place, called)
-  // What the application's `Error.prepareStackTrace` makes of it.
-  const { stack } = place
+  // What the application's `Error.prepareStackTrace` makes of it, which may throw.
+  const stack = shielded(() => {
+    Error.captureStackTrace(place, called)
+    return place.stack
+  })
   const start = typeof stack === 'string' ? stack.indexOf('\n    at ') : -1
   return start === -1 ? '' : (stack as string).slice(start)
 }
