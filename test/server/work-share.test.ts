@@ -102,8 +102,14 @@ t.test('however many pages wait, a scrape is made', async (t) => {
   const alive = setInterval(() => {}, 1000)
   t.teardown(() => clearInterval(alive))
   const pages = Array.from({ length: 70 }, () => share.run(() => 'page'))
-  t.equal(await share.run(() => 'scrape', undefined, true), 'scrape')
-  t.ok((await Promise.all(pages)).includes(null))
+  const scrapes = Array.from({ length: 70 }, () => share.run(() => 'scrape', undefined, true))
+  t.equal(await scrapes[0], 'scrape')
+  t.equal((await Promise.all(pages)).filter((page) => page === null).length, 6)
+  t.equal(
+    (await Promise.all(scrapes)).filter((scrape) => scrape === null).length,
+    6,
+    'scrapes are bounded too',
+  )
 })
 
 t.test('for readers that leave while they wait nothing is made or kept', async (t) => {
