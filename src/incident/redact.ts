@@ -82,6 +82,7 @@ export function createRedaction(): <T>(part: T) => T {
   }
 
   function hideFile(file: string): string {
+    if (URL_PARTS.test(file)) return hideTarget(file)
     return ABSOLUTE.test(file) ? hidePath(file) : file
   }
 

@@ -70,6 +70,11 @@ t.test('code keeps its place, and not its text', async (t) => {
   const redact = createRedaction()
   const stack = ['src/chat.js:48 - socket.write(`secret`)', '/srv/app/other.js:3:7', 'node:net:1']
   t.same(redact({ stack }), { stack: ['src/chat.js:48', '/path-1', 'node:net:1'] })
+  const site = 'https://cdn.acme.example/x.js:4'
+  t.same(redact({ site, stack: ['webpack://acme-billing/./src/x.js:3'] }), {
+    site: 'https://host-1/path-2',
+    stack: ['webpack://host-2/path-3'],
+  })
 })
 
 t.test('nothing of what the application names is left, in no text made of it', async () => {
