@@ -23,9 +23,11 @@ const MOST_BYTES = 32 * 1024 * 1024
 
 export async function readMembers(folder: string, query: MemberQuery, own: ReportSockets): Promise<Member[]> {
   const owners = [statSync(folder).uid, process.geteuid?.()]
-  const names = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isSocket() && owners.includes(ownerOf(join(folder, entry.name))))
-    .map(({ name }) => name)
+  const names = readdirSync(folder)
+    .filter((name) => {
+      const file = lstatSync(join(folder, name), { throwIfNoEntry: false })
+      return file?.isSocket() === true && owners.includes(file.uid)
+    })
     .sort()
   const members: Member[] = names
     .splice(MOST_MEMBERS)
@@ -62,15 +64,12 @@ function memberAt(folder: string, name: string, report: Report | null, reason: s
   return { process: name.replace(/\.sock$/, ''), address: `unix:${join(folder, name)}`, report, reason }
 }
 
-function ownerOf(path: string): number | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })?.uid
-}
-
 /** A folder may hold sockets of others, which only look dead. */
 function isOfDead(name: string): boolean {
-  const pid = Number(/^(\d+)(?:-\d+)?\.sock$/.exec(name)?.[1] ?? process.pid)
+  const [, pid] = /^(\d+)(?:-\d+)?\.sock$/.exec(name) ?? []
+  if (pid === undefined) return false
   try {
-    process.kill(pid, 0)
+    process.kill(Number(pid), 0)
     return false
   } catch (error) {
     return errorCode(error) === 'ESRCH'

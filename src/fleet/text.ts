@@ -1,13 +1,14 @@
 import { formatDuration } from '../core/format.js'
-import { countSockets, formatConditions } from '../report/phrases.js'
+import { countRest, countSockets, formatConditions, MOST_SITES } from '../report/phrases.js'
 import { makePrintable, wrap } from '../report/printable.js'
 import type { FleetProcess, FleetReport, FleetSite } from './roll-up.js'
 
 const COLUMNS = 80
-const MOST_SITES = 20
 
 export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
   const { processes, totals, sites, sockets } = fleet
+  const listed = sockets.slice(0, mostSockets)
+  // Of each process the first ones have come.
   const found = Math.max(sockets.length, totals.leaked + totals.suspect)
   const told = processes.filter(({ totals }) => totals !== null).length
   const blocks = [
@@ -23,18 +24,14 @@ export function renderFleetText(fleet: FleetReport, mostSockets = 20): string {
             ['SITE', 'COUNT', 'PROCESSES', 'OLDEST', 'CONDITIONS'],
             ...sites.slice(0, MOST_SITES).map(rowOfSite),
           ]),
-          ...(sites.length > MOST_SITES ? [`and ${sites.length - MOST_SITES} more sites`] : []),
+          ...countRest(sites.length - MOST_SITES, 'sites'),
         ],
-    ...sockets
-      .slice(0, mostSockets)
-      .map(({ process, id, verdict, diagnosis }) =>
-        wrap(makePrintable(`#${id} of ${process}, ${verdict}: ${diagnosis}`), COLUMNS - 3).map((line, i) =>
-          i === 0 ? line : `   ${line}`,
-        ),
+    ...listed.map(({ process, id, verdict, diagnosis }) =>
+      wrap(makePrintable(`#${id} of ${process}, ${verdict}: ${diagnosis}`), COLUMNS - 3).map((line, i) =>
+        i === 0 ? line : `   ${line}`,
       ),
-    found > Math.min(sockets.length, mostSockets)
-      ? [`and ${found - Math.min(sockets.length, mostSockets)} more sockets`]
-      : [],
+    ),
+    countRest(found - listed.length, 'sockets'),
   ]
   return `${blocks
     .filter((block) => block.length > 0)

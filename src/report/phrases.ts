@@ -19,6 +19,10 @@ export const MOST_PAIRS = 20
 export const MOST_PEERS = 10
 const MOST_STREAMS = 3
 
+export function countRest(rest: number, many: string): string[] {
+  return rest > 0 ? [`and ${rest} more ${many}`] : []
+}
+
 export function nameEndpoint(endpoint: Endpoint | null): string {
   return endpoint === null ? 'unknown' : formatEndpoint(endpoint) || 'unnamed'
 }

@@ -12,6 +12,7 @@ import type {
   Totals,
 } from '../core/report.js'
 import {
+  countRest,
   countSockets,
   describeAccesses,
   describeBooks,
@@ -51,7 +52,10 @@ export function* writeText(report: Report): Generator<string> {
   const blocks = [
     renderHeader(shown),
     shown.sites.length === 0 ? [] : renderSites(shown.sites),
-    [...shown.stalledSites.slice(0, MOST_SITES).flatMap(renderStalled), ...describeRest(shown.stalledSites)],
+    [
+      ...shown.stalledSites.slice(0, MOST_SITES).flatMap(renderStalled),
+      ...countRest(shown.stalledSites.length - MOST_SITES, 'sites'),
+    ],
     shown.code.flatMap(renderCode),
     renderCensus(shown.census),
     shown.pairs.length === 0 ? [] : renderPairs(shown.pairs),
@@ -128,18 +132,14 @@ function renderSites(sites: readonly SiteReport[]): string[] {
     })
     return row.trend === '' ? table : [...table, ...indented(row.trend)]
   })
-  return [...lines, ...describeRest(sites)]
-}
-
-function describeRest(sites: readonly unknown[]): string[] {
-  return sites.length > MOST_SITES ? [`and ${sites.length - MOST_SITES} more sites`] : []
+  return [...lines, ...countRest(sites.length - MOST_SITES, 'sites')]
 }
 
 function renderPairs(pairs: readonly PairReport[]): string[] {
   return [
     'PAIRS, of which one side has gone or is stuck',
     ...pairs.slice(0, MOST_PAIRS).flatMap(({ line }) => paragraph(line)),
-    ...(pairs.length > MOST_PAIRS ? [`and ${pairs.length - MOST_PAIRS} more pairs`] : []),
+    ...countRest(pairs.length - MOST_PAIRS, 'pairs'),
   ]
 }
 
