@@ -123,6 +123,26 @@ t.test('files that only look dead stay, and so does what belongs to others', asy
   t.same(readdirSync(folder).sort(), [`${process.pid}.sock`, 'database.sock', 'other.sock'])
 })
 
+t.test('of more than five hundred each that was not asked is named', async (t) => {
+  const folder = shortFolder(t)
+  let asked = 0
+  const listening = Array.from({ length: 502 }, async (_, i) => {
+    const server = net.createServer((socket) => {
+      asked += 1
+      socket.destroy()
+    })
+    t.teardown(() => server.close())
+    await once(server.listen(join(folder, `${1000 + i}.sock`)), 'listening')
+  })
+  await Promise.all(listening)
+  const { processes } = await readFleet({ folder })
+  t.equal(asked, 500)
+  t.same(
+    processes.flatMap(({ process, reason }) => (reason?.startsWith('not asked') === true ? process : [])),
+    ['1500', '1501'],
+  )
+})
+
 t.test('what is not listed is counted', async (t) => {
   const sites = Array.from({ length: 30 }, (_, i) => ({ ...LEAKY.sites[0]!, site: `GET /${i}` }))
   const totals = { ...LEAKY.totals, leaked: 400, suspect: 0 }
